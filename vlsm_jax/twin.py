@@ -1,12 +1,12 @@
 """The Twin: a factory as data.
 
-A `Twin` holds objects (FlexSim class, name, location, parameters) and connections (from, to, port letter). It is frozen,
-comparable and JSON-able, and knows nothing of JAX, FlexScript or pictures. Everything else in the package is a way into
-or out of it.
+A `Twin` holds objects (FlexSim class, name, location, parameters) and connections (from, to, port letter). It is
+frozen, comparable and JSON-able, and knows nothing of JAX, FlexScript or pictures. Everything else in the package is a
+way into or out of it.
 
-What equality means. Objects and parameters are sets: their order carries no meaning. The order of the connections at one
-object is its port order, which decides where items go first, so it counts: two Twins are equal when their objects are
-equal and every object has the same output, input and center ports in the same order.
+What equality means. Objects and parameters are sets: their order carries no meaning. The order of the connections at
+one object is its port order, which decides where items go first, so it counts: two Twins are equal when their objects
+are equal and every object has the same output, input and center ports in the same order.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ ParameterValue = int | float | str | tuple | Distribution | Code
 
 
 def canonical_number(value: Any, where: str) -> int | float:
-    """Returns `value` as an int when it is whole, else as a float; raises `TwinError` when it is not a finite number."""
+    """Returns `value` as an int when it is whole, else as a float; raises `TwinError` unless it is a finite number."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):

@@ -1,0 +1,97 @@
+"""A small VLSM from nothing: triplets are made, it is trained from scratch, it writes scripts, they are run and scored.
+
+    make quickstart
+    python launch.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+Runs on two CPU cores without a GPU. `configs/quickstart.py:smoke` is the same chain in a minute or two, for a look at
+the machinery: its model has learnt nothing worth scoring.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str = "full") -> ConfigDict:
+    """Returns the experiment; `arg` is "full" or "smoke"."""
+    if arg not in ("full", "smoke"):
+        raise ValueError(f"configs/quickstart.py:{arg}: choose full or smoke")
+    smoke = arg == "smoke"
+    config = ConfigDict()
+    config.name = "quickstart"
+    config.seed = 0
+
+    # Where the triplets lie; made by the generator if the folder is not there.
+    config.data = ConfigDict()
+    config.data.directory = ""  # empty: <workdir>/data
+    config.data.train = 64 if smoke else 6000
+    config.data.validation = 16 if smoke else 200
+    config.data.test = 8 if smoke else 100
+    config.data.tokenizer = ""  # empty: a BPE is trained on the triplets
+    config.data.vocab_size = 512 if smoke else 1024
+
+    config.pipeline = ConfigDict()
+    config.pipeline.sequence_length = 1280
+    config.pipeline.batch_size = 4 if smoke else 8
+    config.pipeline.fit = "pad"
+    config.pipeline.pack = True
+
+    # The decoder and the encoder are described as Hugging Face describes them.
+    config.model = ConfigDict()
+    config.model.decoder = ConfigDict(
+        {
+            "model_type": "llama",
+            "hidden_size": 64 if smoke else 192,
+            "intermediate_size": 128 if smoke else 512,
+            "num_hidden_layers": 2 if smoke else 4,
+            "num_attention_heads": 4 if smoke else 6,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "max_position_embeddings": 4096,
+            "tie_word_embeddings": True,
+        }
+    )
+    config.model.vision = ConfigDict(
+        {
+            "model_type": "clip_vision_model",
+            "hidden_size": 64 if smoke else 128,
+            "intermediate_size": 128 if smoke else 384,
+            "num_hidden_layers": 2 if smoke else 3,
+            "num_attention_heads": 4,
+            "image_size": 192,
+            "patch_size": 24,
+            "hidden_act": "gelu",
+        }
+    )
+    config.model.connector = "mlp"
+    config.model.remat = False
+    config.model.compute_dtype = "float32"
+
+    config.train = ConfigDict()
+    config.train.steps = 4 if smoke else 400
+    config.train.accumulation = 1
+    config.train.trainable = ((r".*", True),)
+    config.train.log_every = 1 if smoke else 10
+    config.train.validate_every = 2 if smoke else 100
+    config.train.validation_batches = 1 if smoke else 4
+    config.train.checkpoint_every = 2 if smoke else 100
+    config.train.keep_checkpoints = 2
+
+    config.optimizer = ConfigDict()
+    config.optimizer.learning_rate = 3e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 2 if smoke else 50
+    config.optimizer.weight_decay = 0.1
+    config.optimizer.clip_norm = 1.0
+
+    # Devices along each axis; -1 takes what is left.
+    config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
+
+    config.evaluate = ConfigDict()
+    config.evaluate.split = "test"
+    config.evaluate.samples = 4 if smoke else 100
+    config.evaluate.batch_size = 4 if smoke else 20
+    config.evaluate.max_tokens = 64 if smoke else 800
+    config.evaluate.until = 28800.0  # simulated seconds: one shift
+
+    config.export = True
+    return config

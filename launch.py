@@ -1,0 +1,285 @@
+"""One entry for an experiment: makes what is missing, trains, evaluates, exports.
+
+    python launch.py --config=configs/quickstart.py --workdir=runs/quickstart [--mode=train] [--config.train.steps=800]
+
+Every stage picks up where an earlier run of the same command left off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from vlsm_jax.data.images import ImageError
+from vlsm_jax.data.pipeline import PipelineConfig
+from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
+from vlsm_jax.data.triplets import DataError, JsonlTriplets, Record
+from vlsm_jax.training.config import ConfigError, build
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, such as configs/quickstart.py.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where data, checkpoints, logs, report and export go.")
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "all",
+    ["all", "data", "train", "evaluate", "export"],
+    "What to do; each includes the making of data that is not there. 'evaluate' and 'export' need a checkpoint.",
+)
+
+SPLITS = ("train", "validation", "test")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the stages that `--mode` names."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+    # Imported late: `--help` and a mistyped flag should not wait for jax.
+    from vlsm_jax.evaluation.evaluate import EvaluationError
+    from vlsm_jax.models import UnsupportedConfigError
+    from vlsm_jax.sharding import ShardingError
+    from vlsm_jax.synth.dataset import DatasetError
+    from vlsm_jax.training.checkpoints import CheckpointError
+    from vlsm_jax.training.logs import show_progress_only
+    from vlsm_jax.training.loop import NonFiniteLoss
+
+    show_progress_only()
+    try:
+        run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value)
+    except (
+        *(CheckpointError, ConfigError, DataError, DatasetError, EvaluationError, ImageError, NonFiniteLoss),
+        *(ShardingError, TokenizerError, UnsupportedConfigError),
+    ) as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or _WORKDIR.value}: {error.strerror or error}")
+
+
+def run(config: ConfigDict, workdir: Path, mode: str) -> None:
+    """Runs one experiment; see the module docstring."""
+    import jax
+
+    from vlsm_jax.sharding import make_mesh
+    from vlsm_jax.training.network import Network
+
+    began = time.monotonic()
+    workdir.mkdir(parents=True, exist_ok=True)
+
+    # --- Data ---------------------------------------------------------------------------------------------------------
+    data = {split: JsonlTriplets(path) for split, path in data_files(config, workdir).items()}
+    for rows in data.values():
+        rows.check()
+    tokenizer = find_tokenizer(config, workdir, data["train"])
+    logging.info("%s; %d token ids", ", ".join(f"{len(rows)} {split}" for split, rows in data.items()), tokenizer.size)
+    if mode == "data":
+        return
+
+    # --- Model --------------------------------------------------------------------------------------------------------
+    try:
+        mesh = make_mesh(**config.mesh)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"mesh: {error}") from error
+    model_config = vlsm_config(config, tokenizer)
+    network = Network.create(model_config, dtype=config.model.compute_dtype, remat=config.model.remat)
+    pipeline = build(
+        PipelineConfig,
+        config.pipeline,
+        "pipeline",
+        image_size=model_config.vision.image_size,
+        visual_tokens=model_config.vision.tokens,
+        seed=config.seed,
+    )
+    logging.info("%s parameters on %d device(s)", f"{network.parameter_count:,}", jax.device_count())
+
+    # --- Train --------------------------------------------------------------------------------------------------------
+    facts = {"config": json.loads(config.to_json_best_effort()), "model": model_config.to_dict()}
+    params, step = find_params(config, workdir, mode, network, tokenizer, data, pipeline, mesh, facts)
+    if mode == "train":
+        return
+
+    # --- Evaluate -----------------------------------------------------------------------------------------------------
+    if mode in ("all", "evaluate") and jax.process_index() == 0:
+        evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh, facts)
+
+    # --- Export -------------------------------------------------------------------------------------------------------
+    if (mode == "export" or (mode == "all" and config.export)) and jax.process_index() == 0:
+        from convert.to_hf import write_llava
+
+        target = write_llava(workdir / "export", model_config, network.to_state(params), tokenizer, fit=pipeline.fit)
+        print(f"export   {target} (Hugging Face LLaVA layout)")
+    print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
+
+
+def data_files(config: ConfigDict, workdir: Path) -> dict[str, Path]:
+    """Returns the file of each split; makes the triplets when the config leaves the folder to us."""
+    if config.data.directory:
+        directory = Path(config.data.directory)
+    else:
+        from vlsm_jax.synth.dataset import write_dataset
+
+        directory = workdir / "data"
+        counts = {split: config.data[split] for split in SPLITS}
+        write_dataset(directory, **counts, seed=config.seed, workers=os.cpu_count() or 1, progress=sys.stderr.isatty())
+    return {split: directory / f"{split}.jsonl" for split in SPLITS}
+
+
+def find_tokenizer(config: ConfigDict, workdir: Path, rows: JsonlTriplets) -> Tokenizer:
+    """Returns the tokenizer the config names, or the run's own, trained on its training triplets."""
+    if config.data.tokenizer:
+        return load_tokenizer(config.data.tokenizer)
+    directory = workdir / "tokenizer"
+    if directory.exists():
+        return load_tokenizer(directory)
+    # A few thousand triplets show a tokenizer all the words there are.
+    return train_bpe(batch_texts(list(rows), limit=4000), config.data.vocab_size, directory)
+
+
+def vlsm_config(config: ConfigDict, tokenizer: Tokenizer) -> Any:
+    """Returns the model's sizes; the vocabulary is the tokenizer's, rounded up so that it divides over devices."""
+    from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig, VlsmConfig
+
+    described = config.model.decoder.to_dict()
+    described.setdefault("vocab_size", -(-tokenizer.size // 64) * 64)
+    if described["vocab_size"] < tokenizer.size:
+        raise ConfigError(
+            f"model.decoder.vocab_size={described['vocab_size']} is below the tokenizer's {tokenizer.size} ids"
+        )
+    described |= {"eos_token_id": tokenizer.eos_id, "pad_token_id": tokenizer.pad_id, "bos_token_id": None}
+    try:
+        return VlsmConfig(
+            vision=VisionConfig.from_hf_config(config.model.vision.to_dict()),
+            connector=ConnectorConfig(kind=config.model.connector),
+            decoder=DecoderConfig.from_hf_config(described),
+            image_token_id=tokenizer.image_id,
+        )
+    except UnsupportedConfigError:
+        raise
+    except KeyError as error:
+        raise ConfigError(f"model: the config lacks {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
+
+
+def find_params(
+    config: ConfigDict,
+    workdir: Path,
+    mode: str,
+    network: Any,
+    tokenizer: Tokenizer,
+    data: dict[str, JsonlTriplets],
+    pipeline: PipelineConfig,
+    mesh: Any,
+    facts: dict[str, Any],
+) -> tuple[dict[str, Any], int]:
+    """Returns parameters and their step: trained to the end, or, to evaluate or export, of the newest checkpoint."""
+    from vlsm_jax.training.loop import TrainConfig, restore_params, train
+    from vlsm_jax.training.optimizer import OptimizerConfig
+
+    train_config = build(TrainConfig, config.train, "train", seed=config.seed)
+    optimizer_config = build(OptimizerConfig, config.optimizer, "optimizer")
+    if mode in ("evaluate", "export"):
+        return restore_params(network, optimizer_config, train_config, mesh, workdir)
+    result = train(
+        network,
+        tokenizer,
+        train_data=data["train"],
+        validation_data=data["validation"],
+        pipeline=pipeline,
+        optimizer_config=optimizer_config,
+        config=train_config,
+        mesh=mesh,
+        workdir=workdir,
+        facts=facts,
+    )
+    return result.params, result.steps
+
+
+def evaluate_split(
+    config: ConfigDict,
+    workdir: Path,
+    network: Any,
+    params: dict[str, Any],
+    step: int,
+    tokenizer: Tokenizer,
+    data: dict[str, JsonlTriplets],
+    pipeline: PipelineConfig,
+    mesh: Any,
+    facts: dict[str, Any],
+) -> None:
+    """Writes scripts for a split, runs and scores them, and writes the report."""
+    from vlsm_jax.evaluation.evaluate import Candidate, evaluate
+    from vlsm_jax.evaluation.predictions import read_predictions
+    from vlsm_jax.evaluation.report import write_report
+    from vlsm_jax.evaluation.summary import format_table
+    from vlsm_jax.generation.decode import Generator
+    from vlsm_jax.training.logs import Progress, read_metrics
+    from vlsm_jax.training.loop import environment_facts
+
+    settings = config.evaluate
+    if settings.split not in data:
+        raise ConfigError(f"evaluate.split={settings.split!r}; choose one of {', '.join(data)}")
+    rows = data[settings.split]
+    samples = [rows[i] for i in range(min(settings.samples, len(rows)))]
+    generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh)
+
+    def generate(batch: Sequence[Record]) -> list[Candidate]:
+        made = generator.generate(
+            [r.image for r in batch],
+            [r.prompt for r in batch],
+            max_tokens=settings.max_tokens,
+            rows=settings.batch_size,
+        )
+        return [Candidate(m.text, tokens=m.tokens) for m in made]
+
+    directory = workdir / "evaluation" / f"{settings.split}-step-{step}"
+    progress = Progress(len(samples), unit="script")
+    summary = evaluate(
+        samples,
+        generate,
+        directory=directory,
+        until=settings.until,
+        seed=config.seed,
+        batch_size=settings.batch_size,
+        generator=f"{config.name}, step {step}",
+        progress=lambda done, _: progress.update(done - progress.done),
+    )
+    progress.close()
+    predictions = read_predictions(directory / "predictions.jsonl")
+    metrics = read_metrics(workdir / "metrics.jsonl")
+    curves = {
+        kind: [(row["step"], row["loss"]) for row in metrics if row["kind"] == kind] for kind in ("train", "validation")
+    }
+    decoder, vision = network.config.decoder, network.config.vision
+    report = write_report(
+        workdir / "report.html",
+        title=f"vlsm_jax: {config.name}",
+        summary=summary,
+        predictions=predictions,
+        losses=curves,
+        run_facts={
+            "config": config.name,
+            "decoder": f"{decoder.family}, {decoder.layers} layers of {decoder.width}",
+            "encoder": f"ViT, {vision.layers} layers of {vision.width}, {vision.image_size} px",
+            "parameters": network.parameter_count,
+            "training triplets": len(data["train"]),
+            "optimizer steps": step,
+            "test split": f"{settings.split}, {len(samples)} triplets",
+            "simulated time": f"{settings.until:g} s",
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            **environment_facts(),
+        },
+    )
+    print(f"\n{format_table(summary)}\n\nreport   {report}")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

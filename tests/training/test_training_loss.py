@@ -1,0 +1,61 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vlsm_jax.training.loss import LossSum, cross_entropy
+
+
+@pytest.fixture(scope="module")
+def problem():
+    keys = jax.random.split(jax.random.key(0), 4)
+    hidden = jax.random.normal(keys[0], (3, 20, 8))
+    head = jax.random.normal(keys[1], (8, 13))
+    targets = jax.random.randint(keys[2], (3, 20), 0, 13)
+    weights = jax.random.bernoulli(keys[3], 0.6, (3, 20)).astype(jnp.float32)
+    return hidden, head, targets, weights
+
+
+def plain(hidden, head, targets, weights):
+    losses = optax.softmax_cross_entropy_with_integer_labels(hidden @ head, targets)
+    return jnp.sum(losses * weights)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 20, 64])
+def test_chunks_give_the_loss_and_gradient_of_the_whole(problem, chunk):
+    hidden, head, targets, weights = problem
+
+    def chunked(hidden, head):
+        return cross_entropy(hidden, targets, weights, lambda h: h @ head, chunk).loss
+
+    got, grads = jax.value_and_grad(chunked, argnums=(0, 1))(hidden, head)
+    want, wanted = jax.value_and_grad(plain, argnums=(0, 1))(hidden, head, targets, weights)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    for g, w in zip(grads, wanted, strict=True):
+        np.testing.assert_allclose(g, w, atol=1e-5)
+
+
+def test_weight_and_hits_are_counted(problem):
+    hidden, head, targets, weights = problem
+    total = cross_entropy(hidden, targets, weights, lambda h: h @ head, 7)
+    assert total.weight == weights.sum()
+    hits = (jnp.argmax(hidden @ head, -1) == targets) * weights
+    assert total.correct == hits.sum()
+
+
+def test_no_logits_of_the_whole_batch_exist(problem):
+    _, _, targets, weights = problem
+    head = jnp.zeros((8, 4096))
+
+    def loss(hidden):
+        return cross_entropy(hidden, targets, weights, lambda h: h @ head, 2).loss
+
+    compiled = jax.jit(jax.grad(loss)).lower(jax.ShapeDtypeStruct((3, 20, 8), jnp.float32)).compile()
+    whole = 3 * 20 * 4096 * 4
+    assert compiled.memory_analysis().temp_size_in_bytes < whole / 2
+
+
+def test_sums_add():
+    total = LossSum.zero() + LossSum(jnp.float32(2), jnp.float32(3), jnp.float32(1))
+    assert tuple(map(float, total)) == (2, 3, 1)

@@ -1,0 +1,117 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vlsm_jax.training.config import ConfigError
+from vlsm_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer, split_frozen
+from vlsm_jax.training.step import TrainState, batch_loss, make_train_step
+
+
+def state_of(network, optimizer, rules=((r".*", True),)):
+    params = network.init(0)
+    trained, frozen, _ = split_frozen(params, rules)
+    return TrainState(jnp.zeros((), jnp.int32), trained, frozen, optimizer.init(trained))
+
+
+def test_a_batch_gives_the_same_update_however_it_is_cut(network, make_batch):
+    # Microbatches hold different numbers of targets, so a mean of means would differ.
+    batch, optimizer = make_batch(8), optax.sgd(0.1)
+    results = []
+    for accumulation in (1, 2, 8):
+        step = jax.jit(make_train_step(network.merge, optimizer, accumulation))
+        results.append(step(state_of(network, optimizer), batch))
+    for state, metrics in results[1:]:
+        np.testing.assert_allclose(metrics.loss, results[0][1].loss, rtol=1e-5)
+        assert metrics.tokens == results[0][1].tokens
+        for name, value in state.trained.items():
+            np.testing.assert_allclose(value, results[0][0].trained[name], atol=1e-6, err_msg=name)
+
+
+def test_the_update_is_the_gradient_of_the_token_mean(network, make_batch):
+    batch, optimizer = make_batch(4), optax.sgd(1.0)
+    state = state_of(network, optimizer)
+
+    def mean_loss(params):
+        total = batch_loss(network.merge(params), batch)
+        return total.loss / total.weight
+
+    wanted = jax.grad(mean_loss)(state.trained)
+    after, metrics = jax.jit(make_train_step(network.merge, optimizer))(state, batch)
+    for name in wanted:
+        np.testing.assert_allclose(state.trained[name] - after.trained[name], wanted[name], atol=2e-6, err_msg=name)
+    np.testing.assert_allclose(metrics.gradient_norm, optax.tree.norm(wanted), rtol=1e-4)
+
+
+def test_frozen_parameters_stay_and_have_no_moments(network, make_batch):
+    optimizer = optax.adam(0.1)
+    state = state_of(network, optimizer, ((r"^vision/", False), (r".*", True)))
+    assert {name.split("/")[0] for name in state.trained} == {"connector", "decoder"}
+    moments = sum(x.size for x in jax.tree.leaves(state.optimizer)) - 1
+    assert moments == 2 * sum(x.size for x in state.trained.values())
+    after, _ = jax.jit(make_train_step(network.merge, optimizer))(state, make_batch(4))
+    for name, value in state.frozen.items():
+        np.testing.assert_array_equal(value, after.frozen[name])
+    assert all((value != after.trained[name]).any() for name, value in state.trained.items())
+
+
+def test_a_batch_without_targets_changes_nothing(network, make_batch):
+    batch = make_batch(4)
+    batch = batch._replace(weights=jnp.zeros_like(batch.weights))
+    optimizer = optax.sgd(1.0)
+    state = state_of(network, optimizer)
+    after, metrics = jax.jit(make_train_step(network.merge, optimizer))(state, batch)
+    assert metrics.loss == 0
+    for name, value in state.trained.items():
+        np.testing.assert_array_equal(value, after.trained[name])
+
+
+def test_packed_samples_learn_as_if_alone(network, make_batch):
+    """Two samples in one row give the same loss as the two in rows of their own: no attention leaks between them."""
+    apart = make_batch(2, length=20)
+    joined = jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), apart)
+    # Behind one another: the second sample's segment and pictures count on.
+    second = jnp.arange(40) >= 20
+    joined = joined._replace(
+        segment_ids=jnp.where((joined.segment_ids > 0) & second, 2, joined.segment_ids),
+        visual_index=jnp.where((joined.visual_index >= 0) & second, joined.visual_index + 5, joined.visual_index),
+    )
+    model = network.merge(network.init(0))
+    one, two = batch_loss(model, apart), batch_loss(model, joined)
+    np.testing.assert_allclose(one.loss, two.loss, rtol=1e-5)
+    assert one.weight == two.weight
+
+
+def test_freeze_rules_are_exhaustive_and_each_decides_something(network):
+    with pytest.raises(ConfigError, match=r"no rule for: .*decoder"):
+        split_frozen(network.shapes, ((r"^vision/", False), (r"^connector/", True)))
+    with pytest.raises(ConfigError, match=r"nothing is decided by \['\^audio/'\]"):
+        split_frozen(network.shapes, ((r"^audio/", False), (r".*", True)))
+    with pytest.raises(ConfigError, match="freezes every parameter"):
+        split_frozen(network.shapes, ((r".*", False),))
+    _, frozen, table = split_frozen(network.shapes, ((r"kernel$", False), (r".*", True)))
+    assert all(name.endswith("kernel") for name in frozen)
+    assert "freeze 'kernel$'" in table
+
+
+def test_weight_decay_spares_vectors(network):
+    optimizer = make_optimizer(OptimizerConfig(learning_rate=1.0, weight_decay=0.5, warmup_steps=0), steps=10)
+    params = network.init(0)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    for name, update in updates.items():
+        decays = name.endswith(("kernel", "table"))
+        np.testing.assert_allclose(update, -0.5 * params[name] if decays else 0, atol=1e-6, err_msg=name)
+
+
+def test_schedules():
+    cosine = learning_rate_schedule(OptimizerConfig(learning_rate=1.0, warmup_steps=10, final_fraction=0.1), 100)
+    assert float(cosine(0)) == pytest.approx(0.1)
+    assert float(cosine(10)) == pytest.approx(1.0)
+    assert float(cosine(55)) == pytest.approx(0.55)  # half-way down the cosine
+    assert float(cosine(100)) == pytest.approx(0.1)
+    constant = learning_rate_schedule(OptimizerConfig(learning_rate=2.0, warmup_steps=4, schedule="constant"), 100)
+    assert [float(constant(s)) for s in (4, 50, 99)] == [2.0] * 3
+    with pytest.raises(ConfigError, match="'linear'; choose 'cosine' or 'constant'"):
+        learning_rate_schedule(OptimizerConfig(schedule="linear"), 10)

@@ -1,0 +1,1 @@
+"""Generation: from a sketch and a prompt to a script."""

@@ -1,0 +1,199 @@
+"""Greedy decoding with a key-value cache: prefill and the whole loop in one compiled call.
+
+Letters: B rows, P prompt positions (visual tokens included), N new tokens.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from vlsm_jax.data.images import Fit, load_image
+from vlsm_jax.data.tokenizer import Tokenizer
+from vlsm_jax.models.cache import KVCache
+from vlsm_jax.models.vlsm import Vlsm
+from vlsm_jax.sharding import batch_sharding
+from vlsm_jax.training.network import Network, Params
+
+# Prompt lengths are rounded up to a multiple, so that few shapes are compiled.
+PROMPT_BUCKET = 64
+
+
+class Prompts(NamedTuple):
+    """A batch of prompts, each `[visual tokens][text]` and padded behind.
+
+    Attributes:
+      tokens: int32 [B, P].
+      positions: int32 [B, P]; -1 is padding.
+      visual_index: int32 [B, P]; -1 where text stands.
+      images: uint8 [B, H, W, 3].
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    visual_index: np.ndarray
+    images: np.ndarray
+
+
+class Generated(NamedTuple):
+    """What decoding returns.
+
+    Attributes:
+      tokens: int32 [B, N]; after a row's end-of-text id, that id again.
+      lengths: int32 [B]; ids up to and including the end-of-text id, or N for a row that did not end.
+    """
+
+    tokens: jax.Array
+    lengths: jax.Array
+
+
+def make_prompts(
+    tokenizer: Tokenizer, prompts: Sequence[str], images: Sequence[np.ndarray], visual_tokens: int
+) -> Prompts:
+    """Returns a batch; the text is encoded exactly as in training.
+
+    Raises:
+      ValueError: an empty prompt.
+    """
+    for i, prompt in enumerate(prompts):
+        if not prompt.strip():
+            raise ValueError(f"prompt {i} is empty; describe the factory in words, the sketch alone is not enough")
+    rows = [[tokenizer.image_id] * visual_tokens + tokenizer.encode_prompt(p) for p in prompts]
+    width = -(-max(map(len, rows)) // PROMPT_BUCKET) * PROMPT_BUCKET
+    tokens = np.full((len(rows), width), tokenizer.pad_id, np.int32)
+    positions = np.full((len(rows), width), -1, np.int32)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = row
+        positions[i, : len(row)] = np.arange(len(row))
+    visual_index = np.where((positions >= 0) & (positions < visual_tokens), positions, -1).astype(np.int32)
+    return Prompts(tokens, positions, visual_index, np.stack(images))
+
+
+def greedy(model: Vlsm, prompts: Prompts, new_tokens: int, eos_id: int, vocabulary: int) -> Generated:
+    """Returns the most likely continuation, one id at a time; traceable, one `while_loop`.
+
+    Args:
+      model: with parameters.
+      prompts: the batch.
+      new_tokens: N, an upper limit; the loop ends when every row has.
+      eos_id: ends a row.
+      vocabulary: ids below it can be chosen; an embedding padded beyond the tokenizer has rows that mean nothing.
+    """
+    batch, width = prompts.tokens.shape
+    lengths = jnp.max(prompts.positions, axis=1) + 1  # [B]
+    cache = KVCache.init(model.config.decoder, batch, width + new_tokens, model.decoder.dtype)
+
+    def choose(hidden):  # [B, D] to [B]
+        logits = model.logits(hidden[:, None])[:, 0]
+        logits = jnp.where(jnp.arange(logits.shape[-1]) < vocabulary, logits, -jnp.inf)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+
+    hidden, cache = model(
+        prompts.tokens,
+        visual=model.encode_images(prompts.images),
+        visual_index=prompts.visual_index,
+        positions=prompts.positions,
+        cache=cache,
+    )
+    first = choose(jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)[:, 0])
+    out = jnp.full((batch, new_tokens), eos_id, jnp.int32).at[:, 0].set(first)
+    no_visual = jnp.full((batch, 1), -1, jnp.int32)
+
+    def going_on(carry):
+        count, _, _, _, done = carry
+        return (count < new_tokens) & ~jnp.all(done)
+
+    def next_token(carry):
+        count, token, cache, out, done = carry
+        positions = jnp.where(done, -1, lengths + count - 1)[:, None]  # a row that ended writes nothing more
+        hidden, cache = model(token[:, None], visual=None, visual_index=no_visual, positions=positions, cache=cache)
+        token = jnp.where(done, eos_id, choose(hidden[:, 0]))
+        out = jax.lax.dynamic_update_slice(out, token[:, None], (0, count))
+        return count + 1, token, cache, out, done | (token == eos_id)
+
+    carry = (jnp.ones((), jnp.int32), first, cache, out, first == eos_id)
+    out = jax.lax.while_loop(going_on, next_token, carry)[3]
+    ended = out == eos_id
+    return Generated(out, jnp.where(ended.any(axis=1), jnp.argmax(ended, axis=1) + 1, new_tokens))
+
+
+class Candidate(NamedTuple):
+    """One generated script.
+
+    Attributes:
+      text: the script.
+      tokens: how many ids it took, end-of-text included.
+      ended: whether the model ended it, or the limit did.
+    """
+
+    text: str
+    tokens: int
+    ended: bool
+
+
+class Generator:
+    """Turns sketches and prompts into scripts with one set of parameters.
+
+    Args:
+      network: the model.
+      params: its parameters, on `mesh`.
+      tokenizer: the one it was trained with.
+      fit: how sketches become squares, as in training.
+      mesh: devices; rows are spread over `data` and `fsdp`.
+    """
+
+    def __init__(self, network: Network, params: Params, tokenizer: Tokenizer, *, fit: Fit = Fit.PAD, mesh: Mesh):
+        self._network, self._params, self._tokenizer = network, params, tokenizer
+        self._fit, self._mesh = fit, mesh
+        self._compiled: dict[int, Callable[[Params, Prompts], Generated]] = {}
+
+    def generate(
+        self, images: Sequence[str | Path], prompts: Sequence[str], *, max_tokens: int, rows: int = 1
+    ) -> list[Candidate]:
+        """Returns one script for each sketch and prompt.
+
+        Args:
+          images: paths of the sketches.
+          prompts: the engineers' texts.
+          max_tokens: limit of new ids for each.
+          rows: the batch is filled up to a multiple of this many, so that a short last batch is not compiled anew.
+
+        Raises:
+          ImageError: a sketch cannot be read.
+          ValueError: a prompt is empty.
+        """
+        vision = self._network.config.vision
+        pixels = [load_image(path, vision.image_size, self._fit) for path in images]
+        batch = make_prompts(self._tokenizer, prompts, pixels, vision.tokens)
+        count = len(prompts)
+        missing = -count % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
+        if missing:  # repeat the first row until the batch has its size and divides among the devices
+            batch = Prompts(*(np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in batch))
+        with jax.set_mesh(self._mesh):
+            result = self._decoder(max_tokens)(self._params, jax.device_put(batch, batch_sharding(self._mesh)))
+        tokens, lengths = jax.device_get(result)
+        return [
+            Candidate(
+                text=self._tokenizer.decode(tokens[i, : lengths[i]]),
+                tokens=int(lengths[i]),
+                ended=bool(tokens[i, lengths[i] - 1] == self._tokenizer.eos_id),
+            )
+            for i in range(count)
+        ]
+
+    def _decoder(self, max_tokens: int) -> Callable[[Params, Prompts], Generated]:
+        if max_tokens not in self._compiled:
+            self._compiled[max_tokens] = jax.jit(functools.partial(self._decode, max_tokens=max_tokens))
+        return self._compiled[max_tokens]
+
+    def _decode(self, params: Params, prompts: Prompts, *, max_tokens: int) -> Generated:
+        model = self._network.merge(params)
+        return greedy(model, prompts, max_tokens, self._tokenizer.eos_id, self._tokenizer.size)

@@ -1,0 +1,48 @@
+"""A generator from a model folder in Hugging Face layout.
+
+The folder may be an export of ours or anyone's LLaVA of a CLIP encoder and a Llama or StarCoder2 decoder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from vlsm_jax.data.tokenizer import TokenizerError, load_tokenizer
+from vlsm_jax.generation.decode import Generator
+from vlsm_jax.models import UnsupportedConfigError
+from vlsm_jax.sharding import make_mesh
+from vlsm_jax.training.network import Network, flatten
+
+
+class ModelError(ValueError):
+    """A model folder that cannot be used; the message says what is missing or does not fit."""
+
+
+def load_generator(directory: Path, *, mesh: Mesh | None = None) -> Generator:
+    """Returns a generator with the weights, tokenizer and image processing of a folder.
+
+    Args:
+      directory: config, weights, tokenizer and preprocessor files.
+      mesh: where the parameters go; None puts them on the first device.
+
+    Raises:
+      ModelError: nothing is there, or it is a model of another kind.
+    """
+    from convert.checkpoint_reader import CheckpointError
+    from convert.llava import read_fit, read_llava
+
+    directory = Path(directory)
+    if not (directory / "config.json").is_file():
+        raise ModelError(
+            f"no model at {directory}: there is no config.json; `launch.py` writes one to <workdir>/export"
+        )
+    mesh = make_mesh(devices=jax.devices()[:1]) if mesh is None else mesh
+    try:
+        config, params = read_llava(directory, mesh=mesh)
+        tokenizer = load_tokenizer(directory)
+    except (CheckpointError, TokenizerError, UnsupportedConfigError) as error:
+        raise ModelError(str(error)) from error
+    return Generator(Network.create(config), flatten(params), tokenizer, fit=read_fit(directory), mesh=mesh)

@@ -1,0 +1,1 @@
+"""Training: loss, step, loop, optimizer, checkpoints, logs."""

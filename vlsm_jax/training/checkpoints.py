@@ -1,0 +1,162 @@
+"""Checkpoints of state and data position together, through Orbax.
+
+A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the last
+complete one.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import grain.checkpoint
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from vlsm_jax.training.optimizer import path_name
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be written or does not fit; the message names folder and cause."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `<workdir>/checkpoints/<step>`.
+
+    Args:
+      directory: made if missing.
+      keep: the newest this many stay.
+    """
+
+    def __init__(self, directory: Path, *, keep: int = 2):
+        self.directory = Path(directory).absolute()
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot make {self.directory}: {error.strerror}") from error
+        self._saving: int | None = None
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                enable_async_checkpointing=True,
+                cleanup_tmp_directories=jax.process_count() == 1,
+            ),
+            # Named here and not left to the first save: what another process wrote must be readable at once.
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "data": grain.checkpoint.CheckpointHandler(),
+                "facts": ocp.JsonCheckpointHandler(),
+            },
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the newest complete checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any, data: Any, facts: dict[str, Any]) -> None:
+        """Starts writing state (arrays), data iterator and facts (JSON); returns before the disk has it.
+
+        Raises:
+          CheckpointError: this or the save before it failed, as on a full disk. Earlier checkpoints are untouched.
+        """
+        try:
+            self._manager.wait_until_finished()  # so that a failure is told of the save that failed
+        except Exception as error:
+            raise self._save_error(error) from error
+        self._saving = step
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    data=grain.checkpoint.CheckpointSave(data),
+                    facts=ocp.args.JsonSave(facts),
+                ),
+            )
+        except Exception as error:
+            raise self._save_error(error) from error
+
+    def wait(self) -> None:
+        """Returns when everything that was saved is on disk; raises as `save` does."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._save_error(error) from error
+
+    def restore(self, abstract_state: Any, data: Any, step: int | None = None) -> tuple[int, Any, dict[str, Any]]:
+        """Returns step, state and facts of a checkpoint, and sets the data iterator to its place.
+
+        Args:
+          abstract_state: shapes, dtypes and shardings of the state to be read.
+          data: the iterator, or None to leave the data alone.
+
+        Raises:
+          CheckpointError: there is none, or its arrays have other names or shapes than the state.
+        """
+        step = self.latest_step if step is None else step
+        if step is None:
+            raise CheckpointError(f"no complete checkpoint in {self.directory}")
+        self._check_shapes(step, abstract_state)
+        items: dict[str, Any] = {
+            "state": ocp.args.StandardRestore(abstract_state),
+            "facts": ocp.args.JsonRestore(),
+        }
+        if data is not None:
+            items["data"] = grain.checkpoint.CheckpointRestore(data)
+        restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        return step, restored["state"], restored["facts"]
+
+    def facts(self, step: int | None = None) -> dict[str, Any]:
+        """Returns what was written beside the state: config, versions, metrics."""
+        step = self.latest_step if step is None else step
+        if step is None:
+            raise CheckpointError(f"no complete checkpoint in {self.directory}")
+        return self._manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))["facts"]
+
+    def close(self) -> None:
+        """Waits for the last save and lets go of the folder."""
+        self.wait()
+        self._manager.close()
+
+    def _save_error(self, error: Exception) -> CheckpointError:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
+            word in str(error) for word in ("No space left", "RESOURCE_EXHAUSTED", "File too large", "quota")
+        )
+        cause = "the disk is full" if full else f"{type(error).__name__}: {error}"
+        return CheckpointError(
+            f"the checkpoint of step {self._saving} could not be written to {self.directory}: {cause}. "
+            "Earlier checkpoints are whole; make room and run the same command to go on from the last one"
+        )
+
+    def _check_shapes(self, step: int, abstract_state: Any) -> None:
+        """Compares names and shapes before any array is read: Orbax's own message is a page of trees."""
+        metadata = self._manager.item_metadata(step)["state"]
+        found, wanted = _shapes(getattr(metadata, "tree", metadata)), _shapes(abstract_state)
+        lines = [f"{name}: checkpoint only" for name in sorted(found.keys() - wanted.keys())]
+        lines += [f"{name}: config only" for name in sorted(wanted.keys() - found.keys())]
+        lines += [
+            f"{name}: checkpoint {list(found[name])}, config {list(wanted[name])}"
+            for name in sorted(found.keys() & wanted.keys())
+            if found[name] != wanted[name]
+        ]
+        if lines:
+            shown = lines[:10] + ([f"... and {len(lines) - 10} more"] if len(lines) > 10 else [])
+            raise CheckpointError(
+                f"the checkpoint {self.directory}/{step} was written by another model or optimizer:\n  "
+                + "\n  ".join(shown)
+                + "\nuse the config it was trained with, or another --workdir"
+            )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    return {path_name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def to_json(facts: Any) -> Any:
+    """Returns `facts` with NumPy scalars and paths turned into plain JSON values."""
+    return json.loads(json.dumps(facts, default=lambda x: x.item() if isinstance(x, np.generic) else str(x)))

@@ -1,0 +1,312 @@
+"""Training: mesh, data, model, restore, steps. Reads from top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
+from vlsm_jax.data.tokenizer import Tokenizer
+from vlsm_jax.data.triplets import JsonlTriplets
+from vlsm_jax.sharding import batch_sharding, param_table
+from vlsm_jax.training.checkpoints import Checkpoints, to_json
+from vlsm_jax.training.config import ConfigError
+from vlsm_jax.training.logs import MetricsFile, Progress
+from vlsm_jax.training.loss import LossSum
+from vlsm_jax.training.network import Network, Params
+from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, split_frozen
+from vlsm_jax.training.step import TrainState, make_train_step, make_validation_step
+from vlsm_jax.version import __version__
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How long, how often, and what is trained.
+
+    Attributes:
+      steps: optimizer updates.
+      accumulation: microbatches a batch is cut into.
+      trainable: (regular expression, trained or frozen) over parameter paths; exhaustive, the first match decides.
+      log_every, validate_every, checkpoint_every: in steps.
+      validation_batches: how many, the same ones each time.
+      keep_checkpoints: the newest this many stay.
+      seed: of the initial parameters.
+    """
+
+    steps: int
+    accumulation: int = 1
+    trainable: Sequence[tuple[str, bool]] = ((r".*", True),)
+    log_every: int = 10
+    validate_every: int = 100
+    validation_batches: int = 4
+    checkpoint_every: int = 100
+    keep_checkpoints: int = 2
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What training leaves behind.
+
+    Attributes:
+      params: all parameters, frozen ones included, on the mesh.
+      steps: updates done in all.
+      seconds: wall time of this process's share of the training, compilation included.
+    """
+
+    params: Params
+    steps: int
+    seconds: float
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became infinite or not a number; the message names the step and what to try."""
+
+
+def train(
+    network: Network,
+    tokenizer: Tokenizer,
+    *,
+    train_data: JsonlTriplets,
+    validation_data: JsonlTriplets,
+    pipeline: PipelineConfig,
+    optimizer_config: OptimizerConfig,
+    config: TrainConfig,
+    mesh: Mesh,
+    workdir: Path,
+    facts: dict[str, Any],
+    initial_params: Callable[[], Params] | None = None,
+) -> TrainResult:
+    """Trains until `config.steps`, going on from the newest checkpoint in `workdir`.
+
+    The same seed, config and mesh give the same losses, whether or not the run was interrupted.
+
+    Args:
+      network: the model without parameters.
+      tokenizer: turns triplets into ids.
+      train_data, validation_data: the rows.
+      pipeline: how rows become batches.
+      optimizer_config, config: see there.
+      mesh: devices; the batch is spread over `data` and `fsdp`.
+      workdir: holds `checkpoints/` and `metrics.jsonl`.
+      facts: the resolved config and whatever else should stand in every checkpoint.
+      initial_params: where a new run starts; None draws fresh parameters from `config.seed`.
+
+    Raises:
+      CheckpointError: a checkpoint does not fit this config, or cannot be written.
+      DataError: the data does not fit this config.
+      NonFiniteLoss: the loss is not a number.
+    """
+    workdir = Path(workdir)
+    lead = jax.process_index() == 0
+    _check_batch(pipeline.batch_size, config.accumulation, mesh)
+
+    # --- Data ---------------------------------------------------------------------------------------------------------
+    shard = {"shard_index": jax.process_index(), "shard_count": jax.process_count()}
+    batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard))
+    validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard)
+
+    # --- State --------------------------------------------------------------------------------------------------------
+    optimizer = make_optimizer(optimizer_config, config.steps)
+    plan = StatePlan.create(network, optimizer, config.trainable, mesh)
+    if lead:
+        logging.info("parameters\n%s\n%s", param_table(network.abstract, mesh), plan.freeze_table)
+    checkpoints = Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints)
+    first = checkpoints.latest_step or 0
+    if first:
+        first, state, _ = checkpoints.restore(plan.abstract, batches)
+        logging.info("going on from the checkpoint of step %d", first)
+    elif initial_params is not None:
+        state = jax.jit(plan.start, out_shardings=plan.shardings)(initial_params())
+    else:
+        state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(config.seed)
+
+    # --- Steps --------------------------------------------------------------------------------------------------------
+    rows = batch_sharding(mesh)
+    replicated = NamedSharding(mesh, PartitionSpec())
+    step_fn = jax.jit(
+        make_train_step(network.merge, optimizer, config.accumulation),
+        in_shardings=(plan.shardings, rows),
+        out_shardings=(plan.shardings, replicated),
+        donate_argnums=0,
+    )
+    validation_fn = jax.jit(
+        make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
+    )
+    metrics = MetricsFile(workdir / "metrics.jsonl", first) if lead else None
+    progress = Progress(config.steps, first) if lead else None
+    run_facts = to_json({**facts, **environment_facts()})
+    began = window_began = time.monotonic()
+    window_tokens = window_steps = 0
+    pending: list[tuple[int, Any]] = []
+    with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
+        stack.callback(close_iterator, batches)
+        for step in range(first + 1, config.steps + 1):
+            host_batch = next(batches)
+            state, step_metrics = step_fn(state, to_device(host_batch, rows))
+            pending.append((step, step_metrics))
+            window_tokens += int((host_batch["segment_ids"] > 0).sum()) * jax.process_count()
+            window_steps += 1
+            if step % config.log_every == 0 or step == config.steps or step == first + 1:
+                # Reading the metrics waits for the device, so it is done once for many steps.
+                values = [(s, jax.device_get(m)) for s, m in pending]
+                pending.clear()
+                seconds = time.monotonic() - window_began
+                for at, value in values:
+                    if not np.isfinite(value.loss):
+                        raise NonFiniteLoss(
+                            f"the loss of step {at} is {value.loss}; try a lower optimizer.learning_rate or a longer "
+                            f"optimizer.warmup_steps (the last checkpoint, step {checkpoints.latest_step}, is whole)"
+                        )
+                    if metrics is not None:
+                        metrics.write(at, "train", **{k: float(v) for k, v in value._asdict().items()})
+                if metrics is not None and progress is not None:
+                    speed = window_tokens / seconds
+                    if step > first + 1:  # the first window is mostly compilation
+                        metrics.write(step, "speed", tokens_per_second=speed, seconds_per_step=seconds / window_steps)
+                    last = values[-1][1]
+                    progress.update(
+                        len(values), loss=float(last.loss), accuracy=float(last.accuracy), tokens_per_second=speed
+                    )
+                window_began, window_tokens, window_steps = time.monotonic(), 0, 0
+            if step % config.validate_every == 0 or step == config.steps:
+                total = validate(validation_fn, state, validation, config.validation_batches, rows)
+                if metrics is not None:
+                    metrics.write(step, "validation", **total)
+                    logging.info("step %d: validation loss %.4f accuracy %.4f", step, total["loss"], total["accuracy"])
+                window_began, window_tokens, window_steps = time.monotonic(), 0, 0
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                checkpoints.save(step, state, batches, run_facts)
+    if progress is not None:
+        progress.close()
+    if metrics is not None:
+        metrics.close()
+    checkpoints.close()
+    return TrainResult({**state.frozen, **state.trained}, int(state.step), time.monotonic() - began)
+
+
+def validate(
+    validation_fn: Callable[[TrainState, Batch], LossSum],
+    state: TrainState,
+    data: Any,
+    batches: int,
+    rows: NamedSharding,
+) -> dict[str, float]:
+    """Returns loss (nats per response token) and accuracy over the first `batches` batches of `data`."""
+    total = LossSum.zero()
+    iterator = iter(data)
+    for _ in range(batches):
+        total = total + validation_fn(state, to_device(next(iterator), rows))
+    close_iterator(iterator)
+    total = jax.device_get(total)
+    weight = max(float(total.weight), 1.0)
+    return {"loss": float(total.loss) / weight, "accuracy": float(total.correct) / weight, "tokens": weight}
+
+
+def to_device(batch: dict[str, np.ndarray], sharding: NamedSharding) -> Batch:
+    """Returns this host's rows as a part of the global batch."""
+    return Batch(**{k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()})
+
+
+def close_iterator(iterator: Iterator) -> None:
+    """Ends the threads and processes behind a grain iterator, if it has any."""
+    close = getattr(iterator, "close", None)
+    if close is not None:
+        close()
+
+
+class StatePlan(NamedTuple):
+    """What a `TrainState` looks like and where it lies, before there is one.
+
+    Attributes:
+      start: parameters to the state of step 0.
+      abstract: shapes, dtypes and places.
+      shardings: places alone.
+      freeze_table: what is trained and what is frozen, for the log.
+    """
+
+    start: Callable[[Params], TrainState]
+    abstract: TrainState
+    shardings: TrainState
+    freeze_table: str
+
+    @classmethod
+    def create(
+        cls,
+        network: Network,
+        optimizer: optax.GradientTransformation,
+        trainable: Sequence[tuple[str, bool]],
+        mesh: Mesh,
+    ) -> StatePlan:
+        """Returns the plan; optimizer moments lie where their parameters do."""
+        trained, frozen, freeze_table = split_frozen(network.shapes, trainable)
+
+        def start(params: Params) -> TrainState:
+            mine = {name: params[name] for name in trained}
+            return TrainState(jnp.zeros((), jnp.int32), mine, {n: params[n] for n in frozen}, optimizer.init(mine))
+
+        shapes = jax.eval_shape(start, network.shapes)
+        places = network.shardings(mesh)
+        whole = NamedSharding(mesh, PartitionSpec())
+        mine = {name: places[name] for name in trained}
+        moments = optax.tree.map_params(
+            optimizer, lambda _, place: place, shapes.optimizer, mine, transform_non_params=lambda _: whole
+        )
+        shardings = TrainState(whole, mine, {name: places[name] for name in frozen}, moments)
+        abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
+        return cls(start, abstract, shardings, freeze_table)
+
+
+def restore_params(
+    network: Network, optimizer_config: OptimizerConfig, config: TrainConfig, mesh: Mesh, workdir: Path
+) -> tuple[Params, int]:
+    """Returns the parameters of the newest checkpoint in `workdir`, on `mesh`, and its step.
+
+    Raises:
+      CheckpointError: there is none, or it was written by another model.
+    """
+    plan = StatePlan.create(network, make_optimizer(optimizer_config, config.steps), config.trainable, mesh)
+    checkpoints = Checkpoints(Path(workdir) / "checkpoints", keep=config.keep_checkpoints)
+    step, state, _ = checkpoints.restore(plan.abstract, None)
+    checkpoints.close()
+    return {**state.frozen, **state.trained}, step
+
+
+def environment_facts() -> dict[str, Any]:
+    """Returns versions, machine and git revision, for checkpoints and reports."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+        revision = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        revision = ""
+    return {
+        "vlsm_jax": __version__,
+        "jax": jax.__version__,
+        "flax": flax.__version__,
+        "python": platform.python_version(),
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "revision": revision,
+    }
+
+
+def _check_batch(batch_size: int, accumulation: int, mesh: Mesh) -> None:
+    spread = mesh.shape["data"] * mesh.shape["fsdp"]
+    if batch_size % (accumulation * spread):
+        raise ConfigError(
+            f"pipeline.batch_size={batch_size} is not a multiple of train.accumulation={accumulation} times the "
+            f"{spread} devices that share a batch (mesh data x fsdp)"
+        )

@@ -1,0 +1,119 @@
+"""AdamW with warm-up and a cosine or constant schedule, and the freeze list."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import optax
+
+from vlsm_jax.training.config import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Attributes:
+    learning_rate: peak, reached after `warmup_steps`.
+    schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays.
+    weight_decay: applied to matrices, not to biases, norms and other vectors.
+    clip_norm: global norm that gradients are scaled down to; 0 leaves them.
+    """
+
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = 100
+    final_fraction: float = 0.1
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    clip_norm: float = 1.0
+
+
+def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
+    """Returns step (from 0) to learning rate."""
+    warmup = min(config.warmup_steps, steps)
+    if config.schedule == "cosine":
+        # optax's final value is reached at decay_steps; a run of one step still needs one.
+        return optax.warmup_cosine_decay_schedule(
+            init_value=config.learning_rate / max(warmup, 1),
+            peak_value=config.learning_rate,
+            warmup_steps=warmup,
+            decay_steps=max(steps, warmup + 1),
+            end_value=config.learning_rate * config.final_fraction,
+        )
+    if config.schedule == "constant":
+        ramp = optax.linear_schedule(config.learning_rate / max(warmup, 1), config.learning_rate, warmup)
+        return optax.join_schedules([ramp, optax.constant_schedule(config.learning_rate)], [warmup])
+    raise ConfigError(f"optimizer.schedule={config.schedule!r}; choose 'cosine' or 'constant'")
+
+
+def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
+    """Returns clipping, Adam, decoupled weight decay and the schedule, in this order."""
+    parts = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
+    parts.append(
+        optax.adamw(
+            learning_rate_schedule(config, steps),
+            b1=config.beta1,
+            b2=config.beta2,
+            weight_decay=config.weight_decay,
+            mask=_is_matrix,
+        )
+    )
+    return optax.chain(*parts)
+
+
+def _is_matrix(params: Any) -> Any:
+    """Marks what decays: kernels, tables and the head, by name, since stacked layers make every array a matrix."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: _DECAYS.search(path_name(path)) is not None, params)
+
+
+_DECAYS = re.compile(r"(kernel|table|head)$")
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """Returns a tree path as "decoder/layers/attention/q/kernel"."""
+    return "/".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path)
+
+
+def split_frozen(params: Mapping[str, Any], rules: Sequence[tuple[str, bool]]) -> tuple[dict, dict, str]:
+    """Splits flat parameters into those that are trained and those that are frozen.
+
+    Args:
+      params: path ("vision/layers/...") to array or shape.
+      rules: (regular expression, trained or not), searched in order; the first that matches decides.
+
+    Returns:
+      The trained and the frozen part, and a table for the log, one line for each rule.
+
+    Raises:
+      ConfigError: a parameter matches no rule, a rule matches no parameter, or nothing is trained.
+    """
+    compiled = [(re.compile(pattern), trained) for pattern, trained in rules]
+    hits = [0] * len(rules)
+    sizes = [0] * len(rules)
+    parts: tuple[dict, dict] = ({}, {})
+    unmatched = []
+    for name, value in params.items():
+        for i, (pattern, trained) in enumerate(compiled):
+            if pattern.search(name):
+                hits[i] += 1
+                sizes[i] += value.size
+                parts[0 if trained else 1][name] = value
+                break
+        else:
+            unmatched.append(name)
+    if unmatched:
+        raise ConfigError(f"train.trainable has no rule for: {', '.join(sorted(unmatched))}; end it with ('.*', True)")
+    idle = [rules[i][0] for i, count in enumerate(hits) if count == 0]
+    if idle:
+        raise ConfigError(f"train.trainable: nothing is decided by {idle}; first match wins, so check their order")
+    if not parts[0]:
+        raise ConfigError("train.trainable freezes every parameter; nothing would be trained")
+    table = "\n".join(
+        f"{'train ' if trained else 'freeze'} {pattern!r}: {hits[i]} arrays, {sizes[i]:,} parameters"
+        for i, (pattern, trained) in enumerate(rules)
+    )
+    return *parts, table

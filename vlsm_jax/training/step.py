@@ -1,0 +1,132 @@
+"""One optimizer step: loss and gradients over microbatches, one division, one update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vlsm_jax.data.pipeline import Batch
+from vlsm_jax.models.vlsm import Vlsm
+from vlsm_jax.training.loss import LossSum, cross_entropy
+from vlsm_jax.training.network import Params
+
+
+class TrainState(NamedTuple):
+    """Everything a step changes, and the frozen parameters that it reads.
+
+    Attributes:
+      step: int32 [], updates done.
+      trained: parameters under the optimizer.
+      frozen: parameters that are never differentiated.
+      optimizer: optax state, for `trained` only.
+    """
+
+    step: jax.Array
+    trained: Params
+    frozen: Params
+    optimizer: optax.OptState
+
+
+class StepMetrics(NamedTuple):
+    """What one step reports, all float32 [].
+
+    Attributes:
+      loss: nats per response token.
+      accuracy: share of response tokens that the greedy choice hits.
+      tokens: response tokens in the batch.
+      positions: share of positions that hold a token and not padding.
+      gradient_norm: global norm before clipping.
+    """
+
+    loss: jax.Array
+    accuracy: jax.Array
+    tokens: jax.Array
+    positions: jax.Array
+    gradient_norm: jax.Array
+
+
+def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
+    """Returns the summed loss of a batch."""
+    rows, per_row = batch.images.shape[:2]
+    images = batch.images.reshape(rows * per_row, *batch.images.shape[2:])
+    visual = model.encode_images(images)  # [B * K, V, D]
+    visual = visual.reshape(rows, per_row * visual.shape[1], visual.shape[2])
+    hidden, _ = model(
+        batch.tokens,
+        visual=visual,
+        visual_index=batch.visual_index,
+        positions=batch.positions,
+        segment_ids=batch.segment_ids,
+    )
+    return cross_entropy(hidden, batch.targets, batch.weights, model.logits)
+
+
+def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[[Params, Params, Batch], LossSum]:
+    """Returns `loss(trained, frozen, batch)`; `merge` builds the model from its parameters."""
+
+    def loss(trained: Params, frozen: Params, batch: Batch) -> LossSum:
+        return batch_loss(merge({**frozen, **trained}), batch)
+
+    return loss
+
+
+def make_train_step(
+    merge: Callable[[Params], Vlsm], optimizer: optax.GradientTransformation, accumulation: int = 1
+) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+    """Returns the step, to be jitted by the caller with its shardings.
+
+    Gradients of the summed loss are added over `accumulation` microbatches and divided by the weight of all of them: a
+    batch gives the same update however it is cut. (The mean of means, as in the paper's code, does not.)
+    """
+    loss = make_loss(merge)
+
+    def summed(trained: Params, frozen: Params, batch: Batch) -> tuple[jax.Array, LossSum]:
+        total = loss(trained, frozen, batch)
+        return total.loss, total
+
+    gradient = jax.grad(summed, has_aux=True)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+        if accumulation == 1:
+            grads, total = gradient(state.trained, state.frozen, batch)
+        else:
+            # Microbatch i takes rows i, i + n, ...: every device keeps its own rows.
+            micro = jax.tree.map(
+                lambda x: jnp.swapaxes(x.reshape(x.shape[0] // accumulation, accumulation, *x.shape[1:]), 0, 1), batch
+            )
+
+            def add(carry, part):
+                grads, total = carry
+                more, part_total = gradient(state.trained, state.frozen, part)
+                return (jax.tree.map(jnp.add, grads, more), total + part_total), None
+
+            zero = (jax.tree.map(jnp.zeros_like, state.trained), LossSum.zero())
+            (grads, total), _ = jax.lax.scan(add, zero, micro)
+        weight = jnp.maximum(total.weight, 1)  # a batch without a target leaves the parameters alone
+        grads = jax.tree.map(lambda g: g / weight, grads)
+        updates, optimizer_state = optimizer.update(grads, state.optimizer, state.trained)
+        metrics = StepMetrics(
+            loss=total.loss / weight,
+            accuracy=total.correct / weight,
+            tokens=total.weight,
+            positions=jnp.mean(batch.segment_ids > 0),
+            gradient_norm=optax.tree.norm(grads),
+        )
+        trained = optax.apply_updates(state.trained, updates)
+        return TrainState(state.step + 1, trained, state.frozen, optimizer_state), metrics
+
+    return step
+
+
+def make_validation_step(merge: Callable[[Params], Vlsm]) -> Callable[[TrainState, Batch], LossSum]:
+    """Returns the summed loss of a batch without an update."""
+    loss = make_loss(merge)
+
+    def step(state: TrainState, batch: Any) -> LossSum:
+        return loss(state.trained, state.frozen, batch)
+
+    return step
