@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,6 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from vlsm_jax.data.images import ImageError
-from vlsm_jax.data.pipeline import PipelineConfig
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
 from vlsm_jax.data.triplets import DataError, JsonlTriplets, Record
 from vlsm_jax.training.config import ConfigError, build
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the stages that `--mode` names."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-    # Imported late: `--help` and a mistyped flag should not wait for jax.
+    # Imported late: neither `--help` nor the processes that score scripts, which import this file, should wait for jax.
     from vlsm_jax.evaluation.evaluate import EvaluationError
     from vlsm_jax.models import UnsupportedConfigError
     from vlsm_jax.sharding import ShardingError
@@ -66,6 +66,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     """Runs one experiment; see the module docstring."""
     import jax
 
+    from vlsm_jax.data.pipeline import PipelineConfig
     from vlsm_jax.sharding import make_mesh
     from vlsm_jax.training.network import Network
 
@@ -112,7 +113,13 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     if (mode == "export" or (mode == "all" and config.export)) and jax.process_index() == 0:
         from convert.to_hf import write_llava
 
-        target = write_llava(workdir / "export", model_config, network.to_state(params), tokenizer, fit=pipeline.fit)
+        target = workdir / "export"
+        with tempfile.TemporaryDirectory(dir=workdir, prefix=".export-") as scratch:
+            draft = Path(scratch, "export")
+            write_llava(draft, model_config, network.to_state(params), tokenizer, fit=pipeline.fit)
+            if target.exists():  # of an earlier run; replaced as a whole
+                target.rename(Path(scratch, "old"))
+            draft.rename(target)
         print(f"export   {target} (Hugging Face LLaVA layout)")
     print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
 
@@ -122,11 +129,21 @@ def data_files(config: ConfigDict, workdir: Path) -> dict[str, Path]:
     if config.data.directory:
         directory = Path(config.data.directory)
     else:
+        from vlsm_jax.synth import PromptStyle, ScriptStyle
         from vlsm_jax.synth.dataset import write_dataset
+        from vlsm_jax.training.logs import Progress
 
         directory = workdir / "data"
-        counts = {split: config.data[split] for split in SPLITS}
-        write_dataset(directory, **counts, seed=config.seed, workers=os.cpu_count() or 1, progress=sys.stderr.isatty())
+        options = dict(config.synth)
+        try:
+            for key, style in (("script_styles", ScriptStyle), ("prompt_styles", PromptStyle)):
+                if key in options:
+                    options[key] = tuple(map(style, options[key]))
+            progress = Progress(sum(options[split] for split in SPLITS), unit="triplet")
+            write_dataset(directory, **options, seed=config.seed, workers=os.cpu_count() or 1, progress=progress.to)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"synth: {error}") from error
+        progress.close()
     return {split: directory / f"{split}.jsonl" for split in SPLITS}
 
 
@@ -174,7 +191,7 @@ def find_params(
     network: Any,
     tokenizer: Tokenizer,
     data: dict[str, JsonlTriplets],
-    pipeline: PipelineConfig,
+    pipeline: Any,
     mesh: Any,
     facts: dict[str, Any],
 ) -> tuple[dict[str, Any], int]:
@@ -209,7 +226,7 @@ def evaluate_split(
     step: int,
     tokenizer: Tokenizer,
     data: dict[str, JsonlTriplets],
-    pipeline: PipelineConfig,
+    pipeline: Any,
     mesh: Any,
     facts: dict[str, Any],
 ) -> None:
@@ -248,7 +265,7 @@ def evaluate_split(
         seed=config.seed,
         batch_size=settings.batch_size,
         generator=f"{config.name}, step {step}",
-        progress=lambda done, _: progress.update(done - progress.done),
+        progress=progress.to,
     )
     progress.close()
     predictions = read_predictions(directory / "predictions.jsonl")
@@ -280,6 +297,16 @@ def evaluate_split(
     print(f"\n{format_table(summary)}\n\nreport   {report}")
 
 
+def parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parses the command line; an override of a key that the config lacks ends in one line."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except AttributeError as error:  # what ml_collections raises, around its own message
+        inner = error.args[0] if error.args else error
+        said = " ".join(str(inner.args[0] if isinstance(inner, Exception) and inner.args else inner).split())
+        sys.exit(f"error: a --config flag names a key that the config does not have: {said}")
+
+
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

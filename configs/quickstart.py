@@ -19,14 +19,17 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.name = "quickstart"
     config.seed = 0
 
-    # Where the triplets lie; made by the generator if the folder is not there.
-    config.data = ConfigDict()
-    config.data.directory = ""  # empty: <workdir>/data
-    config.data.train = 64 if smoke else 6000
-    config.data.validation = 16 if smoke else 200
-    config.data.test = 8 if smoke else 100
-    config.data.tokenizer = ""  # empty: a BPE is trained on the triplets
+    # Empty: the triplets are made in <workdir>/data, and a BPE is trained on them.
+    config.data = ConfigDict({"directory": "", "tokenizer": ""})
     config.data.vocab_size = 512 if smoke else 1024
+
+    # What is made: small factories, and scripts in the paper's style.
+    config.synth = ConfigDict()
+    config.synth.train = 64 if smoke else 4000
+    config.synth.validation = 16 if smoke else 200
+    config.synth.test = 8 if smoke else 60
+    config.synth.most_objects = 7
+    config.synth.script_styles = ("loop",)
 
     config.pipeline = ConfigDict()
     config.pipeline.sequence_length = 1280

@@ -154,19 +154,15 @@ def data_make(
 ) -> None:
     """Generate triplets, each checked by running its script."""
     from vlsm_jax.synth.dataset import DatasetError, write_dataset
+    from vlsm_jax.training.logs import Progress
 
+    progress = Progress(train + validation + test, unit="triplet")
+    counts = {"train": train, "validation": validation, "test": test}
     try:
-        write_dataset(
-            directory,
-            train=train,
-            validation=validation,
-            test=test,
-            seed=seed,
-            workers=workers,
-            progress=sys.stderr.isatty(),
-        )
+        write_dataset(directory, **counts, seed=seed, workers=workers, progress=progress.to)
     except DatasetError as error:
         _fail(str(error))
+    progress.close()
     print(directory)
 
 

@@ -89,6 +89,7 @@ class _Encode(grain.transforms.Map):
         self._tokenizer_name = tokenizer_name
         self._config = config
         self._tokenizer: Tokenizer | None = None
+        self._left_out: set[str] = set()
 
     def __getstate__(self):
         return {**self.__dict__, "_tokenizer": None}
@@ -98,14 +99,14 @@ class _Encode(grain.transforms.Map):
             self._tokenizer = load_tokenizer(self._tokenizer_name)
         example = encode_example(record, self._tokenizer, self._config.visual_tokens)
         if len(example["tokens"]) > self._config.sequence_length:
-            logging.log_first_n(
-                logging.WARNING,
-                "%s: %d tokens, over the limit of %d: left out (raise pipeline.sequence_length to keep it)",
-                20,
-                record.where,
-                len(example["tokens"]),
-                self._config.sequence_length,
-            )
+            if record.where not in self._left_out:  # once, not once an epoch
+                self._left_out.add(record.where)
+                logging.warning(
+                    "%s: %d tokens, over the limit of %d: left out (raise pipeline.sequence_length to keep it)",
+                    record.where,
+                    len(example["tokens"]),
+                    self._config.sequence_length,
+                )
             return {**example, "images": None}
         try:
             image = load_image(record.image, self._config.image_size, self._config.fit)

@@ -17,8 +17,8 @@ class _OurRecords(std_logging.Filter):
     """Lets pass what this project says, and what any library warns of."""
 
     def filter(self, record: std_logging.LogRecord) -> bool:
-        ours = Path(__file__).parents[1].as_posix()
-        return record.levelno >= std_logging.WARNING or Path(record.pathname).as_posix().startswith(ours)
+        ours = (str(Path(__file__).parents[1]), str(Path(sys.argv[0]).resolve()))
+        return record.levelno >= std_logging.WARNING or str(Path(record.pathname).resolve()).startswith(ours)
 
 
 def show_progress_only() -> None:
@@ -71,10 +71,11 @@ class Progress:
 
     Attributes:
       done: how many of the total.
+      total: how many there are.
     """
 
     def __init__(self, total: int, start: int = 0, unit: str = "step", every: float = 10.0):
-        self._total, self._unit, self._every = total, unit, every
+        self.total, self._unit, self._every = total, unit, every
         self.done = start
         self._last = time.monotonic()
         self._bar = tqdm(total=total, initial=start, unit=unit, dynamic_ncols=True) if sys.stderr.isatty() else None
@@ -86,10 +87,17 @@ class Progress:
         if self._bar is not None:
             self._bar.update(count)
             self._bar.set_postfix(shown, refresh=False)
-        elif time.monotonic() - self._last >= self._every or self.done == self._total:
+        elif time.monotonic() - self._last >= self._every or self.done == self.total:
             self._last = time.monotonic()
             text = " ".join(f"{key} {value}" for key, value in shown.items())
-            logging.info("%s %d/%d %s", self._unit, self.done, self._total, text)
+            logging.info("%s %d/%d %s", self._unit, self.done, self.total, text)
+
+    def to(self, done: int, total: int) -> None:
+        """Moves on to `done` of `total`; what other rooms call back."""
+        self.total = total
+        if self._bar is not None and self._bar.total != total:
+            self._bar.total = total
+        self.update(done - self.done)
 
     def close(self) -> None:
         """Ends the bar."""

@@ -1,0 +1,68 @@
+"""Who may call whom: the rooms of the house keep apart."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEFT = ("twin", "flexscript", "simulator", "synth", "metrics")
+RIGHT = ("data", "models", "sharding", "training", "generation")
+# A room, and the rooms of this package that it may import besides itself.
+MAY_IMPORT = {
+    "twin": (),
+    "flexscript": ("twin",),
+    "simulator": ("twin", "flexscript"),
+    "metrics": ("twin", "flexscript", "simulator"),
+    "synth": ("twin", "flexscript", "simulator", "version"),
+    "data": (),
+    "sharding": (),
+    "models": ("sharding",),
+    "training": ("data", "models", "sharding", "version"),
+    "generation": ("data", "models", "sharding", "training"),
+}
+
+
+def imports(room):
+    """Yields (file, module) for every import statement of a room, wherever it stands."""
+    path = ROOT / "vlsm_jax" / room
+    for file in sorted(path.glob("**/*.py")) if path.is_dir() else [path.with_suffix(".py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((file, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}:{node.lineno}: imports are absolute"
+                yield file, node.module
+                if node.module == "vlsm_jax":
+                    yield from ((file, f"vlsm_jax.{alias.name}") for alias in node.names)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_its_neighbours(room):
+    allowed = {room, *MAY_IMPORT[room]}
+    found = list(imports(room))
+    assert found
+    for file, module in found:
+        parts = module.split(".")
+        if parts[0] == "vlsm_jax" and len(parts) > 1:
+            assert parts[1] in allowed, f"{file.relative_to(ROOT)} imports {module}"
+        if room in LEFT:
+            assert parts[0] not in ("jax", "flax", "optax", "torch"), f"{file.relative_to(ROOT)} imports {module}"
+        assert parts[0] != "torch", f"{file.relative_to(ROOT)} imports {module}"
+
+
+@pytest.mark.parametrize(
+    ("modules", "foreign"),
+    [
+        (LEFT, ("jax", "flax", "torch", "transformers")),
+        (("data.pipeline", "data.tokenizer"), ("flax", "torch", "transformers")),  # grain itself imports jax
+    ],
+    ids=["left side", "data workers"],
+)
+def test_scoring_and_reading_start_without_heavy_libraries(modules, foreign):
+    program = "import sys\n" + "".join(f"import vlsm_jax.{m}\n" for m in modules)
+    program += f"print([m for m in {foreign} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,164 @@
+"""The command itself, as a user starts it: killed and started again, on one device and on eight, with bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SMALL = (
+    "--config.train.steps=30",
+    "--config.train.checkpoint_every=5",
+    "--config.train.validate_every=10",
+    "--config.train.log_every=5",
+    "--config.pipeline.sequence_length=192",
+    "--config.pipeline.batch_size=8",
+    "--config.model.vision.image_size=48",
+)
+
+
+@pytest.fixture(scope="module")
+def triplets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("triplets")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 60), ("validation", 20), ("test", 4)):
+        with (folder / f"{split}.jsonl").open("w") as file:
+            for i in range(count):
+                image = f"images/{split}{i}.png"
+                Image.fromarray(rng.integers(0, 256, (48, 96, 3)).astype(np.uint8)).save(folder / image)
+                prompt = "A queue and a sink " * int(rng.integers(1, 6))
+                response = 'Object q = Object.create("Queue");' * int(rng.integers(1, 4))
+                file.write(json.dumps({"image": image, "prompt": prompt, "response": response}) + "\n")
+    return folder
+
+
+def command(triplets, workdir, *options):
+    return [
+        sys.executable,
+        str(ROOT / "launch.py"),
+        f"--config={ROOT / 'configs' / 'quickstart.py'}:smoke",
+        f"--workdir={workdir}",
+        f"--config.data.directory={triplets}",
+        "--mode=train",
+        *SMALL,
+        *options,
+    ]
+
+
+def launch(triplets, workdir, *options, devices=1):
+    env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+    return subprocess.run(
+        command(triplets, workdir, *options), capture_output=True, text=True, env=env, timeout=300, check=False
+    )
+
+
+def losses(workdir):
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [(row["kind"], row["step"], row["loss"]) for row in rows if "loss" in row]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(triplets, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    done = launch(triplets, workdir)
+    assert done.returncode == 0, done.stderr
+    return losses(workdir)
+
+
+def test_a_kill_in_the_middle_loses_nothing(triplets, uninterrupted, tmp_path):
+    process = subprocess.Popen(
+        command(triplets, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 240
+    # A checkpoint is there when its folder has its final name.
+    while not any(path.name.isdigit() for path in tmp_path.glob("checkpoints/*")):
+        assert process.poll() is None, "training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    interrupted_at = max(int(path.name) for path in tmp_path.glob("checkpoints/*") if path.name.isdigit())
+    assert interrupted_at < 30, "too quick: nothing was interrupted"
+    done = launch(triplets, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on from the checkpoint of step" in done.stderr
+    assert losses(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        (),
+        (
+            "--config.mesh.data=2",
+            "--config.mesh.fsdp=2",
+            "--config.mesh.tensor=2",
+        ),
+    ],
+    ids=["data 8", "data 2, fsdp 2, tensor 2"],
+)
+def test_eight_devices_give_the_losses_of_one(triplets, uninterrupted, tmp_path, mesh):
+    done = launch(triplets, tmp_path, *mesh, devices=8)
+    assert done.returncode == 0, done.stderr
+    for one, eight in zip(uninterrupted, losses(tmp_path), strict=True):
+        assert one[:2] == eight[:2]
+        assert eight[2] == pytest.approx(one[2], rel=2e-4)
+
+
+def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
+    assert launch(triplets, tmp_path, "--config.train.steps=5").returncode == 0
+    before = losses(tmp_path)
+    done = launch(triplets, tmp_path, "--config.train.steps=5")
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path) == before
+    # Another model in the same folder is refused, by the names of what differs.
+    done = launch(triplets, tmp_path, "--config.train.steps=10", "--config.model.decoder.intermediate_size=96")
+    assert done.returncode == 1
+    assert "was written by another model" in done.stderr
+    assert "trained/decoder/layers/mlp/down/kernel: checkpoint [2, 128, 64], config [2, 96, 64]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config.train.stepz=3"], "stepz"),
+        (["--config.pipeline.fit=stretch"], "pipeline.fit='stretch'; choose one of pad, squash, crop"),
+        (["--config.mesh.tensor=3"], "mesh data=-1, fsdp=1, tensor=3 does not fit 1 devices"),
+        (["--config.pipeline.sequence_length=32"], "over pipeline.sequence_length=32"),
+        (["--config.pipeline.batch_size=9", "--config.train.accumulation=2"], "pipeline.batch_size=9 is not a multiple"),
+        (["--config.model.decoder.model_type=gpt2"], "model_type 'gpt2' is not one of"),
+        (["--config.data.directory=/nowhere/at/all"], "no data file at /nowhere/at/all/train.jsonl"),
+        (["--config.data.tokenizer=/nowhere/at/all"], "no tokenizer at /nowhere/at/all"),
+    ],
+)
+def test_bad_input_is_one_clear_line(triplets, tmp_path, options, message):
+    done = launch(triplets, tmp_path, *options)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_rows_are_found_before_training(triplets, tmp_path):
+    rows = (triplets / "train.jsonl").read_text().splitlines()
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "images").symlink_to(triplets / "images")
+    rows[1] = json.dumps(json.loads(rows[1]) | {"prompt": ""})
+    rows[2] = json.dumps(json.loads(rows[2]) | {"image": "images/none.png"})
+    (bad / "train.jsonl").write_text("\n".join(rows))
+    for split in ("validation", "test"):
+        (bad / f"{split}.jsonl").symlink_to(triplets / f"{split}.jsonl")
+    done = launch(bad, tmp_path / "run")
+    assert done.returncode == 1
+    assert "train.jsonl:2: field 'prompt' is empty" in done.stderr
+    assert "train.jsonl:3: no image at" in done.stderr
+    assert "Traceback" not in done.stderr
