@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+import launch as launch_py
+from configs import quickstart
+from vlsm_jax.data.tokenizer import TokenizerError
+from vlsm_jax.data.triplets import DataError
+from vlsm_jax.models import UnsupportedConfigError
+from vlsm_jax.training.checkpoints import CheckpointError
+from vlsm_jax.training.config import ConfigError
 
 ROOT = Path(__file__).parents[1]
 SMALL = (
@@ -113,38 +122,54 @@ def test_eight_devices_give_the_losses_of_one(triplets, uninterrupted, tmp_path,
         assert eight[2] == pytest.approx(one[2], rel=2e-4)
 
 
+def config_for(triplets, **changes):
+    """The same experiment as `command` starts, for a run in this process."""
+    config = quickstart.get_config("smoke")
+    config.data.directory = str(triplets)
+    options = dict(option.removeprefix("--config.").split("=") for option in SMALL)
+    with config.unlocked():
+        config.update_from_flattened_dict({**{k: int(v) for k, v in options.items()}, **changes})
+    return config
+
+
 def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
-    assert launch(triplets, tmp_path, "--config.train.steps=5").returncode == 0
+    launch_py.run(config_for(triplets, **{"train.steps": 5}), tmp_path, "train")
     before = losses(tmp_path)
-    done = launch(triplets, tmp_path, "--config.train.steps=5")
-    assert done.returncode == 0, done.stderr
+    launch_py.run(config_for(triplets, **{"train.steps": 5}), tmp_path, "train")
     assert losses(tmp_path) == before
     # Another model in the same folder is refused, by the names of what differs.
-    done = launch(triplets, tmp_path, "--config.train.steps=10", "--config.model.decoder.intermediate_size=96")
-    assert done.returncode == 1
-    assert "was written by another model" in done.stderr
-    assert "trained/decoder/layers/mlp/down/kernel: checkpoint [2, 128, 64], config [2, 96, 64]" in done.stderr
-    assert "Traceback" not in done.stderr
+    other = config_for(triplets, **{"train.steps": 10, "model.decoder.intermediate_size": 96})
+    with pytest.raises(CheckpointError) as error:
+        launch_py.run(other, tmp_path, "train")
+    message = str(error.value)
+    assert "was written by another model" in message
+    assert "trained/decoder/layers/mlp/down/kernel: checkpoint [2, 128, 64], config [2, 96, 64]" in message
+    assert "attention/q" not in message
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changes", "error", "message"),
     [
-        (["--config.train.stepz=3"], "stepz"),
-        (["--config.pipeline.fit=stretch"], "pipeline.fit='stretch'; choose one of pad, squash, crop"),
-        (["--config.mesh.tensor=3"], "mesh data=-1, fsdp=1, tensor=3 does not fit 1 devices"),
-        (["--config.pipeline.sequence_length=32"], "over pipeline.sequence_length=32"),
-        (["--config.pipeline.batch_size=9", "--config.train.accumulation=2"], "pipeline.batch_size=9 is not a multiple"),
-        (["--config.model.decoder.model_type=gpt2"], "model_type 'gpt2' is not one of"),
-        (["--config.data.directory=/nowhere/at/all"], "no data file at /nowhere/at/all/train.jsonl"),
-        (["--config.data.tokenizer=/nowhere/at/all"], "no tokenizer at /nowhere/at/all"),
+        ({"pipeline.fit": "stretch"}, ConfigError, "pipeline.fit='stretch'; choose one of pad, squash, crop"),
+        ({"mesh.tensor": 3}, ConfigError, "mesh data=-1, fsdp=1, tensor=3 does not fit 1 devices"),
+        ({"pipeline.sequence_length": 16}, DataError, "over pipeline.sequence_length=16"),
+        (
+            {"pipeline.batch_size": 9, "train.accumulation": 2},
+            ConfigError,
+            "pipeline.batch_size=9 is not a multiple of train.accumulation=2",
+        ),
+        ({"model.decoder.model_type": "gpt2"}, UnsupportedConfigError, "model_type 'gpt2' is not one of"),
+        ({"model.connector": "conv"}, ConfigError, "connector kind 'conv' is not one of linear, mlp"),
+        ({"data.directory": "/nowhere/at/all"}, DataError, "no data file at /nowhere/at/all/train.jsonl"),
+        ({"data.tokenizer": "/nowhere/at/all"}, TokenizerError, "no tokenizer at /nowhere/at/all"),
+        ({"optimizer.schedule": "linear"}, ConfigError, "optimizer.schedule='linear'"),
+        ({"train.trainable": ((r"^vision/", True),)}, ConfigError, "train.trainable has no rule for: connector/"),
     ],
 )
-def test_bad_input_is_one_clear_line(triplets, tmp_path, options, message):
-    done = launch(triplets, tmp_path, *options)
-    assert done.returncode != 0
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        launch_py.run(config_for(triplets, **changes), tmp_path, "train")
+    assert not list(tmp_path.glob("checkpoints/*"))
 
 
 def test_bad_rows_are_found_before_training(triplets, tmp_path):
@@ -157,8 +182,16 @@ def test_bad_rows_are_found_before_training(triplets, tmp_path):
     (bad / "train.jsonl").write_text("\n".join(rows))
     for split in ("validation", "test"):
         (bad / f"{split}.jsonl").symlink_to(triplets / f"{split}.jsonl")
+    # Through the command: a person sees lines, not a traceback.
     done = launch(bad, tmp_path / "run")
     assert done.returncode == 1
     assert "train.jsonl:2: field 'prompt' is empty" in done.stderr
     assert "train.jsonl:3: no image at" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_config_key_that_does_not_exist(triplets, tmp_path):
+    done = launch(triplets, tmp_path, "--config.train.stepz=3")
+    assert done.returncode == 1
+    assert "names a key that the config does not have: 'stepz'" in done.stderr
     assert "Traceback" not in done.stderr
