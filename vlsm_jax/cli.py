@@ -46,12 +46,13 @@ def run(
 ) -> None:
     """Execute a script: build the factory, run it, print the Report."""
     from vlsm_jax.simulator import run as run_script
+    from vlsm_jax.simulator.listing import format_report
 
     report = run_script(_read(script), until=until, warmup=warmup, replications=replications, seed=seed)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
     else:
-        print(report)
+        print(format_report(report))
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -118,6 +119,7 @@ def generate(
     from vlsm_jax.data.images import ImageError
     from vlsm_jax.generation.load import ModelError, load_generator
     from vlsm_jax.simulator import run as run_script
+    from vlsm_jax.simulator.listing import format_report
 
     if prompt_file is not None:
         prompt = _read(prompt_file)
@@ -139,7 +141,7 @@ def generate(
     else:
         print(made.text)
         ending = "" if made.ended else f", cut off at --max-tokens={max_tokens}"
-        print(f"\n// {made.tokens} tokens{ending}\n\n{report}", file=sys.stderr)
+        print(f"\n// {made.tokens} tokens{ending}\n\n{format_report(report)}", file=sys.stderr)
     raise typer.Exit(0 if report.ok else 1)
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -50,6 +51,24 @@ def test_the_folder_is_a_hugging_face_tokenizer(corpus):
     assert theirs.pad_token_id == tokenizer.pad_id
     assert theirs.convert_tokens_to_ids("<image>") == tokenizer.image_id
     assert len(theirs) == tokenizer.size
+
+
+def test_what_a_tokenizer_puts_before_a_text_stands_before_every_prompt(corpus, tmp_path):
+    from tokenizers.processors import TemplateProcessing
+
+    _, tokenizer = corpus
+    backend = type(tokenizer.backend).from_str(tokenizer.backend.to_str())
+    backend.post_processor = TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", tokenizer.pad_id)])
+    shutil.copytree(tokenizer.directory, tmp_path / "begins")
+    backend.save(str(tmp_path / "begins" / "tokenizer.json"))
+    begins = load_tokenizer(tmp_path / "begins")
+    assert begins.beginning == (tokenizer.pad_id,)
+    assert begins.encode_prompt("a") == [tokenizer.pad_id, *tokenizer.encode_prompt("a")]
+    assert begins.encode_response("a") == tokenizer.encode_response("a")
+    backend.post_processor = TemplateProcessing(single="$A <pad>", special_tokens=[("<pad>", tokenizer.pad_id)])
+    backend.save(str(tmp_path / "begins" / "tokenizer.json"))
+    with pytest.raises(TokenizerError, match="puts tokens behind a text"):
+        load_tokenizer(tmp_path / "begins")
 
 
 def test_training_is_deterministic(corpus, tmp_path):

@@ -15,6 +15,9 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 # What precedes every prompt (the paper's own input, [prefix][prompt][response] without a separator).
 PROMPT_PREFIX = "Give me a Flexscript. "
 
+# In tokenizer_config.json of an export, whose tokenizer adds nothing by itself: the ids of `Tokenizer.beginning`.
+BEGINNING_KEY = "prompt_beginning_ids"
+
 PAD, EOS, IMAGE = "<pad>", "</s>", "<image>"
 
 
@@ -32,6 +35,7 @@ class Tokenizer:
       pad_id: fills rows; never a target.
       image_id: stands at the positions of visual tokens.
       size: number of ids, image token included.
+      beginning: ids before every prompt's text, such as Llama's beginning-of-text; they stand behind the sketch.
       directory: where it was loaded from.
     """
 
@@ -40,11 +44,12 @@ class Tokenizer:
     pad_id: int
     image_id: int
     size: int
+    beginning: tuple[int, ...]
     directory: str
 
     def encode_prompt(self, prompt: str) -> list[int]:
-        """Returns the ids of prefix and prompt, with the beginning-of-text id if the tokenizer has one."""
-        return self.backend.encode(PROMPT_PREFIX + prompt).ids
+        """Returns the ids of beginning, prefix and prompt."""
+        return [*self.beginning, *self.backend.encode(PROMPT_PREFIX + prompt, add_special_tokens=False).ids]
 
     def encode_response(self, response: str) -> list[int]:
         """Returns the ids of a script and the end-of-text id.
@@ -74,11 +79,13 @@ def load_tokenizer(name: str | os.PathLike) -> Tokenizer:
     """
     path = Path(name)
     special: dict[str, str] = {}
+    beginning: list[int] | None = None
     if (path / "tokenizer.json").is_file():
         backend = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
         for file in ("tokenizer_config.json", "special_tokens_map.json"):
             if (path / file).is_file():
                 settings = json.loads((path / file).read_text())
+                beginning = settings.get(BEGINNING_KEY, beginning)
                 for key in ("eos_token", "pad_token"):
                     value = settings.get(key)
                     if value is not None and key not in special:
@@ -104,8 +111,21 @@ def load_tokenizer(name: str | os.PathLike) -> Tokenizer:
         pad_id=eos_id if pad_id is None else pad_id,
         image_id=backend.token_to_id(IMAGE),
         size=backend.get_vocab_size(),
+        beginning=tuple(_beginning(backend, name) if beginning is None else beginning),
         directory=str(name),
     )
+
+
+def _beginning(backend: tokenizers.Tokenizer, name: str | os.PathLike) -> list[int]:
+    """Returns the ids that the tokenizer puts before a text by itself."""
+    with_special = backend.encode(PROMPT_PREFIX).ids
+    without = backend.encode(PROMPT_PREFIX, add_special_tokens=False).ids
+    start = len(with_special) - len(without)
+    if with_special[start:] != without:
+        raise TokenizerError(
+            f"the tokenizer at {name} puts tokens behind a text by itself; only before it is supported"
+        )
+    return with_special[:start]
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLike) -> Tokenizer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from vlsm_jax.simulator.listing import duration
+
 MAX_STATIONS = 5
 NOTHING = "–"
 
@@ -44,16 +46,6 @@ def compare_kpis(reference: Kpis | None, candidate: Kpis | None) -> list[KpiRow]
         for name in _busiest(runs)
     )
     return rows
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds as a reader says them: "8.5 s", "6 min 12 s", "2 h 5 min"."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}\u00a0s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
-    return f"{whole // 3600}\u00a0h {whole % 3600 // 60}\u00a0min"
 
 
 def _row(label: str, runs: tuple[Kpis | None, Kpis | None], read: Callable[[Kpis], str]) -> KpiRow:

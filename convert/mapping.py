@@ -1,0 +1,221 @@
+"""Applying a table: every tensor and every parameter is used exactly once, or an error lists the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx, traverse_util
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from convert.checkpoint_reader import CheckpointError, CheckpointReader
+from convert.checkpoint_writer import PendingTensor
+from convert.tables import Entry, Layout
+from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
+
+
+class Use(NamedTuple):
+    """One tensor's place: which entry it belongs to, and which layer."""
+
+    entry: Entry
+    layer: int | None
+    shape: tuple[int, ...]  # ours, of one layer
+
+
+def plan(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Use]:
+    """Returns the place of every tensor, by Hugging Face's name.
+
+    Args:
+      layout: the tables.
+      shapes: path to shape of all our parameters, stacked.
+
+    Raises:
+      CheckpointError: a parameter that the tables do not name.
+    """
+    uses: dict[str, Use] = {}
+    for entry in layout.entries:
+        if entry.ours not in shapes:
+            continue
+        shape = shapes[entry.ours]
+        if not entry.stacked:
+            uses[entry.hf] = Use(entry, None, shape)
+            continue
+        for layer in range(shape[0]):
+            uses[entry.hf.format(layer=layer)] = Use(entry, layer, shape[1:])
+    unnamed = sorted(set(shapes) - {use.entry.ours for use in uses.values()})
+    if unnamed:
+        raise CheckpointError(f"no Hugging Face name is known for the parameters {', '.join(unnamed)}")
+    return uses
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_params(
+    reader: CheckpointReader,
+    layout: Layout,
+    abstract: nnx.State,
+    *,
+    mesh: Mesh | None = None,
+    rules: Rules = DEFAULT_RULES,
+) -> nnx.State:
+    """Reads parameters in the structure and dtypes of `abstract`, one tensor at a time into its final place.
+
+    Args:
+      reader: the checkpoint.
+      layout: its names.
+      abstract: parameter shapes with their logical axes.
+      mesh: where to place them, by `rules`; None is the default device.
+
+    Raises:
+      CheckpointError: listing all tensors that are missing, left over or of another shape, before any is read; or a
+        fixed or duplicate tensor that holds something else.
+    """
+    flat = {"/".join(map(str, path)): param for path, param in nnx.to_flat_state(abstract)}
+    shapes = {path: tuple(param.get_value().shape) for path, param in flat.items()}
+    uses = plan(layout, shapes)
+    source = _canonical_names(reader, layout)
+    _check_complete(reader, layout, uses, source)
+    for constant in layout.constants:
+        found = reader.read(source[constant.hf])
+        if not np.array_equal(found.astype(np.float32), constant.value):
+            raise CheckpointError(f"{reader.where(source[constant.hf])} must be fixed for this connector, and is not")
+
+    places: Mapping[str, NamedSharding | None] = dict.fromkeys(shapes)
+    if mesh is not None:
+        placed = nnx.to_flat_state(param_shardings(abstract, mesh, rules))
+        places = {"/".join(map(str, path)): param.get_value() for path, param in placed}
+    arrays: dict[str, jax.Array] = {}
+    for name, use in uses.items():
+        if use.entry.duplicate:
+            continue
+        path, dtype = use.entry.ours, flat[use.entry.ours].get_value().dtype
+        value = use.entry.operation.to_ours(reader.read(source[name]), use.shape).astype(dtype)
+        if use.layer is None:
+            arrays[path] = _place(value, places[path])
+        else:
+            arrays[path] = _place_layer(arrays.get(path), value, use.layer, shapes[path], places[path])
+    for name, use in uses.items():
+        if use.entry.duplicate and name in source:
+            ours = np.asarray(arrays[use.entry.ours])
+            if not np.array_equal(
+                use.entry.operation.to_ours(reader.read(source[name]), use.shape).astype(ours.dtype), ours
+            ):
+                raise CheckpointError(
+                    f"{reader.where(source[name])} differs from the parameter {use.entry.ours} that the config ties it "
+                    "to; set tie_word_embeddings to false if the two are really apart"
+                )
+    filled = [(path, param.replace(arrays["/".join(map(str, path))])) for path, param in nnx.to_flat_state(abstract)]
+    return nnx.from_flat_state(filled)
+
+
+def _canonical_names(reader: CheckpointReader, layout: Layout) -> dict[str, str]:
+    """Maps names as in the tables to names in the files, those that are ignored left out."""
+    source: dict[str, str] = {}
+    for original in reader.names:
+        name = original
+        for rename in layout.renames:
+            name = re.sub(rename.pattern, rename.replacement, name)
+        if any(re.search(pattern, name) for pattern in layout.ignored):
+            continue
+        if name in source:
+            raise CheckpointError(f"{reader.where(original)} and {source[name]} are the same tensor in two layouts")
+        source[name] = original
+    return source
+
+
+def _check_complete(
+    reader: CheckpointReader, layout: Layout, uses: Mapping[str, Use], source: Mapping[str, str]
+) -> None:
+    constants = {constant.hf: constant.value.shape for constant in layout.constants}
+    needed = {name for name, use in uses.items() if not use.entry.duplicate} | set(constants)
+    problems = [f"missing: {name}" for name in sorted(needed - set(source))]
+    problems += [f"not used: {source[name]}" for name in sorted(set(source) - set(uses) - set(constants))]
+    for name, original in source.items():
+        if name in uses:
+            expected = uses[name].entry.operation.hf_shape(uses[name].shape)
+        elif name in constants:
+            expected = constants[name]
+        else:
+            continue
+        found = reader.shape(original)
+        if found != expected:
+            problems.append(f"shape: {reader.where(original)} is {list(found)}, the config says {list(expected)}")
+    if problems:
+        raise CheckpointError(f"{reader.directory} does not fit its config:\n  " + "\n  ".join(problems))
+
+
+def _place(value: np.ndarray, sharding: NamedSharding | None) -> jax.Array:
+    return jnp.asarray(value) if sharding is None else jax.device_put(value, sharding)
+
+
+def _place_layer(
+    stack: jax.Array | None, value: np.ndarray, layer: int, shape: tuple[int, ...], sharding: NamedSharding | None
+) -> jax.Array:
+    """Writes one layer into the stack, in place, so that the host never holds more than one layer."""
+    one = None
+    if sharding is not None:
+        spec = tuple(sharding.spec) + (None,) * (len(shape) - len(sharding.spec))
+        one = NamedSharding(sharding.mesh, PartitionSpec(*spec[1:]))
+    if stack is None:
+        stack = jnp.zeros(shape, value.dtype, device=sharding)
+    return _write_layer(stack, _place(value, one), layer)
+
+
+@jax.jit(donate_argnums=0)
+def _write_layer(stack: jax.Array, value: jax.Array, layer: int) -> jax.Array:
+    return jax.lax.dynamic_update_index_in_dim(stack, value, layer, 0)
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------------
+
+
+def flatten_params(params: nnx.State | Mapping[str, Any]) -> dict[str, jax.Array]:
+    """Returns parameters, nested or flat, by path with slashes."""
+    pure = nnx.to_pure_dict(params) if isinstance(params, nnx.State) else params
+    return traverse_util.flatten_dict(dict(pure), sep="/")
+
+
+def pending_tensors(
+    layout: Layout,
+    params: nnx.State | Mapping[str, Any],
+    *,
+    dtype: np.dtype | None = None,
+    with_duplicates: bool = False,
+) -> Iterator[PendingTensor]:
+    """Yields all tensors of a checkpoint, each made when asked for.
+
+    Args:
+      layout: the names.
+      params: all our parameters.
+      dtype: the dtype in the file; None keeps each parameter's own.
+      with_duplicates: write a tied head as well.
+
+    Raises:
+      CheckpointError: a parameter that the tables do not name.
+    """
+    flat = flatten_params(params)
+    for name, use in plan(layout, {path: tuple(array.shape) for path, array in flat.items()}).items():
+        if use.entry.duplicate and not with_duplicates:
+            continue
+        array = flat[use.entry.ours]
+        target = np.dtype(array.dtype if dtype is None else dtype)
+
+        def make(array=array, use=use) -> np.ndarray:
+            return use.entry.operation.to_hf(_to_host(array if use.layer is None else array[use.layer]))
+
+        yield PendingTensor(name, use.entry.operation.hf_shape(use.shape), target, make)
+    common = np.dtype(dtype or next(iter(flat.values())).dtype)
+    for constant in layout.constants:
+        yield PendingTensor(constant.hf, constant.value.shape, common, lambda constant=constant: constant.value)
+
+
+def _to_host(array: jax.Array | np.ndarray) -> np.ndarray:
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        return multihost_utils.process_allgather(array, tiled=True)
+    return np.asarray(array)

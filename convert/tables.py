@@ -1,0 +1,236 @@
+"""Which Hugging Face tensor is which of our parameters: one table per architecture, read in both directions.
+
+`{layer}` in a name runs over the layers, whose tensors are the slices of one stacked parameter here. A table may name
+parameters that a config leaves out (biases, a tied head); those entries then do not apply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from convert.operations import COPY, FLATTEN, LINEAR, LINEAR_FROM_HEADS, PATCH, Operation, PadRows
+from vlsm_jax.models.connector import ConnectorConfig
+from vlsm_jax.models.decoder_config import DecoderConfig
+from vlsm_jax.models.vlsm import VlsmConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A tensor there, a parameter here.
+
+    Attributes:
+      hf: Hugging Face's name; `{layer}` stands for the layer's number.
+      ours: path of the parameter, with slashes.
+      operation: from one layout to the other.
+      duplicate: the parameter has another entry too; read only to check that both tensors are the same.
+    """
+
+    hf: str
+    ours: str
+    operation: Operation
+    duplicate: bool = False
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the parameter has a leading "layers" axis."""
+        return "{layer}" in self.hf
+
+
+class Constant(NamedTuple):
+    """A tensor that Hugging Face's model has and ours has not, since its value is fixed."""
+
+    hf: str
+    value: np.ndarray
+
+
+class Rename(NamedTuple):
+    """Brings a name of another layout to the one in the tables: a regular expression and its replacement."""
+
+    pattern: str
+    replacement: str
+
+
+class Layout(NamedTuple):
+    """All there is to know of one checkpoint's names.
+
+    Attributes:
+      entries: tensors that hold parameters.
+      constants: tensors whose value is fixed.
+      renames: applied in order to every name in a file, before anything else.
+      ignored: regular expressions of names, after renaming, that hold no parameter of ours.
+    """
+
+    entries: tuple[Entry, ...]
+    constants: tuple[Constant, ...] = ()
+    renames: tuple[Rename, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+_ATTENTION = (
+    Entry("model.layers.{layer}.self_attn.q_proj.weight", "layers/attention/q/kernel", LINEAR),
+    Entry("model.layers.{layer}.self_attn.q_proj.bias", "layers/attention/q/bias", FLATTEN),
+    Entry("model.layers.{layer}.self_attn.k_proj.weight", "layers/attention/k/kernel", LINEAR),
+    Entry("model.layers.{layer}.self_attn.k_proj.bias", "layers/attention/k/bias", FLATTEN),
+    Entry("model.layers.{layer}.self_attn.v_proj.weight", "layers/attention/v/kernel", LINEAR),
+    Entry("model.layers.{layer}.self_attn.v_proj.bias", "layers/attention/v/bias", FLATTEN),
+    Entry("model.layers.{layer}.self_attn.o_proj.weight", "layers/attention/o/kernel", LINEAR_FROM_HEADS),
+    Entry("model.layers.{layer}.self_attn.o_proj.bias", "layers/attention/o/bias", COPY),
+)
+
+_NORMS_AND_ENDS = (
+    Entry("model.embed_tokens.weight", "embedding/table", COPY),
+    Entry("model.layers.{layer}.input_layernorm.weight", "layers/attention_norm/scale", COPY),
+    Entry("model.layers.{layer}.input_layernorm.bias", "layers/attention_norm/bias", COPY),
+    Entry("model.layers.{layer}.post_attention_layernorm.weight", "layers/mlp_norm/scale", COPY),
+    Entry("model.layers.{layer}.post_attention_layernorm.bias", "layers/mlp_norm/bias", COPY),
+    Entry("model.norm.weight", "norm/scale", COPY),
+    Entry("model.norm.bias", "norm/bias", COPY),
+    Entry("lm_head.weight", "head", LINEAR),
+)
+
+LLAMA = (
+    *_NORMS_AND_ENDS,
+    *_ATTENTION,
+    Entry("model.layers.{layer}.mlp.gate_proj.weight", "layers/mlp/gate/kernel", LINEAR),
+    Entry("model.layers.{layer}.mlp.gate_proj.bias", "layers/mlp/gate/bias", COPY),
+    Entry("model.layers.{layer}.mlp.up_proj.weight", "layers/mlp/up/kernel", LINEAR),
+    Entry("model.layers.{layer}.mlp.up_proj.bias", "layers/mlp/up/bias", COPY),
+    Entry("model.layers.{layer}.mlp.down_proj.weight", "layers/mlp/down/kernel", LINEAR),
+    Entry("model.layers.{layer}.mlp.down_proj.bias", "layers/mlp/down/bias", COPY),
+)
+
+STARCODER2 = (
+    *_NORMS_AND_ENDS,
+    *_ATTENTION,
+    Entry("model.layers.{layer}.mlp.c_fc.weight", "layers/mlp/up/kernel", LINEAR),
+    Entry("model.layers.{layer}.mlp.c_fc.bias", "layers/mlp/up/bias", COPY),
+    Entry("model.layers.{layer}.mlp.c_proj.weight", "layers/mlp/down/kernel", LINEAR),
+    Entry("model.layers.{layer}.mlp.c_proj.bias", "layers/mlp/down/bias", COPY),
+)
+
+DECODERS = {"llama": LLAMA, "starcoder2": STARCODER2}
+
+# `pre_layrnorm` is spelt so in every CLIP checkpoint.
+CLIP_VISION = (
+    Entry("vision_model.embeddings.class_embedding", "cls", COPY),
+    Entry("vision_model.embeddings.patch_embedding.weight", "patch/kernel", PATCH),
+    Entry("vision_model.embeddings.position_embedding.weight", "position/table", COPY),
+    Entry("vision_model.pre_layrnorm.weight", "pre_norm/scale", COPY),
+    Entry("vision_model.pre_layrnorm.bias", "pre_norm/bias", COPY),
+    Entry("vision_model.encoder.layers.{layer}.layer_norm1.weight", "layers/attention_norm/scale", COPY),
+    Entry("vision_model.encoder.layers.{layer}.layer_norm1.bias", "layers/attention_norm/bias", COPY),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.q_proj.weight", "layers/q/kernel", LINEAR),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.q_proj.bias", "layers/q/bias", FLATTEN),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.k_proj.weight", "layers/k/kernel", LINEAR),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.k_proj.bias", "layers/k/bias", FLATTEN),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.v_proj.weight", "layers/v/kernel", LINEAR),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.v_proj.bias", "layers/v/bias", FLATTEN),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.out_proj.weight", "layers/o/kernel", LINEAR_FROM_HEADS),
+    Entry("vision_model.encoder.layers.{layer}.self_attn.out_proj.bias", "layers/o/bias", COPY),
+    Entry("vision_model.encoder.layers.{layer}.layer_norm2.weight", "layers/mlp_norm/scale", COPY),
+    Entry("vision_model.encoder.layers.{layer}.layer_norm2.bias", "layers/mlp_norm/bias", COPY),
+    Entry("vision_model.encoder.layers.{layer}.mlp.fc1.weight", "layers/up/kernel", LINEAR),
+    Entry("vision_model.encoder.layers.{layer}.mlp.fc1.bias", "layers/up/bias", COPY),
+    Entry("vision_model.encoder.layers.{layer}.mlp.fc2.weight", "layers/down/kernel", LINEAR),
+    Entry("vision_model.encoder.layers.{layer}.mlp.fc2.bias", "layers/down/bias", COPY),
+    Entry("vision_model.post_layernorm.weight", "post_norm/scale", COPY),
+    Entry("vision_model.post_layernorm.bias", "post_norm/bias", COPY),
+)
+
+LINEAR_CONNECTOR = (
+    Entry("multi_modal_projector.linear_1.weight", "linear/kernel", LINEAR),
+    Entry("multi_modal_projector.linear_1.bias", "linear/bias", COPY),
+)
+
+MLP_CONNECTOR = (
+    Entry("multi_modal_projector.linear_1.weight", "linear_1/kernel", LINEAR),
+    Entry("multi_modal_projector.linear_1.bias", "linear_1/bias", COPY),
+    Entry("multi_modal_projector.linear_2.weight", "linear_2/kernel", LINEAR),
+    Entry("multi_modal_projector.linear_2.bias", "linear_2/bias", COPY),
+)
+
+# Buffers that older checkpoints stored beside the parameters.
+_BUFFERS = (r"\.rotary_emb\.inv_freq$", r"\.embeddings\.position_ids$")
+
+
+def decoder_layout(config: DecoderConfig) -> Layout:
+    """The layout of a decoder on its own (`LlamaForCausalLM`, `Starcoder2ForCausalLM`)."""
+    entries = DECODERS[config.family]
+    if config.tied:
+        # Some writers store the tied head as well.
+        entries = (*(e for e in entries if e.ours != "head"), Entry("lm_head.weight", "embedding/table", COPY, True))
+    return Layout(entries, ignored=_BUFFERS)
+
+
+def clip_vision_layout() -> Layout:
+    """The layout of a CLIP vision tower, on its own or within a whole CLIP model.
+
+    transformers 5 left out the `vision_model.` prefix of a tower on its own.
+    """
+    return Layout(
+        CLIP_VISION,
+        renames=(Rename(r"^(embeddings|encoder|pre_layrnorm|post_layernorm)\.", r"vision_model.\1."),),
+        ignored=(*_BUFFERS, r"^text_model\.", r"^logit_scale$", r"^text_projection\.", r"^visual_projection\."),
+    )
+
+
+def connector_layout(config: ConnectorConfig, d_text: int) -> Layout:
+    """The layout of a connector as LLaVA's projector.
+
+    LLaVA always has two layers, so a linear connector is one, an activation named "linear", and an identity.
+
+    Raises:
+      ValueError: the projector cannot hold this connector.
+    """
+    if config.kind == "linear":
+        identity = Constant("multi_modal_projector.linear_2.weight", np.eye(d_text, dtype=np.float32))
+        return Layout(
+            LINEAR_CONNECTOR,
+            (identity, Constant("multi_modal_projector.linear_2.bias", np.zeros(d_text, np.float32))),
+        )
+    if config.kind == "mlp" and config.hidden in (None, d_text):
+        return Layout(MLP_CONNECTOR)
+    raise ValueError(
+        f"LLaVA's projector cannot hold a connector of kind {config.kind!r} with hidden={config.hidden}; it holds "
+        f"'linear', and 'mlp' with the decoder's width ({d_text}) in between"
+    )
+
+
+def llava_layout(config: VlsmConfig, rows: int) -> Layout:
+    """The classic LLaVA layout, which transformers 4 and 5 both load; newer layouts are renamed to it.
+
+    Args:
+      config: of the whole model.
+      rows: rows of embedding and head there; more than the decoder's vocabulary when padded.
+    """
+    connector = connector_layout(config.connector, config.decoder.width)
+    decoder = [_prefixed(e, "language_model.", "decoder/") for e in decoder_layout(config.decoder).entries]
+    if rows > config.decoder.vocabulary:
+        decoder = [
+            dataclasses.replace(e, operation=PadRows(e.operation, rows))
+            if e.ours in ("decoder/embedding/table", "decoder/head")
+            else e
+            for e in decoder
+        ]
+    return Layout(
+        entries=(
+            *(_prefixed(e, "vision_tower.", "vision/") for e in CLIP_VISION),
+            *(_prefixed(e, "", "connector/") for e in connector.entries),
+            *decoder,
+        ),
+        constants=connector.constants,
+        renames=(
+            Rename(r"^model\.language_model\.", "language_model.model."),
+            Rename(r"^lm_head\.", "language_model.lm_head."),
+            Rename(r"^model\.(multi_modal_projector|vision_tower)\.", r"\1."),
+            Rename(r"^vision_tower\.(?!vision_model\.)", "vision_tower.vision_model."),
+        ),
+        ignored=_BUFFERS,
+    )
+
+
+def _prefixed(entry: Entry, hf: str, ours: str) -> Entry:
+    return dataclasses.replace(entry, hf=hf + entry.hf, ours=ours + entry.ours)

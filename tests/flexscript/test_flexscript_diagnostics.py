@@ -1,0 +1,116 @@
+"""What the parser and the compiler say about texts that are wrong."""
+
+import json
+
+import pytest
+
+from vlsm_jax.flexscript import Severity, parse
+
+
+def test_several_errors_in_one_pass_each_with_its_place(evaluate):
+    text = "int a = 1\nint b = ;\nfoo(3);\nif (a {\n  b = 2;\n}\nb = 4;\nArray c = [1, 2;\n"
+    found = [(d.code, d.line) for d in evaluate(text).diagnostics]
+    assert found == [
+        ("syntax", 1),
+        ("syntax", 2),
+        ("unknown command", 3),
+        ("syntax", 4),
+        ("unknown name", 5),
+        ("unknown name", 7),
+        ("syntax", 8),
+    ]
+
+
+def test_text_shows_the_line_with_a_caret_and_a_hint(evaluate):
+    (diagnostic,) = evaluate("int x = 1;\n\tMath.sqr_t(x);").diagnostics
+    assert str(diagnostic).splitlines() == [
+        "line 2, column 7: error (unknown method): Unknown method Math.sqr_t",
+        "    \tMath.sqr_t(x);",
+        "    \t     ^",
+        "    hint: did you mean sqrt?",
+    ]
+    assert json.loads(json.dumps(diagnostic.to_dict()))["severity"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("contextdragconection(1, 2);", "Unknown command contextdragconection being called", "contextdragconnection"),
+        ("creatObject(1);", "Unknown command creatObject being called", ""),
+        ("objct x;", "objct is not a type", ""),
+        ("Arry x;", "Arry is not a type", "Array"),
+        ("int total; totl = 2;", "totl is not declared", "total"),
+        ("[1].psh(2);", "Unknown method psh of Array", "push"),
+        ("time;", "time is a command", "time(...)"),
+        ("pow(1);", "not enough parameters for pow", "pow(num num1, num num2) -> num"),
+        ("int x; int x;", "x is already declared here", ""),
+        ("int f(int n) { return n; }", "function f cannot be defined in a script", ""),
+        ("do { 1; } while (0);", "do ... while is not part of FlexScript", "while"),
+        ("for (int x : [1]) {}", "for over the elements is not part of FlexScript", ""),
+        ('string s = "open;\n', "string without a closing quote", ""),
+        ("string s = “x”;", "typographic quote “", "straight quotes"),
+        ("{ int x = 1;", "'{' of line 1 is never closed", "add '}'"),
+        ("}", "'}' without a matching '{'", ""),
+        ("break;", "break outside of a loop or a switch", ""),
+        ("int x = 1; x + 1 = 2;", "the left side cannot be assigned to", "=="),
+        ('switch (1) { case "a": break; }', "a case needs a constant number", ""),
+        ("int x = await 3;", "await is not supported", ""),
+        ("const int x = 1;", "'const' is not part of FlexScript", ""),
+    ],
+)
+def test_first_message(evaluate, text, message, hint):
+    first = evaluate(text).diagnostics[0]
+    assert message in first.message
+    assert first.severity is Severity.ERROR
+    assert hint in first.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("int a; if (a = 1) {}", "this condition assigns"),
+        ("int a; a == 1;", "this comparison has no effect"),
+        ("sqrt(1, 2);", "sqrt takes 1 parameter, the rest is ignored"),
+    ],
+)
+def test_warnings_do_not_stop_the_script(evaluate, text, message):
+    outcome = evaluate(text)
+    assert [(d.severity, d.message) for d in outcome.diagnostics] == [(Severity.WARNING, message)]
+
+
+def test_a_known_but_unsupported_command_fails_only_when_it_is_reached(evaluate):
+    assert evaluate("if (0) savetree(1, 2); return 1;").value == 1
+    fault = evaluate("savetree(1, 2);").fault
+    assert fault.code == "unsupported command"
+    assert "savetree" in fault.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 5000,
+        "[" * 5000,
+        "{" * 5000,
+        "if (1) " * 5000,
+        "-" * 5000 + "1;",
+        "1" + "+1" * 5000 + ";",
+        "x" + ".x" * 5000 + ";",
+        "x" + "(x" * 5000,
+        "x = " * 5000 + "1;",
+        "1 ? " * 5000,
+        'a["' * 3000,
+        "#define A B B\n#define B A A\nA;",
+        "\n".join(f"#define A{i} A{i + 1} + A{i + 1}" for i in range(100)) + "\nA0;",
+        "9" * 5000 + ";",
+        "/*" * 100,
+        "\0\x01\ufeff",
+        "else else else",
+        "case 1:",
+        "switch (1) { 5; }",
+        "for (;;",
+    ],
+)
+def test_pathological_texts_are_diagnosed_not_raised(evaluate, text):
+    outcome = evaluate(text)
+    assert outcome.fault is None or outcome.fault.code
+    assert len(parse(text).diagnostics) <= 60

@@ -1,0 +1,198 @@
+"""Configs in both Hugging Face dialects, and what is refused by name."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import CLIPVisionConfig, LlamaConfig, Starcoder2Config
+
+from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig, VlsmConfig
+
+TINYLLAMA = {
+    "model_type": "llama",
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "vocab_size": 32000,
+    "rms_norm_eps": 1e-5,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+}
+STARCODER2 = {
+    "model_type": "starcoder2",
+    "hidden_size": 4608,
+    "intermediate_size": 18432,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 36,
+    "num_key_value_heads": 4,
+    "vocab_size": 49152,
+    "hidden_act": "gelu_pytorch_tanh",
+    "norm_epsilon": 1e-5,
+    "sliding_window": 4096,
+    "use_bias": True,
+    "eos_token_id": 0,
+    "attention_dropout": 0.1,
+}
+
+
+def test_version_4_dialect():
+    config = DecoderConfig.from_hf_config(
+        TINYLLAMA | {"rope_theta": 5000.0, "rope_scaling": None, "torch_dtype": "float32"}
+    )
+    assert config == DecoderConfig(
+        family="llama",
+        vocabulary=32000,
+        width=2048,
+        layers=22,
+        heads=32,
+        kv_heads=4,
+        head_dim=64,
+        mlp_width=5632,
+        norm="rms",
+        mlp="gated",
+        activation="silu",
+        rope_theta=5000.0,
+        bos_token_id=1,
+        eos_token_ids=(2,),
+    )
+
+
+def test_version_5_dialect():
+    config = DecoderConfig.from_hf_config(
+        STARCODER2 | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "dtype": "bfloat16"}
+    )
+    assert (config.rope_theta, config.sliding_window, config.tied) == (1e6, 4096, True)
+    assert (config.norm, config.mlp, config.activation) == ("layer", "plain", "gelu_tanh")
+    assert (config.attention_bias, config.mlp_bias, config.head_dim) == (True, True, 128)
+
+
+def test_rope_of_the_nested_dialect_wins():
+    hf = TINYLLAMA | {"rope_theta": 1.0, "rope_parameters": {"rope_type": "default", "rope_theta": 7e4}}
+    assert DecoderConfig.from_hf_config(hf).rope_theta == 7e4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "mamba"}, "model_type 'mamba' is not one of the decoders there are: llama, starcoder2"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "RoPE scaling of type 'llama3'"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "RoPE scaling of type 'linear'"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "RoPE scaling of type 'yarn'"),
+        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor 0.5"),
+        ({"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.25}}, "partial_rotary_factor 0.25"),
+        ({"quantization_config": {"quant_method": "gptq"}}, r"quantised weights \(gptq\)"),
+        ({"layer_types": ["sliding_attention", "full_attention"]}, "mixed layer_types"),
+        ({"hidden_act": "relu2"}, "hidden_act 'relu2'"),
+        ({"hidden_size": None}, "does not say hidden_size"),
+    ],
+)
+def test_what_is_not_done_is_refused_by_name(changes, message):
+    with pytest.raises(UnsupportedConfigError, match=message):
+        DecoderConfig.from_hf_config(TINYLLAMA | changes)
+
+
+@pytest.mark.parametrize(("hf", "their_class"), [(TINYLLAMA, LlamaConfig), (STARCODER2, Starcoder2Config)])
+def test_written_config_is_read_alike_by_transformers(hf, their_class):
+    config = DecoderConfig.from_hf_config(hf | {"rope_theta": 123456.0})
+    written = json.loads(json.dumps(config.to_hf_config("bfloat16")))
+    theirs = their_class.from_dict(written)
+    assert theirs.rope_parameters["rope_theta"] == written["rope_theta"] == 123456.0
+    assert str(theirs.dtype) == "torch.bfloat16"
+    assert theirs.tie_word_embeddings == config.tied
+    assert DecoderConfig.from_hf_config(written) == config
+    assert DecoderConfig.from_hf_config(theirs.to_dict()) == config  # what version 5 writes
+    old = {k: v for k, v in written.items() if k not in ("rope_parameters", "dtype")}
+    assert DecoderConfig.from_hf_config(old) == config  # what version 4 writes
+
+
+def test_what_a_family_cannot_express_is_not_written():
+    llama = DecoderConfig.from_hf_config(TINYLLAMA)
+    with pytest.raises(UnsupportedConfigError, match=r"'llama' config cannot express norm='layer', sliding_window=5"):
+        dataclasses.replace(llama, norm="layer", sliding_window=5).to_hf_config()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kv_heads": 3}, "32 query heads cannot be shared among 3 KV heads"),
+        ({"head_dim": 7}, "head_dim is 7"),
+        ({"sliding_window": 0}, "sliding_window is 0"),
+    ],
+)
+def test_impossible_decoders(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(DecoderConfig.from_hf_config(TINYLLAMA), **changes)
+
+
+def test_vision_config_both_ways():
+    theirs = CLIPVisionConfig(
+        hidden_size=64, num_attention_heads=4, hidden_act="gelu", patch_size=14, layer_norm_eps=1e-6
+    )
+    config = VisionConfig.from_hf_config(theirs.to_dict())
+    assert (config.width, config.heads, config.activation, config.patch_size, config.norm_eps) == (
+        64,
+        4,
+        "gelu",
+        14,
+        1e-6,
+    )
+    assert config.tokens == 257
+    assert VisionConfig.from_hf_config(CLIPVisionConfig.from_dict(config.to_hf_config()).to_dict()) == config
+    whole = {"model_type": "clip", "vision_config": {"hidden_size": 64, "num_attention_heads": 4}}
+    assert VisionConfig.from_hf_config(whole).activation == "quick_gelu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "siglip_vision_model"}, "model_type 'siglip_vision_model'"),
+        ({"hidden_act": "relu"}, "hidden_act 'relu'"),
+        ({"num_channels": 1}, "num_channels 1"),
+    ],
+)
+def test_other_encoders_are_refused(changes, message):
+    with pytest.raises(UnsupportedConfigError, match=message):
+        VisionConfig.from_hf_config({"model_type": "clip_vision_model"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"heads": 5}, "does not divide among 5 heads"),
+        ({"patch_size": 15}, "does not divide into patches of 15"),
+        ({"feature_layer": 0}, "feature_layer is 0"),
+        ({"feature_layer": -3}, "feature_layer is -3"),
+    ],
+)
+def test_impossible_encoders(changes, message):
+    good = VisionConfig(width=32, layers=2, heads=4, mlp_width=64, patch_size=4, image_size=16)
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(good, **changes)
+
+
+def test_unknown_connector():
+    with pytest.raises(ValueError, match="connector kind 'resampler' is not one of linear, mlp"):
+        ConnectorConfig(kind="resampler")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(["linear", "mlp"]),
+    eos=st.lists(st.integers(0, 9), max_size=3),
+    window=st.one_of(st.none(), st.integers(1, 9)),
+    mean=st.tuples(*[st.floats(0, 1)] * 3),
+)
+def test_vlsm_config_survives_json(kind, eos, window, mean):
+    config = VlsmConfig(
+        VisionConfig(width=32, layers=2, heads=4, mlp_width=64, patch_size=4, image_size=16, image_mean=mean),
+        ConnectorConfig(kind),
+        DecoderConfig("llama", 61, 32, 2, 4, 2, 8, 48, eos_token_ids=tuple(eos), sliding_window=window),
+        image_token_id=61,
+    )
+    assert VlsmConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert hash(config) == hash(VlsmConfig.from_dict(config.to_dict()))

@@ -1,0 +1,137 @@
+"""The vision encoder and the connectors against transformers and torch."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+from transformers import CLIPVisionConfig, CLIPVisionModel
+
+from convert.huggingface import read_hf_clip_vision
+from vlsm_jax.models import ConnectorConfig, VisionEncoder
+from vlsm_jax.models.connector import make_connector
+from vlsm_jax.models.vision import CLIP_MEAN, CLIP_STD
+
+SIZES = {
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "patch_size": 4,
+    "image_size": 16,
+    "initializer_range": 0.2,
+    "initializer_factor": 2.0,
+}
+
+
+@pytest.fixture(scope="module", params=["quick_gelu", "gelu"])
+def pair(request, tmp_path_factory):
+    torch.manual_seed(0)
+    model = CLIPVisionModel(CLIPVisionConfig(**SIZES, hidden_act=request.param)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.3 * torch.randn_like(parameter)
+    directory = tmp_path_factory.mktemp("vision")
+    model.save_pretrained(directory)
+    config, params = read_hf_clip_vision(directory)
+    assert config.activation == request.param
+    return model, config, params
+
+
+def encoder(config, params, **options) -> VisionEncoder:
+    return nnx.merge(nnx.split(VisionEncoder(config, rngs=nnx.Rngs(0), **options))[0], params)
+
+
+def random_images(count=2) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+
+
+def normalised(images: np.ndarray) -> np.ndarray:
+    return ((images / 255 - np.array(CLIP_MEAN)) / np.array(CLIP_STD)).astype(np.float32)
+
+
+def hidden_states(model, images) -> list[np.ndarray]:
+    with torch.no_grad():
+        out = model(pixel_values=torch.tensor(normalised(images)).permute(0, 3, 1, 2), output_hidden_states=True)
+    return [h.numpy() for h in out.hidden_states]
+
+
+@pytest.mark.parametrize("options", [{}, {"scan_layers": False}, {"remat": "full"}])
+def test_equals_transformers(pair, options):
+    model, config, params = pair
+    images = random_images()
+    expected = hidden_states(model, images)[-1]
+    features = encoder(config, params, **options)(jnp.array(images))
+    assert features.shape == (2, 17, 24) == (2, config.tokens, config.width)
+    np.testing.assert_allclose(features, expected, atol=1e-4)
+    np.testing.assert_allclose(encoder(config, params)(jnp.array(normalised(images))), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_earlier_layer_without_cls(pair, scan):
+    model, config, params = pair
+    images = random_images()
+    config = dataclasses.replace(config, feature_layer=-2, drop_cls=True)
+    features = encoder(config, params, scan_layers=scan)(jnp.array(images))
+    assert features.shape[1] == config.tokens == 16
+    np.testing.assert_allclose(features, hidden_states(model, images)[-2][:, 1:], atol=1e-4)
+
+
+def test_activations_differ(pair):
+    """The two activations are close enough that a wrong one is easily missed."""
+    _, config, params = pair
+    other = dataclasses.replace(config, activation={"gelu": "quick_gelu", "quick_gelu": "gelu"}[config.activation])
+    images = jnp.array(random_images())
+    assert np.abs(encoder(config, params)(images) - encoder(other, params)(images)).max() > 1e-2
+
+
+def test_bfloat16(pair):
+    _, config, params = pair
+    images = jnp.array(random_images())
+    half = encoder(config, params, dtype=jnp.bfloat16)(images)
+    assert half.dtype == jnp.bfloat16
+    full = encoder(config, params)(images)
+    np.testing.assert_allclose(half.astype(jnp.float32), full, atol=0.05 * np.abs(full).max())
+
+
+def test_wrong_image_shape(pair):
+    _, config, params = pair
+    with pytest.raises(ValueError, match=r"\(1, 16, 12, 3\); this encoder takes \[N, 16, 16, 3\]"):
+        encoder(config, params)(jnp.zeros((1, 16, 12, 3), jnp.uint8))
+
+
+def test_connectors_equal_torch():
+    x = np.random.default_rng(0).normal(size=(2, 5, 24)).astype(np.float32)
+    config = ConnectorConfig("mlp", init_std=0.5)
+    ours = make_connector(config, 24, 32, rngs=nnx.Rngs(0))
+    first, second = torch.nn.Linear(24, 32), torch.nn.Linear(32, 32)
+    with torch.no_grad():
+        for theirs, dense in ((first, ours.linear_1), (second, ours.linear_2)):
+            dense.bias.set_value(jax.random.normal(jax.random.key(1), (32,)))
+            theirs.weight.copy_(torch.tensor(np.asarray(dense.kernel[...]).T))
+            theirs.bias.copy_(torch.tensor(np.asarray(dense.bias[...])))
+        expected = torch.nn.Sequential(first, torch.nn.GELU(), second)(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(ours(jnp.array(x)), expected, atol=1e-4)
+
+    linear = make_connector(ConnectorConfig("linear"), 24, 32, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(linear(jnp.array(x)), x @ np.asarray(linear.linear.kernel[...]), atol=1e-5)
+
+
+def test_connector_init_is_the_papers():
+    """N(0, 0.01) and no bias."""
+    connector = make_connector(ConnectorConfig("linear"), 400, 500, rngs=nnx.Rngs(0))
+    kernel = np.asarray(connector.linear.kernel[...])
+    assert kernel.std() == pytest.approx(0.01, rel=0.02)
+    assert abs(kernel.mean()) < 1e-4
+    assert not connector.linear.bias[...].any()
+
+
+def test_hidden_width_of_the_connector():
+    connector = make_connector(ConnectorConfig("mlp", hidden=7), 24, 32, rngs=nnx.Rngs(0))
+    assert connector.linear_1.kernel[...].shape == (24, 7)
+    with pytest.raises(ValueError, match="linear connector has no hidden layer"):
+        ConnectorConfig("linear", hidden=7)

@@ -1,0 +1,412 @@
+"""Verdicts, diagnostics of a run, and the behaviour of single objects."""
+
+import json
+import math
+
+import pytest
+
+from vlsm_jax.simulator import STOP_TIME, Budget, Verdict, run
+
+
+def line(model, **properties):
+    """In -> Line -> Work -> Out with deterministic times; properties by object name."""
+    objects = {
+        "In": ("Source", {"InterArrivalTime": 10, **properties.get("In", {})}),
+        "Line": ("Queue", properties.get("Line", {})),
+        "Work": ("Processor", {"ProcessTime": 8, **properties.get("Work", {})}),
+        "Out": ("Sink", properties.get("Out", {})),
+    }
+    return model(objects, "In>Line Line>Work Work>Out")
+
+
+def errors(report):
+    return [d for d in report.diagnostics if d.severity.value == "error"]
+
+
+def test_a_deterministic_line_to_the_last_digit(model):
+    report = run(line(model), until=100)
+    assert report.ok
+    kpis = report.kpis
+    work = kpis.objects["Work"]
+    # Items arrive at 10, 20, ..., 100 and leave at 18, 28, ..., 98.
+    assert (kpis.objects["In"].output.mean, work.input.mean, work.output.mean) == (10, 10, 9)
+    assert kpis.total_throughput.mean == pytest.approx(9 * 36)
+    assert kpis.lead_time.mean == kpis.lead_time_min.mean == kpis.lead_time_max.mean == 8
+    assert {name: e.mean for name, e in work.states.items()} == pytest.approx({"idle": 28, "processing": 72})
+    assert work.utilisation.mean == pytest.approx(0.72)
+    assert (work.content_average.mean, work.content_max.mean, work.content_current.mean) == pytest.approx((0.72, 1, 1))
+    assert kpis.objects["Line"].staytime_max.mean == 0
+    assert kpis.wip.mean == pytest.approx(0.72)
+    assert kpis.bottleneck == "Work"
+
+
+def test_setup_comes_before_processing_and_blocking_keeps_the_place(model):
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 0}),
+            "Fast": ("Processor", {"SetupTime": 2, "ProcessTime": 3}),
+            "Slow": ("Processor", {"ProcessTime": 20}),
+            "Out": ("Sink", {}),
+        },
+        "In>Fast Fast>Slow Slow>Out",
+    )
+    kpis = run(script, until=105).kpis
+    # Fast works 0-5, then 5-10 and is blocked to 25, then 25-30 and blocked to 45, and so on in steps of 20.
+    states = {name: e.mean for name, e in kpis.objects["Fast"].states.items()}
+    assert states == pytest.approx({"setup": 12, "processing": 18, "blocked": 75})
+    assert kpis.objects["In"].states["blocked"].mean == pytest.approx(105)
+    assert kpis.objects["Fast"].utilisation.mean == pytest.approx(30 / 105)
+
+
+def test_until_comes_from_the_caller_then_the_script_then_the_default(model):
+    script = line(model)
+    assert run(script).kpis.until == STOP_TIME
+    assert run(script + "\nstoptime(500);").kpis.until == 500
+    assert run(script + "\nstoptime(500);", until=70).kpis.until == 70
+
+
+def test_warmup_leaves_out_what_came_before(model):
+    script = line(model, In={"InterArrivalTime": 10, "TimeZeroArrival": 1})
+    kpis = run(script, until=104, warmup=4).kpis
+    work = kpis.objects["Work"]
+    assert (work.input.mean, work.output.mean) == (10, 10)  # one was inside at 4
+    assert sum(e.mean for e in work.states.values()) == pytest.approx(100)
+    assert work.content_average.mean == pytest.approx(0.8)
+    assert work.staytime_max.mean == 8
+
+
+def test_the_next_delay_is_drawn_when_the_item_has_left(model):
+    # Work takes 15, so every item of the Source waits for 15, and its next one comes 10 later.
+    script = model(
+        {"In": ("Source", {"InterArrivalTime": 10}), "Work": ("Processor", {"ProcessTime": 15}), "Out": ("Sink", {})},
+        "In>Work Work>Out",
+    )
+    arrivals = []
+    run(script, until=100, trace=lambda e: arrivals.append(e.time) if (e.kind, e.object) == ("entry", "Work") else None)
+    assert arrivals == [10, 25, 40, 55, 70, 85, 100]
+
+
+def test_first_available_and_fixed_ports(model):
+    objects = {
+        "In": ("Source", {"InterArrivalTime": 10}),
+        "A": ("Processor", {"ProcessTime": 15}),
+        "B": ("Processor", {"ProcessTime": 15}),
+        "Out": ("Sink", {}),
+    }
+    links = "In>A In>B A>Out B>Out"
+    outputs = {n: o.output.mean for n, o in run(model(objects, links), until=1000).kpis.objects.items()}
+    # They take turns: A from 10, 30, ..., 990, the last of which is not done at 1000; B from 20, 40, ..., 1000.
+    assert (outputs["A"], outputs["B"]) == (49, 49)
+    objects["In"] = ("Source", {"InterArrivalTime": 10, "SendToPort": 2})
+    outputs = {n: o.output.mean for n, o in run(model(objects, links), until=1000).kpis.objects.items()}
+    assert outputs["A"] == 0
+    assert outputs["B"] == 65
+
+
+def test_lifo_queue(model):
+    script = line(model, In={"InterArrivalTime": 1}, Line={"LIFO": 1}, Work={"ProcessTime": 2.5})
+    order = []
+    run(script, until=12, trace=lambda e: order.append(e.item) if (e.kind, e.object) == ("entry", "Work") else None)
+    # Work is free at 3.5, 6, 8.5 and 11; its end at 6 was scheduled before the arrival at 6.
+    assert order == [1, 3, 5, 8, 10]
+
+
+def test_batches(model):
+    script = line(model, In={"InterArrivalTime": 1}, Line={"DoBatching": 1, "BatchSize": 4}, Work={"ProcessTime": 0.1})
+    times = []
+    run(script, until=9, trace=lambda e: times.append(e.time) if (e.kind, e.object) == ("exit", "Line") else None)
+    assert times == pytest.approx([4, 4.1, 4.2, 4.3, 8, 8.1, 8.2, 8.3])
+    script = line(
+        model,
+        In={"InterArrivalTime": 1},
+        Line={"DoBatching": 1, "BatchSize": 4, "MaxBatchTime": 1.5, "FlushContent": 1},
+        Work={"ProcessTime": 2},
+    )
+    times = []
+    run(script, until=10, trace=lambda e: times.append((e.kind, e.time)) if e.object == "Line" else None)
+    # A batch of the items of 1 and 2 leaves at 2.5; the input opens again when the second one has left at 4.5.
+    assert times[:5] == [("entry", 1), ("entry", 2), ("exit", 2.5), ("exit", 4.5), ("entry", 4.5)]
+
+
+def test_arrival_schedule_and_sequence(model):
+    rows = [[0, "A", 2], [5, "B", 1]]
+    seen = []
+    script = line(model, In={"ArrivalStyle": "Arrival Schedule", "ArrivalSchedule": rows, "RepeatTable": 1})
+    run(script, until=12, trace=lambda e: seen.append(e.time) if (e.kind, e.object) == ("exit", "In") else None)
+    assert seen == [0, 0, 5, 5, 5, 10, 10, 10]
+    seen.clear()
+    script = line(model, In={"ArrivalStyle": 3, "ArrivalSequence": [["A", 2], ["B", 1]]}, Line={"MaxContent": 1})
+    run(script, until=100, trace=lambda e: seen.append(e.time) if (e.kind, e.object) == ("exit", "In") else None)
+    assert seen == [0, 0, 8]
+
+
+def test_pull_takes_only_what_it_asks_for(model):
+    item = "Object item = param(1);"
+    script = model(
+        {
+            "In": (
+                "Source",
+                {"InterArrivalTime": 5, "Triggers.OnCreation": f"{item} item.Kind = duniform(1, 2);"},
+            ),
+            "Line": ("Queue", {}),
+            "Ones": (
+                "Processor",
+                {"ProcessTime": 1, "Pull": 1, "PullRequirement": f"{item} return item.Kind == 1;"},
+            ),
+            "Twos": (
+                "Processor",
+                {"ProcessTime": 1, "Pull": 1, "PullRequirement": f"{item} return item.Kind == 2;"},
+            ),
+            "Out": ("Sink", {}),
+        },
+        "In>Line Line>Ones Line>Twos Ones>Out Twos>Out",
+    )
+    report = run(script, until=10_000)
+    assert report.ok, report.diagnostics
+    counts = [report.kpis.objects[name].output.mean for name in ("Ones", "Twos")]
+    assert sum(counts) == pytest.approx(2000, abs=2)
+    assert min(counts) > 900
+
+
+def test_code_bodies_and_triggers_see_object_and_item(model):
+    both = "Object current = ownerobject(c); Object item = param(1);"
+    script = line(
+        model,
+        In={"Triggers.OnCreation": "Object item = param(1); item.Size = 3;"},
+        Line={"Triggers.OnEntry": f"{both} item.Size += 1; current.Count = param(2);"},
+        Work={"ProcessTime": f"{both} return item.Size * current.inObjects.length;"},
+        Out={"Triggers.OnEntry": "Object item = param(1); print(item.name, item.Size, time());"},
+    )
+    report = run(script, until=30)
+    assert report.ok, report.diagnostics
+    assert report.output == ("Product 4 14", "Product 4 24")
+
+
+def test_code_may_route_by_what_it_sees(model):
+    code = """
+    Object current = ownerobject(c);
+    int best = 1;
+    for (int i = 2; i <= current.outObjects.length; i++) {
+        if (current.outObjects[i].stats.content.value < current.outObjects[best].stats.content.value) best = i;
+    }
+    return best;
+    """
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 1, "SendToPort": code}),
+            "A": ("Queue", {}),
+            "B": ("Queue", {}),
+            "WA": ("Processor", {"ProcessTime": 3}),
+            "WB": ("Processor", {"ProcessTime": 6}),
+            "Out": ("Sink", {}),
+        },
+        "In>A In>B A>WA B>WB WA>Out WB>Out",
+    )
+    kpis = run(script, until=500).kpis
+    assert abs(kpis.objects["A"].content_current.mean - kpis.objects["B"].content_current.mean) <= 1
+    assert kpis.objects["A"].input.mean > 250
+
+
+def test_same_seed_same_report_and_trace(model):
+    script = line(
+        model, In={"InterArrivalTime": "return exponential(0, 9);"}, Work={"ProcessTime": "return exponential(0, 8);"}
+    )
+    traces = []
+    for seed in (1, 1, 2):
+        trace = []
+        report = run(script, until=5000, replications=2, seed=seed, trace=trace.append)
+        traces.append((json.dumps(report.to_dict()), trace))
+    assert traces[0] == traces[1]
+    assert traces[0][1] != traces[2][1]
+
+
+def test_a_report_is_json(model):
+    data = json.loads(json.dumps(run(line(model), until=100, replications=3).to_dict(), allow_nan=False))
+    assert data["verdict"] == "ok"
+    assert data["kpis"]["throughput"]["Out"]["replications"] == 3
+    assert data["twin"]["objects"][0]["name"] == "In"
+
+
+def test_throughput_does_not_fall_when_a_buffer_grows(model):
+    def throughput(places):
+        script = model(
+            {
+                "In": ("Source", {"InterArrivalTime": 0}),
+                "P1": ("Processor", {"ProcessTime": "return exponential(0, 1);"}),
+                "Line": ("Queue", {"MaxContent": places}),
+                "P2": ("Processor", {"ProcessTime": "return exponential(0, 1);"}),
+                "Out": ("Sink", {}),
+            },
+            "In>P1 P1>Line Line>P2 P2>Out",
+        )
+        return run(script, until=2000, seed=9).kpis.total_throughput.mean
+
+    figures = [throughput(places) for places in (1, 2, 4, 8, 16)]
+    assert figures == sorted(figures)
+    assert figures[0] < figures[-1]
+
+
+# --- Verdicts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict", "code", "message"),
+    [
+        ("Object x = ;", Verdict.PARSE_ERROR, "syntax", "expected an expression"),
+        ("Object x = NULL; x.name = 1;", Verdict.BUILD_ERROR, "null reference", "name of NULL"),
+        ("while (1) {}", Verdict.BUDGET, "budget", "steps"),
+        ("", Verdict.WIRING, "wiring", "no Source"),
+        ('Object.create("Source");', Verdict.WIRING, "wiring", "no Sink"),
+        ('Object.create("Source"); Object.create("Sink");', Verdict.WIRING, "wiring", "no Sink can be reached"),
+    ],
+)
+def test_verdicts_before_the_run(script, verdict, code, message):
+    report = run(script)
+    assert report.verdict is verdict
+    assert not report.ok
+    assert (errors(report)[0].code, report.kpis) == (code, None)
+    assert message in errors(report)[0].message
+
+
+def test_no_flow_says_where_the_items_are(model):
+    report = run(line(model, Work={"ProcessTime": 1e9}), until=1000)
+    assert report.verdict is Verdict.NO_FLOW
+    assert "99 in 'Line', 1 in 'Work'" in errors(report)[0].message
+    report = run(line(model, Line={"MaxContent": 0}), until=1000)
+    assert "1 in 'In'" in errors(report)[0].message
+
+
+@pytest.mark.parametrize(
+    ("properties", "code", "message"),
+    [
+        ({"Work": {"ProcessTime": "return nothing;"}}, "unknown name", "ProcessTime of 'Work'"),
+        ({"Work": {"ProcessTime": "return current.x;"}}, "unknown name", "current is not declared"),
+        ({"Work": {"ProcessTime": "return 1 / 0;"}}, "exception", "division by zero"),
+        ({"Work": {"ProcessTime": "return triangular(5, 10, 15);"}}, "distribution", "triangular(min, max, mode)"),
+        ({"Work": {"ProcessTime": "return uniform(9, param(1).none);"}}, "missing label", "none"),
+        ({"Line": {"SendToPort": "Object o = NULL; return o.rank;"}}, "null reference", "rank of NULL"),
+        ({"Out": {"Triggers.OnEntry": 'Object.create("Queue");'}}, "unsupported", "while the model runs"),
+        ({"Out": {"Triggers.OnEntry": "Object item = param(1); while (1) item.a = 1;"}}, "budget", "steps"),
+        ({"Work": {"UseProcessOperators": 1}}, "unsupported class", "UseProcessOperators of 'Work'"),
+        ({"Line": {"UseTransport": 1}}, "unsupported class", "UseTransport of 'Line'"),
+    ],
+)
+def test_run_errors(model, properties, code, message):
+    report = run(line(model, **properties), until=100, budget=Budget(steps=100_000))
+    assert report.verdict is (Verdict.BUDGET if code == "budget" else Verdict.RUN_ERROR)
+    assert errors(report)[0].code == code
+    assert message in errors(report)[0].message
+    assert report.kpis is None
+    assert report.twin is not None
+
+
+def test_errors_in_code_bodies_have_their_place(model):
+    report = run(line(model, Work={"ProcessTime": "int x = 1;\nreturn x / 0;"}), until=100)
+    (error,) = errors(report)
+    assert (error.line, error.source_line) == (2, "return x / 0;")
+    report = run(line(model, Work={"ProcessTime": "int x = 1;\nreturn  y;"}), until=100)
+    (error,) = errors(report)
+    assert (error.line, error.column, error.source_line) == (2, 9, "return  y;")
+
+
+def test_a_zero_time_loop_names_its_objects(model):
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 10}),
+            "Spin": ("Processor", {"ProcessTime": 0, "SendToPort": 1}),
+            "Back": ("Processor", {"ProcessTime": 0}),
+            "Out": ("Sink", {}),
+        },
+        "In>Spin Spin>Back Spin>Out Back>Spin",
+    )
+    report = run(script, until=100)
+    assert report.verdict is Verdict.BUDGET
+    (error,) = errors(report)
+    assert "events at time 10" in error.message
+    assert "Spin" in error.hint or "Back" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (Budget(events=5000), "more than 5000 events"),
+        (Budget(items=100), "more than 100 items are in the model"),
+        (Budget(wall_seconds=0.0), "wall-clock"),
+    ],
+)
+def test_budgets_of_the_run(model, budget, message):
+    script = line(model, In={"InterArrivalTime": 1}, Line={"MaxContent": 1e9}, Work={"ProcessTime": 100})
+    report = run(script, until=1e6, budget=budget)
+    assert report.verdict is Verdict.BUDGET
+    assert message in errors(report)[0].message
+
+
+def test_an_enormous_arrival_quantity_runs_out_of_budget(model):
+    rows = [[1, "A", 2_000_000_000]]
+    script = model({"In": ("Source", {"ArrivalStyle": 2, "ArrivalSchedule": rows}), "Out": ("Sink", {})}, "In>Out")
+    report = run(script, until=100, budget=Budget(events=100_000))
+    assert report.verdict is Verdict.BUDGET
+
+
+def test_unsupported_classes_in_the_flow_stop_the_run_and_others_do_not(model):
+    objects = {
+        "In": ("Source", {}),
+        "Work": ("Processor", {}),
+        "Out": ("Sink", {}),
+        "Team": ("Dispatcher", {}),
+        "Man": ("Operator", {}),
+        "Spare": ("MultiProcessor", {}),
+    }
+    report = run(model(objects, "In>Work Work>Out Team>Man"), until=1000)
+    assert report.verdict is Verdict.OK
+    assert [d.message for d in report.diagnostics] == ["no item can reach 'Spare' (MultiProcessor)"]
+    report = run(model(objects, "In>Work Work>Spare Spare>Out"), until=1000)
+    assert report.verdict is Verdict.RUN_ERROR
+    assert "'Spare' is a MultiProcessor" in errors(report)[0].message
+
+
+@pytest.mark.parametrize(
+    ("properties", "code"),
+    [
+        ({"Line": {"SendToPort": 5}}, "port"),
+        ({"Line": {"DoBatching": 1, "BatchSize": 20, "MaxContent": 10}}, "batch"),
+        ({"Work": {"Triggers.OnDraw": "return 0;"}}, "unsupported"),
+    ],
+)
+def test_warnings_of_the_run(model, properties, code):
+    report = run(line(model, **properties), until=1000)
+    assert code in [d.code for d in report.diagnostics]
+
+
+def test_dead_ends_are_named(model):
+    script = model(
+        {"In": ("Source", {}), "Side": ("Queue", {}), "Out": ("Sink", {}), "Alone": ("Queue", {})}, "In>Out In>Side"
+    )
+    codes = {(d.code, d.message) for d in run(script, until=100).diagnostics}
+    assert ("dead end", "items cannot leave 'Side' (Queue)") in codes
+    assert ("unreachable", "no item can reach 'Alone' (Queue)") in codes
+
+
+def test_a_very_long_line_does_not_overflow_the_stack():
+    script = """
+    Object source = Object.create("Source"); source.name = "S"; source.setProperty("InterArrivalTime", 1);
+    Object last = source;
+    for (int i = 1; i <= 600; i++) {
+        Object next = Object.create("Queue");
+        next.name = "Q" + i; next.setProperty("MaxContent", 1);
+        contextdragconnection(last, next, "A");
+        last = next;
+    }
+    Object work = Object.create("Processor"); work.name = "W"; contextdragconnection(last, work, "A");
+    Object sink = Object.create("Sink"); sink.name = "E"; contextdragconnection(work, sink, "A");
+    """
+    report = run(script, until=1000)
+    assert report.ok, report.diagnostics
+    assert report.kpis.objects["E"].input.mean == 99
+    assert report.kpis.objects["Q300"].content_max.mean == 1
+
+
+@pytest.mark.parametrize("arguments", [{"replications": 0}, {"until": 10, "warmup": 10}, {"until": math.inf}])
+def test_times_without_meaning_raise(model, arguments):
+    with pytest.raises(ValueError, match=r"replications|warmup"):
+        run(line(model), **arguments)

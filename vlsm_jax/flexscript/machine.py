@@ -1,0 +1,84 @@
+"""The machine that compiled code runs on: step and wall-clock budgets, printed lines, nesting of code in code."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from vlsm_jax.flexscript.diagnostics import SourceText
+from vlsm_jax.flexscript.faults import OutOfBudget
+from vlsm_jax.flexscript.members import shown
+
+MAX_CODE_DEPTH = 8
+MAX_LINES = 1000
+_CHECK_EVERY = 1000
+
+
+class Machine:
+    """Counts steps and keeps what a script prints.
+
+    A step is one turn of a loop times the statements in its body: code without loops ends by itself, so nothing else
+    needs counting. Calls on long strings and arrays are charged by length.
+
+    Attributes:
+      world: handed to bound commands.
+      steps: what is left.
+      check_at: the number of steps left at which budgets are looked at again.
+      lines: what was printed, at most `MAX_LINES` lines.
+      depth: how deep code runs within code, as through `executestring`.
+      at: the offset of the command that runs, for warnings that it gives.
+      source: the text that offset belongs to.
+    """
+
+    __slots__ = (
+        "_deadline", "at", "check_at", "depth", "lines", "source", "steps", "total_steps", "wall_seconds", "world"
+    )  # fmt: skip
+
+    def __init__(self, world: Any, *, steps: int, wall_seconds: float):
+        self.world = world
+        self.steps = self.total_steps = steps
+        self.check_at = min(steps, max(0, steps - _CHECK_EVERY))
+        self.wall_seconds = wall_seconds
+        self._deadline = time.monotonic() + wall_seconds
+        self.lines: list[str] = []
+        self.depth = 0
+        self.at: int | None = None
+        self.source: SourceText | None = None
+
+    def check(self) -> None:
+        """Raises `OutOfBudget` when steps or time ran out; called when `steps` falls below `check_at`."""
+        if self.steps < 0:
+            raise OutOfBudget(
+                f"the script took more than {self.total_steps} steps", hint="does every loop end? raise Budget.steps"
+            )
+        self.check_time()
+        self.check_at = max(0, self.steps - _CHECK_EVERY)
+
+    def check_time(self) -> None:
+        """Raises `OutOfBudget` when the wall-clock budget is used up."""
+        if time.monotonic() > self._deadline:
+            raise OutOfBudget(
+                f"{self.wall_seconds:g} s of wall-clock time are used up", hint="raise Budget.wall_seconds"
+            )
+
+    def charge(self, steps: int) -> None:
+        """Takes steps for work that is not a loop of the script."""
+        self.steps -= steps
+        if self.steps < self.check_at:
+            self.check()
+
+    def write(self, *values: Any) -> int:
+        """Keeps one printed line; lines beyond `MAX_LINES` are dropped."""
+        if len(self.lines) < MAX_LINES:
+            self.lines.append(shown(values))
+        return 0
+
+    def enter(self) -> None:
+        """Begins code within code; raises `OutOfBudget` when it is too deep. Ended by `leave`."""
+        if self.depth >= MAX_CODE_DEPTH:
+            raise OutOfBudget(f"code runs more than {MAX_CODE_DEPTH} levels deep within code")
+        self.depth += 1
+
+    def leave(self) -> None:
+        """Ends code within code."""
+        self.depth -= 1

@@ -1,0 +1,203 @@
+"""Closures for operators, chosen by the static types of the operands so that numbers need no tests at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from vlsm_jax.flexscript import values
+from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, NODES, NUMERIC, STRING, VARIANT
+
+Run = Callable[[list], Any]
+"""A compiled expression: takes the frame, returns the value."""
+
+VARIES = object()
+"""Stands for "not a constant" in `Operand.constant`."""
+
+
+class Operand(NamedTuple):
+    """A compiled expression with what is known of it before it runs.
+
+    Attributes:
+      run: the closure.
+      kind: the static type.
+      constant: its value when that is known, else `VARIES`.
+      slot: the frame slot when it is a plain local variable, else -1.
+    """
+
+    run: Run
+    kind: str
+    constant: Any = VARIES
+    slot: int = -1
+
+
+def constant(value: Any, kind: str) -> Operand:
+    """An operand whose value is known."""
+    return Operand(lambda frame: value, kind, value)
+
+
+def condition(operand: Operand) -> Run:
+    """A closure whose result Python takes as true exactly when FlexScript does."""
+    run = operand.run
+    if operand.kind in NUMERIC or operand.kind in NODES:
+        return run
+    truth = values.truth
+    return lambda frame: truth(run(frame))
+
+
+def binary(operator: str, left: Operand, right: Operand) -> Operand:
+    """Compiles an arithmetic or comparison operator; both sides are evaluated, the left one first."""
+    if left.kind in NUMERIC and right.kind in NUMERIC:
+        return _numeric(operator, left, right)
+    a, b = left.run, right.run
+    if operator == "+":
+        if left.kind == STRING or right.kind == STRING:
+            return Operand(_concatenation(left, right), STRING)
+        add = values.add
+        return Operand(lambda frame: add(a(frame), b(frame)), VARIANT)
+    if operator in _COMPARISONS:
+        return Operand(_comparison(operator, left, right), INT)
+    if operator in _INT_OPERATORS:
+        function = _INT_OPERATORS[operator]
+        return Operand(lambda frame: function(a(frame), b(frame)), INT)
+    function = _GENERIC[operator]
+    return Operand(lambda frame: function(a(frame), b(frame)), VARIANT)
+
+
+_GENERIC = {"-": values.subtract, "*": values.multiply, "/": values.divide}
+_COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
+
+
+def _shift(a: Any, b: Any, left: bool) -> int:
+    amount = values.to_int(b) & 31
+    number = values.to_int(a)
+    return values.to_int(number << amount if left else number >> amount)
+
+
+_INT_OPERATORS = {
+    "%": values.remainder,
+    "&": lambda a, b: values.to_int(a) & values.to_int(b),
+    "|": lambda a, b: values.to_int(a) | values.to_int(b),
+    "^": lambda a, b: values.to_int(a) ^ values.to_int(b),
+    "<<": lambda a, b: _shift(a, b, True),
+    ">>": lambda a, b: _shift(a, b, False),
+}
+
+
+def _concatenation(left: Operand, right: Operand) -> Run:
+    a, b = left.run, right.run
+    text, bounded = values.to_text, values.bounded_text
+    if left.kind == STRING and right.kind == STRING:
+        return lambda frame: bounded(a(frame) + b(frame))
+    if left.kind == STRING:
+        return lambda frame: bounded(a(frame) + text(b(frame)))
+    return lambda frame: bounded(text(a(frame)) + b(frame))
+
+
+def _numeric(operator: str, left: Operand, right: Operand) -> Operand:
+    a, b = left.run, right.run
+    both_int = left.kind == INT and right.kind == INT
+    kind = INT if both_int else DOUBLE
+    run: Run
+    if operator == "+":
+        run = _sum(left, right)
+    elif operator == "-":
+        run = lambda frame: a(frame) - b(frame)  # noqa: E731
+    elif operator == "*":
+        run = lambda frame: a(frame) * b(frame)  # noqa: E731
+    elif operator == "/":
+        divide = values.divide_ints if both_int else values.divide_floats
+        run = lambda frame: divide(a(frame), b(frame))  # noqa: E731
+    elif operator in _INT_OPERATORS:
+        run, kind = _remainder(left, right) if operator == "%" and both_int else _int_operator(operator, a, b), INT
+    else:
+        run, kind = _numeric_comparison(operator, left, right), INT
+    if left.constant is not VARIES and right.constant is not VARIES and operator not in ("/", "%"):
+        value = run([])
+        return constant(value if abs(value) <= values.INT_MAX else float(value), kind)
+    return Operand(run, kind)
+
+
+def _int_operator(operator: str, a: Run, b: Run) -> Run:
+    function = _INT_OPERATORS[operator]
+    return lambda frame: function(a(frame), b(frame))
+
+
+def _remainder(left: Operand, right: Operand) -> Run:
+    a, b, k = left.run, right.run, right.constant
+    if k is not VARIES and k > 0:
+
+        def run(frame: list) -> int:
+            value = a(frame)
+            # Python's remainder has the sign of the divisor, FlexScript's that of the dividend.
+            return value % k if value >= 0 else -(-value % k)
+
+        return run
+    function = values.remainder
+    return lambda frame: function(a(frame), b(frame))
+
+
+def _sum(left: Operand, right: Operand) -> Run:
+    a, b, k = left.run, right.run, right.constant
+    if k is not VARIES:
+        return lambda frame: a(frame) + k
+    return lambda frame: a(frame) + b(frame)
+
+
+def _numeric_comparison(operator: str, left: Operand, right: Operand) -> Run:
+    a, b, k, slot = left.run, right.run, right.constant, left.slot
+    # The result is a Python bool, which is the int 0 or 1; `number_of` makes it a plain one where it is kept.
+    if k is not VARIES:
+        if operator == "==":
+            return lambda frame: a(frame) == k
+        if operator == "<":
+            return lambda frame: a(frame) < k
+        if operator == "<=":
+            if slot >= 0:
+                return lambda frame: frame[slot] <= k
+            return lambda frame: a(frame) <= k
+    if operator == "==":
+        return lambda frame: a(frame) == b(frame)
+    if operator == "!=":
+        return lambda frame: a(frame) != b(frame)
+    if operator == "<":
+        return lambda frame: a(frame) < b(frame)
+    if operator == "<=":
+        return lambda frame: a(frame) <= b(frame)
+    if operator == ">":
+        return lambda frame: a(frame) > b(frame)
+    return lambda frame: a(frame) >= b(frame)
+
+
+def _comparison(operator: str, left: Operand, right: Operand) -> Run:
+    a, b = left.run, right.run
+    if operator in ("==", "!="):
+        if left.kind == STRING and right.kind == STRING:
+            if operator == "==":
+                return lambda frame: a(frame) == b(frame)
+            return lambda frame: a(frame) != b(frame)
+        test = values.equal_node if left.kind in NODES or right.kind in NODES else values.equal
+        if operator == "==":
+            return lambda frame: test(a(frame), b(frame))
+        return lambda frame: not test(a(frame), b(frame))
+    less, less_equal = values.less, values.less_equal
+    if operator == "<":
+        return lambda frame: less(a(frame), b(frame))
+    if operator == "<=":
+        return lambda frame: less_equal(a(frame), b(frame))
+    if operator == ">":
+        return lambda frame: _swapped(less, a, b, frame)
+    return lambda frame: _swapped(less_equal, a, b, frame)
+
+
+def _swapped(test: Callable[[Any, Any], bool], a: Run, b: Run, frame: list) -> bool:
+    left = a(frame)
+    return test(b(frame), left)
+
+
+def logical(operator: str, left: Operand, right: Operand) -> Operand:
+    """`&&` and `||`: the right side only where it decides."""
+    a, b = condition(left), condition(right)
+    if operator == "&&":
+        return Operand(lambda frame: bool(a(frame) and b(frame)), INT)
+    return Operand(lambda frame: bool(a(frame) or b(frame)), INT)

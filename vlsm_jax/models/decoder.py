@@ -1,0 +1,201 @@
+"""The decoder: a pre-norm transformer with grouped-query attention, rotary positions and a KV cache.
+
+One module serves every family; `DecoderConfig` says which norm, MLP and biases it has.
+
+Letters: B batch, S tokens, T cached tokens, D width, N query heads, K KV heads, H head width, F FFN width, L layers,
+C vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vlsm_jax.models import layers
+from vlsm_jax.models.attention import AttentionMask, attention, check_implementation
+from vlsm_jax.models.cache import KVCache
+from vlsm_jax.models.decoder_config import DecoderConfig
+from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding
+from vlsm_jax.models.rope import Rope, rope_table, rotate
+from vlsm_jax.models.stack import check_remat, run_stack
+from vlsm_jax.sharding import constrain_batch
+
+# Maps rotated q [B, S, N, H] and fresh k, v [B, S, K, H] to [B, S, N, H]; where keys come from is the caller's affair.
+Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+class SelfAttention(nnx.Module):
+    """Projections and rotation around attention."""
+
+    def __init__(self, declare: Declare, config: DecoderConfig, dtype: jnp.dtype):
+        embed = Axes.of(embed=config.width)
+        q = Axes.of(heads=config.heads, head_dim=config.head_dim)
+        kv = Axes.of(kv_heads=config.kv_heads, head_dim=config.head_dim)
+        options = {"init": layers.normal(config.init_std), "use_bias": config.attention_bias, "dtype": dtype}
+        self.q = Dense(declare, embed, q, **options)
+        self.k = Dense(declare, embed, kv, **options)
+        self.v = Dense(declare, embed, kv, **options)
+        self.o = Dense(declare, q, embed, **options)
+
+    def __call__(self, x: jax.Array, rope: Rope, attend: Attend) -> jax.Array:
+        """Maps [B, S, D] to [B, S, D]."""
+        return self.o(attend(rotate(self.q(x), rope), rotate(self.k(x), rope), self.v(x)))
+
+
+class Mlp(nnx.Module):
+    """The feed-forward block, gated (SwiGLU and its kin) or plain."""
+
+    def __init__(self, declare: Declare, config: DecoderConfig, dtype: jnp.dtype):
+        embed, inner = Axes.of(embed=config.width), Axes.of(mlp=config.mlp_width)
+        options = {"init": layers.normal(config.init_std), "use_bias": config.mlp_bias, "dtype": dtype}
+        self.activation = config.activation
+        self.gate = Dense(declare, embed, inner, **options) if config.mlp == "gated" else None
+        self.up = Dense(declare, embed, inner, **options)
+        self.down = Dense(declare, inner, embed, **options)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, S, D] to [B, S, D]."""
+        act = layers.activation(self.activation)
+        inner = act(self.up(x)) if self.gate is None else act(self.gate(x)) * self.up(x)
+        return self.down(inner)
+
+
+class Block(nnx.Module):
+    """One decoder layer: x + attention(norm x), then x + mlp(norm x)."""
+
+    def __init__(self, declare: Declare, config: DecoderConfig, dtype: jnp.dtype):
+        norm = layers.NORMS[config.norm]
+        self.attention_norm = norm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.attention = SelfAttention(declare, config, dtype)
+        self.mlp_norm = norm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.mlp = Mlp(declare, config, dtype)
+
+    def __call__(self, x: jax.Array, rope: Rope, attend: Attend) -> jax.Array:
+        """Maps [B, S, D] to [B, S, D]."""
+        x = x + self.attention(self.attention_norm(x), rope, attend)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class Decoder(nnx.Module):
+    """A decoder-only language model.
+
+    Args:
+      config: sizes and family switches.
+      rngs: keys for the initial parameters.
+      dtype: compute dtype; norms, softmax, rotations and logits stay in float32.
+      param_dtype: dtype in which parameters are stored.
+      remat: "none", or "full" to keep only each layer's input for the backward pass.
+      scan_layers: one scan over the layers, or a Python loop; equal results.
+      attention_implementation: see `attention.attention`.
+    """
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        *,
+        rngs: nnx.Rngs,
+        dtype: jnp.dtype = jnp.float32,
+        param_dtype: jnp.dtype = jnp.float32,
+        remat: str = "none",
+        scan_layers: bool = True,
+        attention_implementation: str = "xla",
+    ):
+        self.config, self.dtype = config, dtype
+        self.remat, self.scan_layers = check_remat(remat), scan_layers
+        self.attention_implementation = check_implementation(attention_implementation)
+        declare = Declare(rngs, param_dtype)
+        init = layers.normal(config.init_std)
+        self.embedding = Embedding(
+            declare, config.vocabulary, config.width, names=("vocab", "embed"), init=init, dtype=dtype
+        )
+        self.layers = Block(declare.stacked(config.layers), config, dtype)
+        self.norm = layers.NORMS[config.norm](declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.head = None if config.tied else declare((config.width, config.vocabulary), ("embed", "vocab"), init)
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        """Maps int tokens [B, T] to [B, T, D]."""
+        return constrain_batch(self.embedding(tokens))
+
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        positions: jax.Array,
+        segment_ids: jax.Array | None = None,
+        cache: KVCache | None = None,
+    ) -> tuple[jax.Array, KVCache | None]:
+        """Runs the layers and the final norm.
+
+        Args:
+          x: [B, S, D] embedded tokens.
+          positions: int32 [B, S]; each token's place in its own sequence, -1 for padding, which nobody sees and which
+            gives a finite value without meaning.
+          segment_ids: int32 [B, S] when a row holds several sequences; tokens see their own segment only. Without a
+            cache, the tokens of a sequence stand side by side in order, with padding before or after them only.
+          cache: keys and values of earlier tokens. The new ones are written at their positions first.
+
+        Returns:
+          (hidden [B, S, D] in the compute dtype, the cache with the new tokens, or None).
+
+        Raises:
+          ValueError: segment ids together with a cache, which holds one sequence per row, or more new tokens than the
+            cache has slots.
+        """
+        rope = rope_table(positions, self.config.head_dim, self.config.rope_theta)
+        x = constrain_batch(x.astype(self.dtype))
+        if cache is None:
+            x = self._run_layers(x, rope, positions, segment_ids)
+        else:
+            if segment_ids is not None:
+                raise ValueError("segment_ids cannot be used with a cache: each cached row holds one sequence")
+            if x.shape[1] > cache.length:
+                raise ValueError(f"{x.shape[1]} new tokens per row do not fit the cache's {cache.length} slots")
+            x, cache = self._run_layers_cached(x, rope, positions, cache)
+        return self.norm(x), cache
+
+    def _run_layers(self, x: jax.Array, rope: Rope, positions: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
+        mask = AttentionMask(positions, positions, self.config.sliding_window, segment_ids, segment_ids, aligned=True)
+
+        def attend(q, k, v):
+            return attention(q, k, v, mask, implementation=self.attention_implementation)
+
+        def body(block: Block, x: jax.Array, index: jax.Array | int) -> jax.Array:
+            return constrain_batch(block(x, rope, attend))
+
+        return self._stack(body, x)
+
+    def _run_layers_cached(
+        self, x: jax.Array, rope: Rope, positions: jax.Array, cache: KVCache
+    ) -> tuple[jax.Array, KVCache]:
+        cache = cache.mark(positions)
+        mask = AttentionMask(positions, cache.positions, self.config.sliding_window)
+
+        # The whole cache is carried, not split into per-layer inputs and outputs: XLA then writes it in place.
+        def body(block: Block, carry: tuple[jax.Array, KVCache], index: jax.Array | int):
+            x, cache = carry
+
+            def attend(q, k, v):
+                nonlocal cache
+                cache = cache.write(index, positions, k, v)
+                return attention(q, cache.k[index], cache.v[index], mask, implementation=self.attention_implementation)
+
+            x = constrain_batch(block(x, rope, attend))
+            return x, cache
+
+        return self._stack(body, (x, cache))
+
+    def _stack(self, body, carry):
+        count = self.config.layers
+        return run_stack(self.layers, body, carry, count=count, scan=self.scan_layers, remat=self.remat)
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """Maps normed hidden states [B, S, D] (or [R, D]) to float32 scores [B, S, C] (or [R, C])."""
+        rows = hidden.astype(self.dtype).reshape(-1, self.config.width)
+        if self.head is None:
+            scores = self.embedding.attend(rows)
+        else:
+            scores = jnp.matmul(rows, self.head[...].astype(self.dtype), preferred_element_type=jnp.float32)
+        return scores.reshape(*hidden.shape[:-1], self.config.vocabulary)

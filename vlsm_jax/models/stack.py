@@ -1,0 +1,58 @@
+"""Running a stack of equal layers: one scan, or unrolled, with or without rematerialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+Carry = TypeVar("Carry")
+
+REMAT = ("none", "full")
+
+
+def check_remat(remat: str) -> str:
+    """Returns `remat`; raises ValueError listing the choices when it is none of them."""
+    if remat not in REMAT:
+        raise ValueError(f"remat {remat!r} is not one of {', '.join(REMAT)}")
+    return remat
+
+
+def run_stack(
+    layers: nnx.Module,
+    body: Callable[[nnx.Module, Carry, jax.Array | int], Carry],
+    carry: Carry,
+    *,
+    count: int,
+    scan: bool,
+    remat: str,
+) -> Carry:
+    """Returns `carry` after `carry = body(layer, carry, index)` for each layer of a stack, in order.
+
+    Args:
+      layers: a module whose every variable has a leading axis of length `count`. Which variables it has is its own
+        affair, so a dense layer may be exchanged for a quantised or an adapted one without a change here.
+      body: sees one layer, with variables that lack the leading axis. The index is traced when scanning.
+      count: the number of layers to run; fewer than the stack holds runs the first ones.
+      scan: one `jax.lax.scan` (compile time independent of depth) or a Python loop; the results are equal.
+      remat: "none", or "full" to keep only each layer's input for the backward pass.
+    """
+    graphdef, state = nnx.split(layers)
+
+    def step(carry: Carry, layer_state: nnx.State, index: jax.Array | int) -> Carry:
+        return body(nnx.merge(graphdef, layer_state), carry, index)
+
+    if check_remat(remat) == "full":
+        # Inside a scan the loop itself keeps XLA from merging the recomputation with the forward pass.
+        step = jax.checkpoint(step, prevent_cse=not scan)
+
+    if scan:
+        state = jax.tree.map(lambda a: a[:count], state)
+        carry, _ = jax.lax.scan(lambda c, xs: (step(c, *xs), None), carry, (state, jnp.arange(count)))
+        return carry
+    for index in range(count):
+        carry = step(carry, jax.tree.map(lambda a, i=index: a[i], state), index)
+    return carry

@@ -1,0 +1,237 @@
+"""The vision encoder: a CLIP vision transformer.
+
+Letters: N images, V visual tokens (patches and the class token), D the encoder's width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vlsm_jax.models import layers
+from vlsm_jax.models.attention import attention, check_implementation
+from vlsm_jax.models.decoder_config import UnsupportedConfigError
+from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding, LayerNorm
+from vlsm_jax.models.stack import check_remat, run_stack
+from vlsm_jax.sharding import constrain_batch
+
+# Mean and standard deviation per channel of CLIP's training images, of values in [0, 1].
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclasses.dataclass(frozen=True)
+class VisionConfig:
+    """Everything that shapes the vision encoder.
+
+    Attributes:
+      width: D. layers: how many. heads: how many; they divide the width. mlp_width: of the feed-forward block.
+      patch_size, image_size: in pixels; the former divides the latter.
+      activation: "quick_gelu" (OpenAI's CLIP) or "gelu" (LAION's OpenCLIP).
+      norm_eps: added to the variance.
+      image_mean, image_std: per channel, of values in [0, 1].
+      feature_layer: which hidden state is the output; -1 is the last layer's, -2 the one before.
+      drop_cls: leave out the class token. The paper keeps it: 257 tokens for 224 pixels in patches of 14.
+      init_std: standard deviation of the initial kernels and embeddings.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    mlp_width: int
+    patch_size: int
+    image_size: int
+    activation: str = "quick_gelu"
+    norm_eps: float = 1e-5
+    image_mean: tuple[float, float, float] = CLIP_MEAN
+    image_std: tuple[float, float, float] = CLIP_STD
+    feature_layer: int = -1
+    drop_cls: bool = False
+    init_std: float = 0.02
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_mean", tuple(self.image_mean))
+        object.__setattr__(self, "image_std", tuple(self.image_std))
+        if self.width % self.heads:
+            raise ValueError(f"a vision width of {self.width} does not divide among {self.heads} heads")
+        if self.image_size % self.patch_size:
+            raise ValueError(f"an image of {self.image_size} pixels does not divide into patches of {self.patch_size}")
+        if not -self.layers <= self.feature_layer <= -1:
+            raise ValueError(f"feature_layer is {self.feature_layer}; count from the end, -1 to {-self.layers}")
+
+    @property
+    def patches(self) -> int:
+        """Number of patches of one image."""
+        return (self.image_size // self.patch_size) ** 2
+
+    @property
+    def tokens(self) -> int:
+        """Number of visual tokens of one image, V."""
+        return self.patches + (0 if self.drop_cls else 1)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.width // self.heads
+
+    @classmethod
+    def from_hf_config(
+        cls,
+        hf: Mapping[str, Any],
+        *,
+        preprocessor: Mapping[str, Any] | None = None,
+        feature_layer: int = -1,
+        drop_cls: bool = False,
+    ) -> VisionConfig:
+        """Reads a `clip_vision_model` config, or the vision part of a `clip` config.
+
+        Args:
+          hf: the config. Fields that it leaves out take transformers' defaults, as in the files that OpenAI and LAION
+            released.
+          preprocessor: `preprocessor_config.json`, for mean and deviation of the pixels; CLIP's where it has none.
+          feature_layer, drop_cls: what the VLSM takes from the encoder; not part of a vision config.
+
+        Raises:
+          UnsupportedConfigError: naming the field, for another `model_type` or another number of channels.
+        """
+        if hf.get("model_type") == "clip" and "vision_config" in hf:
+            hf = {"model_type": "clip_vision_model", **hf["vision_config"]}
+        if hf.get("model_type") != "clip_vision_model":
+            raise UnsupportedConfigError(
+                f"model_type {hf.get('model_type')!r} is not the vision encoder there is: CLIP"
+            )
+        if hf.get("num_channels", 3) != 3:
+            raise UnsupportedConfigError(
+                f"clip_vision_model: num_channels {hf['num_channels']} is not supported, only 3"
+            )
+        name = hf.get("hidden_act", "quick_gelu")
+        if name not in ("quick_gelu", "gelu"):
+            raise UnsupportedConfigError(f"clip_vision_model: hidden_act {name!r} is neither 'quick_gelu' nor 'gelu'")
+        return cls(
+            width=hf.get("hidden_size", 768),
+            layers=hf.get("num_hidden_layers", 12),
+            heads=hf.get("num_attention_heads", 12),
+            mlp_width=hf.get("intermediate_size", 3072),
+            patch_size=hf.get("patch_size", 32),
+            image_size=hf.get("image_size", 224),
+            activation=name,
+            norm_eps=hf.get("layer_norm_eps", 1e-5),
+            image_mean=(preprocessor or {}).get("image_mean", CLIP_MEAN),
+            image_std=(preprocessor or {}).get("image_std", CLIP_STD),
+            feature_layer=feature_layer,
+            drop_cls=drop_cls,
+            init_std=hf.get("initializer_range", 0.02),
+        )
+
+    def to_hf_config(self, dtype: str = "float32") -> dict[str, Any]:
+        """Returns a `clip_vision_model` config that transformers 4 and 5 both read."""
+        return {
+            "model_type": "clip_vision_model",
+            "architectures": ["CLIPVisionModel"],
+            "hidden_size": self.width,
+            "intermediate_size": self.mlp_width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_channels": 3,
+            "patch_size": self.patch_size,
+            "image_size": self.image_size,
+            "hidden_act": self.activation,
+            "layer_norm_eps": self.norm_eps,
+            "initializer_range": self.init_std,
+            "initializer_factor": 1.0,
+            "attention_dropout": 0.0,
+            "torch_dtype": dtype,
+            "dtype": dtype,
+        }
+
+
+class VisionBlock(nnx.Module):
+    """One encoder layer: x + attention(norm x), then x + mlp(norm x), every token seeing every other."""
+
+    def __init__(self, declare: Declare, config: VisionConfig, dtype: jnp.dtype):
+        embed, inner = Axes.of(embed=config.width), Axes.of(mlp=config.mlp_width)
+        heads = Axes.of(heads=config.heads, head_dim=config.head_dim)
+        options = {"init": layers.normal(config.init_std), "use_bias": True, "dtype": dtype}
+        self.activation = config.activation
+        self.attention_norm = LayerNorm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.q = Dense(declare, embed, heads, **options)
+        self.k = Dense(declare, embed, heads, **options)
+        self.v = Dense(declare, embed, heads, **options)
+        self.o = Dense(declare, heads, embed, **options)
+        self.mlp_norm = LayerNorm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.up = Dense(declare, embed, inner, **options)
+        self.down = Dense(declare, inner, embed, **options)
+
+    def __call__(self, x: jax.Array, implementation: str) -> jax.Array:
+        """Maps [N, V, D] to [N, V, D]."""
+        normed = self.attention_norm(x)
+        x = x + self.o(attention(self.q(normed), self.k(normed), self.v(normed), None, implementation=implementation))
+        return x + self.down(layers.activation(self.activation)(self.up(self.mlp_norm(x))))
+
+
+class VisionEncoder(nnx.Module):
+    """A CLIP vision transformer that gives hidden states before the final norm.
+
+    `post_norm` takes no part in the output; it is kept so that a loaded encoder can be exported whole.
+    The arguments are those of `Decoder`.
+    """
+
+    def __init__(
+        self,
+        config: VisionConfig,
+        *,
+        rngs: nnx.Rngs,
+        dtype: jnp.dtype = jnp.float32,
+        param_dtype: jnp.dtype = jnp.float32,
+        remat: str = "none",
+        scan_layers: bool = True,
+        attention_implementation: str = "xla",
+    ):
+        self.config, self.dtype = config, dtype
+        self.remat, self.scan_layers = check_remat(remat), scan_layers
+        self.attention_implementation = check_implementation(attention_implementation)
+        declare = Declare(rngs, param_dtype)
+        init = layers.normal(config.init_std)
+        pixels = Axes((config.patch_size, config.patch_size, 3), ("patch", "patch", "channels"))
+        self.patch = Dense(declare, pixels, Axes.of(embed=config.width), init=init, use_bias=False, dtype=dtype)
+        self.cls = declare((config.width,), ("embed",), init)
+        self.position = Embedding(
+            declare, config.patches + 1, config.width, names=("positions", "embed"), init=init, dtype=dtype
+        )
+        self.pre_norm = LayerNorm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.layers = VisionBlock(declare.stacked(config.layers), config, dtype)
+        self.post_norm = LayerNorm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Encodes images [N, image_size, image_size, 3] to [N, V, D].
+
+        uint8 images are pixels 0 to 255, normalised here with the config's mean and deviation; images of a floating
+        dtype are taken as normalised already. V is `config.tokens`, the class token first.
+
+        Raises:
+          ValueError: the images have another shape.
+        """
+        side, patch = self.config.image_size, self.config.patch_size
+        if images.ndim != 4 or images.shape[1:] != (side, side, 3):
+            raise ValueError(f"images have the shape {images.shape}; this encoder takes [N, {side}, {side}, 3]")
+        if images.dtype == jnp.uint8:
+            mean, std = jnp.array(self.config.image_mean), jnp.array(self.config.image_std)
+            images = (images.astype(jnp.float32) / 255 - mean) / std
+        count, across = images.shape[0], side // patch
+        pixels = images.reshape(count, across, patch, across, patch, 3).transpose(0, 1, 3, 2, 4, 5)
+        x = self.patch(pixels.reshape(count, across * across, patch, patch, 3))  # [N, V - 1, D]
+        cls = jnp.broadcast_to(self.cls[...].astype(x.dtype), (count, 1, self.config.width))
+        x = jnp.concatenate([cls, x], axis=1)
+        x = constrain_batch(self.pre_norm(x + self.position.table[...].astype(x.dtype)))
+
+        def body(block: VisionBlock, x: jax.Array, index: jax.Array | int) -> jax.Array:
+            return constrain_batch(block(x, self.attention_implementation))
+
+        count = self.config.layers + 1 + self.config.feature_layer
+        x = run_stack(self.layers, body, x, count=count, scan=self.scan_layers, remat=self.remat)
+        return x[:, 1:] if self.config.drop_cls else x

@@ -1,0 +1,141 @@
+"""The VLSM: vision encoder, connector and decoder as one model.
+
+Visual tokens take places in the decoder's sequence like text tokens do. `visual_index` says which visual token, if any,
+sits at each place, so a row may hold one padded sample or several packed ones.
+
+Letters: B rows, S places of a row, N images, V visual tokens per image, M visual tokens per row, D the decoder's width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vlsm_jax.models.cache import KVCache
+from vlsm_jax.models.connector import ConnectorConfig, make_connector
+from vlsm_jax.models.decoder import Decoder
+from vlsm_jax.models.decoder_config import DecoderConfig
+from vlsm_jax.models.vision import VisionConfig, VisionEncoder
+
+
+@dataclasses.dataclass(frozen=True)
+class VlsmConfig:
+    """Everything that shapes a VLSM.
+
+    Attributes:
+      vision, connector, decoder: the parts.
+      image_token_id: the token that stands for a visual token wherever tokens are written out. The model never embeds
+        it, so it may lie past the decoder's vocabulary; an export then pads the embedding.
+    """
+
+    vision: VisionConfig
+    connector: ConnectorConfig
+    decoder: DecoderConfig
+    image_token_id: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-able values."""
+        return {
+            "vision": dataclasses.asdict(self.vision)
+            | {"image_mean": list(self.vision.image_mean), "image_std": list(self.vision.image_std)},
+            "connector": dataclasses.asdict(self.connector),
+            "decoder": self.decoder.to_dict(),
+            "image_token_id": self.image_token_id,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VlsmConfig:
+        """Reads what `to_dict` wrote; raises KeyError or TypeError naming what is missing or unknown."""
+        return cls(
+            vision=VisionConfig(**data["vision"]),
+            connector=ConnectorConfig(**data["connector"]),
+            decoder=DecoderConfig.from_dict(data["decoder"]),
+            image_token_id=data["image_token_id"],
+        )
+
+
+class Vlsm(nnx.Module):
+    """A vision-language simulation model: sketch and prompt in, scores of the next script token out.
+
+    The arguments beside `config` are those of `Decoder`, and go to every part.
+    """
+
+    def __init__(
+        self,
+        config: VlsmConfig,
+        *,
+        rngs: nnx.Rngs,
+        dtype: jnp.dtype = jnp.float32,
+        param_dtype: jnp.dtype = jnp.float32,
+        remat: str = "none",
+        scan_layers: bool = True,
+        attention_implementation: str = "xla",
+    ):
+        self.config = config
+        options = {"rngs": rngs, "dtype": dtype, "param_dtype": param_dtype}
+        stack = {"remat": remat, "scan_layers": scan_layers, "attention_implementation": attention_implementation}
+        self.vision = VisionEncoder(config.vision, **options, **stack)
+        self.connector = make_connector(config.connector, config.vision.width, config.decoder.width, **options)
+        self.decoder = Decoder(config.decoder, **options, **stack)
+
+    def encode_images(self, images: jax.Array) -> jax.Array:
+        """Maps images [N, H, W, 3] to visual tokens [N, V, D]; see `VisionEncoder` for what an image is."""
+        return self.connector(self.vision(images))
+
+    def __call__(
+        self,
+        tokens: jax.Array,
+        *,
+        visual: jax.Array | None,
+        visual_index: jax.Array,
+        positions: jax.Array,
+        segment_ids: jax.Array | None = None,
+        cache: KVCache | None = None,
+    ) -> tuple[jax.Array, KVCache | None]:
+        """Runs the decoder over text and visual tokens.
+
+        Args:
+          tokens: int [B, S]; ignored where a visual token sits.
+          visual: [B, M, D] visual tokens of each row, its images one after another, or None for text alone.
+          visual_index: int32 [B, S]; which of the row's visual tokens sits here, or -1 for a text token.
+          positions, segment_ids, cache: see `Decoder`.
+
+        Returns:
+          (hidden [B, S, D], cache or None), as the decoder gives them.
+        """
+        is_visual = visual_index >= 0
+        x = self.decoder.embed(jnp.where(is_visual, 0, tokens))
+        if visual is not None:
+            at = jnp.maximum(visual_index, 0)[:, :, None]
+            placed = jnp.take_along_axis(visual.astype(x.dtype), at, axis=1, mode="clip")
+            x = jnp.where(is_visual[:, :, None], placed, x)
+        return self.decoder(x, positions=positions, segment_ids=segment_ids, cache=cache)
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """Maps hidden [B, S, D] to float32 scores [B, S, C]."""
+        return self.decoder.logits(hidden)
+
+
+def init_params(config: VlsmConfig, seed: int | jax.Array, *, param_dtype: jnp.dtype = jnp.float32) -> nnx.State:
+    """Returns fresh parameters for `config`, the same for the same seed.
+
+    Traceable: under `jax.jit` with `out_shardings` each device makes its own part, and `jax.eval_shape` gives shapes.
+    """
+    # A key, since nnx.Rngs takes no traced integer.
+    return nnx.state(Vlsm(config, rngs=nnx.Rngs(jax.random.key(seed)), param_dtype=param_dtype))
+
+
+def abstract_model(
+    config: VlsmConfig, *, param_dtype: jnp.dtype = jnp.float32, **options: Any
+) -> tuple[nnx.GraphDef, nnx.State]:
+    """Returns (graphdef, parameters as shapes) without allocating any; `options` are those of `Vlsm`.
+
+    `nnx.merge(graphdef, params)` gives the model, for parameters of the same structure or a pure dict of them.
+    """
+    model = nnx.eval_shape(lambda: Vlsm(config, rngs=nnx.Rngs(0), param_dtype=param_dtype, **options))
+    return nnx.split(model)

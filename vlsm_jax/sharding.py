@@ -1,0 +1,171 @@
+"""Placement: one mesh, one table of rules, and everything that follows from them.
+
+Parameters carry logical axes ("embed", "heads", ...). A rule sends a logical axis to a mesh axis. Shardings of
+parameters, gradients and optimizer state all derive from these two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+MESH_AXES = ("data", "fsdp", "tensor")
+# The axes over which a batch is spread: `fsdp` splits parameters and data alike.
+BATCH_AXES = ("data", "fsdp")
+
+
+class ShardingError(ValueError):
+    """A parameter cannot be placed; the message names the parameter, the axis and its size."""
+
+
+class Rule(NamedTuple):
+    """Sends a logical axis to a mesh axis; None leaves it whole on every device."""
+
+    logical: str
+    mesh: str | None
+
+
+Rules = tuple[Rule, ...]
+"""Tried in order, the first with the logical axis's name counts: put an exception before `DEFAULT_RULES`."""
+
+DEFAULT_RULES: Rules = (
+    Rule("layers", None),
+    Rule("vocab", "tensor"),
+    Rule("embed", "fsdp"),
+    Rule("heads", "tensor"),
+    Rule("kv_heads", "tensor"),
+    Rule("head_dim", None),
+    Rule("mlp", "tensor"),
+    Rule("norm", None),
+    Rule("connector_in", None),
+    Rule("patch", None),
+    Rule("channels", None),
+    Rule("positions", None),
+)
+
+
+def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, *, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Returns a mesh with the axes `MESH_AXES`.
+
+    Args:
+      data, fsdp, tensor: devices along each axis; at most one may be -1, "all that are left".
+      devices: which devices; None is all of them.
+
+    Raises:
+      ValueError: the sizes do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
+    said = ", ".join(f"{name}={size}" for name, size in sizes.items())
+    free = [name for name, size in sizes.items() if size == -1]
+    fixed = math.prod(size for size in sizes.values() if size != -1)
+    if len(free) > 1 or any(size < 1 and size != -1 for size in sizes.values()):
+        raise ValueError(f"mesh {said}: sizes are positive, and at most one is -1")
+    if free and len(devices) % fixed == 0:
+        sizes[free[0]] = len(devices) // fixed
+    if math.prod(sizes.values()) != len(devices):
+        raise ValueError(f"mesh {said} does not fit {len(devices)} devices")
+    # Auto, since jax's default, Explicit, asks every operation to say its own output sharding.
+    return jax.make_mesh(tuple(sizes.values()), MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of an input whose first axis is the batch."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def constrain_batch(x: jax.Array) -> jax.Array:
+    """Keeps [B, ...] spread over the batch and whole otherwise, between layers.
+
+    Without it XLA may follow a parameter's sharding instead, and gather the batch. Acts only under `jax.set_mesh`, and
+    only when the batch divides among the devices (a single prompt stays whole).
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return x
+    auto = [n for n, kind in zip(mesh.axis_names, mesh.axis_types, strict=True) if kind == AxisType.Auto]
+    axes = tuple(name for name in BATCH_AXES if name in auto)
+    if not axes or x.shape[0] % math.prod(mesh.shape[name] for name in axes):
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(axes, *[None] * (x.ndim - 1)))
+
+
+def param_shardings(abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> nnx.State:
+    """Returns a NamedSharding for every parameter, in the tree of `abstract_state`.
+
+    Args:
+      abstract_state: parameters or their shapes, as `nnx.split`, `init_params` or `jax.eval_shape` give them.
+      mesh: the devices.
+      rules: logical axis to mesh axis.
+
+    Raises:
+      ShardingError: a parameter without logical axes, a logical axis without a rule, two axes of a parameter on the
+        same mesh axis, or a size that its mesh axis does not divide.
+    """
+    flat = nnx.to_flat_state(abstract_state)
+    placed = [
+        (path, param.replace(NamedSharding(mesh, _spec(_name(path), param, mesh, rules)))) for path, param in flat
+    ]
+    return nnx.from_flat_state(placed)
+
+
+def param_table(abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> str:
+    """Returns one line per parameter: name, shape, dtype, spec and the rules that made it.
+
+    Raises:
+      ShardingError: as `param_shardings`.
+    """
+    rows = [("parameter", "shape", "dtype", "spec", "rule")]
+    for path, param in nnx.to_flat_state(abstract_state):
+        value = param.get_value()
+        spec = _spec(_name(path), param, mesh, rules)
+        rule = ", ".join(f"{axis}->{_rule(_name(path), axis, rules).mesh or '*'}" for axis in param.logical_axes)
+        rows.append((_name(path), str(list(value.shape)), str(value.dtype), str(tuple(spec)), rule))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4]]) for row in rows
+    )
+
+
+def _name(path: tuple) -> str:
+    return "/".join(map(str, path))
+
+
+def _rule(name: str, axis: str, rules: Rules) -> Rule:
+    for rule in rules:
+        if rule.logical == axis:
+            return rule
+    known = ", ".join(rule.logical for rule in rules)
+    raise ShardingError(f"{name}: no rule for the logical axis {axis!r}; there are rules for {known}")
+
+
+def _spec(name: str, param: nnx.Variable, mesh: Mesh, rules: Rules) -> PartitionSpec:
+    axes = param.get_metadata().get("logical_axes")
+    shape = param.get_value().shape
+    if axes is None or len(axes) != len(shape):
+        raise ShardingError(f"{name}: shape {shape} has the logical axes {axes}; declare one per dimension")
+    entries: list[str | None] = []
+    for axis, size in zip(axes, shape, strict=True):
+        target = _rule(name, axis, rules).mesh
+        if target is not None and target not in mesh.shape:
+            there = ", ".join(mesh.shape)
+            raise ShardingError(
+                f"{name}: a rule sends {axis!r} to {target!r}, which is not an axis of the mesh ({there})"
+            )
+        if target is not None and target in entries:
+            raise ShardingError(
+                f"{name}: the axes {axes} send two dimensions to the mesh axis {target!r}; change a rule"
+            )
+        if target is not None and size % mesh.shape[target]:
+            raise ShardingError(
+                f"{name}: the axis {axis!r} has size {size}, which the {mesh.shape[target]} devices of the mesh axis "
+                f"{target!r} do not divide; use a mesh with fewer devices on {target!r}, or put the rule "
+                f"({axis!r}, None) first"
+            )
+        entries.append(target)
+    return PartitionSpec(*entries)

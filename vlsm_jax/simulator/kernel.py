@@ -1,0 +1,107 @@
+"""The event calendar: a heap of (time, sequence, callback, argument), run until a stop time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from vlsm_jax.flexscript import OutOfBudget
+
+_BATCH = 4096
+_LAST_TICKET = 1 << 62
+ZERO_TIME_EVENTS = 100_000
+"""More events than this at one time stamp are a loop."""
+
+
+class ZeroTimeLoop(OutOfBudget):
+    """The model stands still: events follow each other without time passing."""
+
+
+class _Stop(Exception):
+    """The stop time is reached."""
+
+
+class Calendar:
+    """Model time and what is due.
+
+    Events of the same time run in the order in which they were scheduled, so a run depends on its seed alone.
+
+    Attributes:
+      now: model time in seconds.
+      heap: what is due, for `heapq`; busy resources push onto it directly.
+      ticket: gives the sequence numbers that break ties.
+      events: how many events ran.
+    """
+
+    __slots__ = ("_check", "_max_events", "events", "heap", "now", "ticket")
+
+    def __init__(self, *, max_events: int, check: Callable[[], None]):
+        self.now = 0.0
+        self.heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        self.ticket = itertools.count().__next__
+        self.events = 0
+        self._max_events = max_events
+        self._check = check
+
+    def after(self, delay: float, callback: Callable[[Any], None], argument: Any = None) -> None:
+        """Schedules a callback; a negative delay counts as none."""
+        due = self.now + delay if delay > 0 else self.now
+        heapq.heappush(self.heap, (due, self.ticket(), callback, argument))
+
+    def run(self, until: float) -> None:
+        """Runs every event due up to and including `until`, then leaves the time at `until`.
+
+        Raises:
+          OutOfBudget: too many events, or too much wall-clock time.
+          ZeroTimeLoop: more than `ZERO_TIME_EVENTS` events at one time stamp.
+        """
+        heap, pop = self.heap, heapq.heappop
+        # The end is an event too, the last one of its time, so that the loop need not look at the clock.
+        heapq.heappush(heap, (until, _LAST_TICKET, _stop, None))
+        still = 0
+        done = 0
+        try:
+            while True:
+                start = self.now
+                for done in range(_BATCH):  # noqa: B007
+                    self.now, _, callback, argument = pop(heap)
+                    callback(argument)
+                self.events += _BATCH
+                done = 0
+                still = still + _BATCH if self.now == start else 0
+                if still > ZERO_TIME_EVENTS:
+                    raise ZeroTimeLoop(
+                        f"more than {ZERO_TIME_EVENTS} events at time {self.now:g}",
+                        hint=f"give one of these objects a time greater than 0: {', '.join(self._due_now())}",
+                    )
+                self._check_budgets()
+        except _Stop:
+            self.events += done
+            self._check_budgets()
+
+    def counted(self, count: int) -> Iterator[int]:
+        """Yields `count` times within one event, under the same budgets as that many events."""
+        for turn in range(count):
+            if turn % _BATCH == _BATCH - 1:
+                self.events += _BATCH
+                self._check_budgets()
+            yield turn
+
+    def _check_budgets(self) -> None:
+        if self.events > self._max_events:
+            raise OutOfBudget(f"more than {self._max_events} events", hint="raise Budget.events")
+        self._check()
+
+    def _due_now(self) -> list[str]:
+        names: list[str] = []
+        for time, _, callback, _ in self.heap[:1000]:
+            name = getattr(getattr(callback, "__self__", None), "name", None)
+            if time == self.now and isinstance(name, str) and name not in names:
+                names.append(name)
+        return names[:10]
+
+
+def _stop(_: Any) -> None:
+    raise _Stop

@@ -1,0 +1,116 @@
+"""The Queue."""
+
+from __future__ import annotations
+
+from vlsm_jax.simulator.constants import COLLECTING, EMPTY, RELEASING
+from vlsm_jax.simulator.item import Item
+from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.resource import FixedResource, Hook
+from vlsm_jax.simulator.tree import Node
+
+_CLOSED = 1 << 61
+"""Taken from the room of a Queue whose input is closed."""
+
+
+class Queue(FixedResource):
+    """Takes items until MaxContent and releases them at once, or in batches.
+
+    Attributes:
+      batch: items per batch, 0 without batching.
+      patience: after this time an incomplete batch leaves, 0 for never.
+      flush: whether the input is closed until a batch has left.
+      on_batch: trigger when a batch is complete.
+    """
+
+    __slots__ = (
+        "_batch_number", "_collected", "_flushing", "batch", "flush", "on_batch", "patience",
+    )  # fmt: skip
+
+    initial_state = EMPTY
+
+    def __init__(self, calendar: Calendar, node: Node, name: str, capacity: int):
+        super().__init__(calendar, node, name)
+        self.room = capacity
+        self.batch = 0
+        self.patience = 0.0
+        self.flush = False
+        self.on_batch: Hook | None = None
+        self._collected: list[Item] = []
+        self._batch_number = 0
+        self._flushing = 0
+
+    def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
+        # What `admit` does, written out: this is the busiest place of most models.
+        items = self.items
+        item.entered = self.calendar.now
+        item.holder = self
+        items[item] = None
+        self.room -= 1
+        self.received += 1
+        if len(items) > self.most:
+            self.most = len(items)
+        if self.on_entry is not None:
+            self.on_entry(item, self.inputs.index(sender) + 1)
+        if self.batch:
+            self._collect(item)
+            return None
+        if self.waiting and self.simple:
+            self.waiting[item] = 0  # as `offer` would find
+            return None
+        return self
+
+    def blocked(self) -> None:
+        # An item that goes straight through leaves no trace in the states, since it spends no time here.
+        if self.state == EMPTY:
+            self.set_state(RELEASING)
+
+    def leave(self, item: Item, peer: FixedResource) -> None:
+        if self.on_exit is not None:
+            self.on_exit(item, self.outputs.index(peer) + 1)
+        items = self.items
+        del items[item]
+        self.room += 1
+        self.sent += 1
+        stay = self.calendar.now - item.entered
+        self.stay_total += stay
+        if stay < self.stay_least:
+            self.stay_least = stay
+        if stay > self.stay_most:
+            self.stay_most = stay
+        if not items and self.state != EMPTY:
+            self.set_state(EMPTY)
+        if self._flushing:
+            self._flush_one()
+
+    # --- Batches ------------------------------------------------------------------------------------------------------
+
+    def _collect(self, item: Item) -> None:
+        if self.state == EMPTY:
+            self.set_state(COLLECTING)
+        self._collected.append(item)
+        if len(self._collected) >= self.batch:
+            self._complete()
+        elif len(self._collected) == 1 and self.patience > 0:
+            self.calendar.after(self.patience, self._give_up, self._batch_number)
+
+    def _give_up(self, number: int) -> None:
+        if number == self._batch_number and self._collected:
+            self._complete()
+
+    def _complete(self) -> None:
+        batch, self._collected = self._collected, []
+        self._batch_number += 1
+        self.set_state(RELEASING)
+        if self.flush:
+            self._flushing = len(batch)
+            self.room -= _CLOSED
+        if self.on_batch is not None:
+            self.on_batch(batch[-1], 0)
+        for item in reversed(batch) if self.newest_first else batch:
+            self.calendar.after(0.0, self.release, item)
+
+    def _flush_one(self) -> None:
+        self._flushing -= 1
+        if self._flushing == 0:
+            self.room += _CLOSED
+            self.calendar.after(0.0, self.receive)

@@ -1,0 +1,209 @@
+"""A script to a Report: build it, check its wiring, run replications, put the figures together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+
+from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
+from vlsm_jax.simulator.building import build_world, fault_diagnostic, unique_names
+from vlsm_jax.simulator.constants import PROCESSING, SETUP, STATES, state_name
+from vlsm_jax.simulator.processor import Processor
+from vlsm_jax.simulator.report import Report, Verdict
+from vlsm_jax.simulator.resource import FixedResource
+from vlsm_jax.simulator.simulation import Simulation, TraceEvent
+from vlsm_jax.simulator.sink import Sink
+from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate
+from vlsm_jax.simulator.tree import Node
+from vlsm_jax.simulator.wiring import Wiring, examine
+from vlsm_jax.simulator.world import Budget, World
+
+STOP_TIME = 28800.0
+"""Seconds that a model runs when neither the caller nor the script says otherwise: one shift of eight hours."""
+
+
+def run(
+    script: str,
+    *,
+    until: float | None = None,
+    warmup: float = 0.0,
+    replications: int = 1,
+    seed: int = 0,
+    budget: Budget = Budget(),
+    trace: Callable[[TraceEvent], None] | None = None,
+    dialect: Dialect = Dialect(),
+) -> Report:
+    """Builds and runs the factory that a script describes; never raises on any text.
+
+    Args:
+      script: FlexScript.
+      until: stop time in seconds. None takes the script's own `stoptime(t)`, or `STOP_TIME` where it has none.
+      warmup: seconds at the start that statistics leave out.
+      replications: how many times the model runs, each with random streams of its own.
+      seed: of the random streams; the same seed gives the same Report.
+      budget: limits on steps, nodes, events and time.
+      trace: called with a `TraceEvent` for every entry and exit in the first replication.
+      dialect: choices where the public sources on FlexScript are silent or disagree.
+
+    Raises:
+      ValueError: the times or the number of replications make no sense.
+    """
+    if replications < 1:
+        raise ValueError(f"replications is {replications}; it must be at least 1")
+    built, world = build_world(script, budget, dialect)
+    if not built.ok:
+        return Report(built.verdict, built.twin, built.diagnostics, None, built.output)
+    stop = until if until is not None else world.stop_time or STOP_TIME
+    if not 0 <= warmup < stop < math.inf:
+        raise ValueError(f"warmup is {warmup} and the stop time {stop}; expected 0 <= warmup < stop time, finite")
+    objects = world.tree.objects()
+    names = unique_names(objects)
+    wiring = examine(objects, names)
+    findings = [*built.diagnostics, *wiring.diagnostics]
+    if not wiring.has_flow:
+        return Report(Verdict.WIRING, built.twin, tuple(findings), None, built.output)
+    if not wiring.runnable:
+        return Report(Verdict.RUN_ERROR, built.twin, tuple(findings), None, built.output)
+    warned = len(world.warnings)
+    verdict, kpis = Verdict.OK, None
+    try:
+        experiment = _Experiment(world, wiring, names, stop, warmup, seed)
+        for replication in range(replications):
+            experiment.replicate(replication, trace if replication == 0 else None)
+        kpis = experiment.kpis()
+        if kpis.total_throughput.mean == 0:
+            verdict = Verdict.NO_FLOW
+            findings.append(experiment.no_flow())
+    except Fault as fault:
+        verdict = Verdict.BUDGET if isinstance(fault, OutOfBudget) else Verdict.RUN_ERROR
+        findings.append(fault_diagnostic(fault))
+    except RecursionError:
+        verdict = Verdict.BUDGET
+        findings.append(Diagnostic("budget", Severity.ERROR, "a code body is nested too deeply to be run"))
+    findings.extend(world.warnings[warned:])
+    return Report(verdict, built.twin, tuple(findings), kpis, tuple(world.machine.lines))
+
+
+class _Experiment:
+    """Replications of one model, and their figures so far."""
+
+    def __init__(self, world: World, wiring: Wiring, names: dict[Node, str], until: float, warmup: float, seed: int):
+        self.world = world
+        self.nodes = wiring.reached
+        self.names = names
+        self.until = until
+        self.warmup = warmup
+        self.seed = seed
+        self.codes: dict[tuple[Node, str], CompiledCode] = {}
+        self.figures: list[dict[Node, _Figures]] = []
+        self.model: list[_ModelFigures] = []
+
+    def replicate(self, replication: int, trace: Callable[[TraceEvent], None] | None) -> None:
+        """Runs one replication and keeps its figures; raises `Fault`."""
+        labels = {node: dict(node.labels) for node in self.names}
+        simulation = None
+        try:
+            simulation = Simulation(
+                self.world, self.nodes, self.names,
+                seed=self.seed, replication=replication, codes=self.codes, trace=trace,
+            )  # fmt: skip
+            self.world.clock = simulation.calendar
+            simulation.run(self.until, self.warmup)
+        finally:
+            self.world.clock = None
+            if simulation is not None:
+                simulation.close()
+            for node, kept in labels.items():
+                node.labels = kept
+        self.figures.append({node: _Figures(resource) for node, resource in simulation.resources.items()})
+        self.model.append(_ModelFigures(simulation, self.until - self.warmup))
+
+    def kpis(self) -> Kpis:
+        """Returns the figures of all replications together."""
+        objects = {self.names[node]: self._object(node) for node in self.nodes}
+        busiest = max(
+            ((statistics.utilisation.mean, name) for name, statistics in objects.items() if statistics.utilisation),
+            key=lambda pair: pair[0],
+            default=(0.0, None),
+        )
+        sinks = [node for node in self.nodes if node.cls.name == "Sink"]
+        throughput = {self.names[node]: _known([f[node].per_hour for f in self.figures]) for node in sinks}
+        return Kpis(
+            until=self.until,
+            warmup=self.warmup,
+            replications=len(self.figures),
+            events=_known([m.events for m in self.model]),
+            throughput=MappingProxyType(throughput),
+            total_throughput=_known([sum(f[node].per_hour for node in sinks) for f in self.figures]),
+            wip=_known([m.wip for m in self.model]),
+            lead_time=estimate([m.lead_time for m in self.model]),
+            lead_time_min=estimate([m.lead_time_min for m in self.model]),
+            lead_time_max=estimate([m.lead_time_max for m in self.model]),
+            bottleneck=busiest[1] if busiest[0] > 0 else None,
+            objects=MappingProxyType(objects),
+        )
+
+    def _object(self, node: Node) -> ObjectStatistics:
+        each = [figures[node] for figures in self.figures]
+        states = [number for number in range(len(STATES)) if any(f.states[number] > 0 for f in each)]
+        return ObjectStatistics(
+            cls=node.cls.name,
+            input=_known([f.received for f in each]),
+            output=_known([f.sent for f in each]),
+            content_current=_known([f.content for f in each]),
+            content_average=_known([f.content_average for f in each]),
+            content_max=_known([f.content_max for f in each]),
+            staytime_min=estimate([f.stay_min for f in each]),
+            staytime_average=estimate([f.stay_average for f in each]),
+            staytime_max=estimate([f.stay_max for f in each]),
+            states=MappingProxyType({state_name(s): _known([f.states[s] for f in each]) for s in states}),
+            utilisation=estimate([f.utilisation for f in each]),
+        )
+
+    def no_flow(self) -> Diagnostic:
+        """Returns the finding that no item arrived, with where the items are instead."""
+        last = self.figures[-1]
+        held = [f"{figures.content:g} in {self.names[node]!r}" for node, figures in last.items() if figures.content]
+        where = ", ".join(held[:5]) if held else "none was created"
+        message = f"no item reached a Sink within {self.until:g} s; items at the end: {where}"
+        return Diagnostic("no flow", Severity.ERROR, message, hint="run longer, or check SendToPort and MaxContent")
+
+
+def _known(values: Sequence[float]) -> Estimate:
+    result = estimate(values)
+    assert result is not None
+    return result
+
+
+class _Figures:
+    """The statistics of one object in one replication, as plain numbers."""
+
+    def __init__(self, resource: FixedResource):
+        observed = resource.calendar.now - resource.observed_from
+        is_sink = isinstance(resource, Sink)
+        self.received = resource.received
+        self.sent = resource.sent
+        self.content = len(resource.items)
+        self.content_average = resource.content_time() / observed
+        self.content_max = resource.most
+        self.stay_min = resource.stay_least if resource.sent else None
+        self.stay_average = resource.stay_total / resource.sent if resource.sent else None
+        self.stay_max = resource.stay_most if resource.sent else None
+        self.states = resource.state_time
+        self.per_hour = resource.received * 3600.0 / observed if is_sink else 0.0
+        busy = resource.state_time[PROCESSING] + resource.state_time[SETUP]
+        self.utilisation = busy / observed if isinstance(resource, Processor) else None
+
+
+class _ModelFigures:
+    """The figures of the model as a whole in one replication."""
+
+    def __init__(self, simulation: Simulation, observed: float):
+        sinks = [resource for resource in simulation.resources.values() if isinstance(resource, Sink)]
+        arrived = sum(sink.received for sink in sinks)
+        self.events = simulation.calendar.events
+        self.wip = sum(resource.content_time() for resource in simulation.resources.values()) / observed
+        self.lead_time = sum(sink.lead_total for sink in sinks) / arrived if arrived else None
+        self.lead_time_min = min(sink.lead_least for sink in sinks) if arrived else None
+        self.lead_time_max = max(sink.lead_most for sink in sinks) if arrived else None

@@ -1,0 +1,145 @@
+"""The Source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappush
+from typing import Any, NamedTuple
+
+from vlsm_jax.simulator.constants import BLOCKED, GENERATING
+from vlsm_jax.simulator.item import Item
+from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.resource import FixedResource, Hook
+from vlsm_jax.simulator.tree import Node
+
+
+class Arrival(NamedTuple):
+    """One row of an arrival schedule or sequence; `time` in seconds, unused in a sequence."""
+
+    time: float
+    name: str
+    quantity: int
+
+
+class Source(FixedResource):
+    """Creates items by inter-arrival times, by a schedule, or by a sequence; takes none in.
+
+    Attributes:
+      interval: gives the next inter-arrival time; its argument is the item that has left, None for the first.
+      at_time_zero: whether the first item comes at once.
+      created: items so far, over the whole run.
+      next_number: gives the items of the model their numbers.
+      on_creation: trigger with (item, row).
+      rows: the schedule or sequence; empty for inter-arrival times.
+      in_sequence: whether the next row follows when the last item of a row has left.
+      repeats: whether the rows start over behind the last one.
+    """
+
+    __slots__ = (
+        "_create_next", "_row", "_still_inside", "at_time_zero", "created", "in_sequence", "interval",
+        "next_number", "on_creation", "repeats", "rows",
+    )  # fmt: skip
+
+    initial_state = GENERATING
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        node: Node,
+        name: str,
+        interval: Callable[[Item | None], float],
+        next_number: Callable[[], int],
+    ):
+        super().__init__(calendar, node, name)
+        self.room = 0
+        self.interval = interval
+        self.at_time_zero = False
+        self.created = 0
+        self.next_number = next_number
+        self.on_creation: Hook | None = None
+        self.rows: tuple[Arrival, ...] = ()
+        self.in_sequence = False
+        self.repeats = False
+        self._row = 0
+        self._still_inside = 0
+        self._create_next = self._create
+
+    def start(self) -> None:
+        if not self.rows:
+            self.calendar.after(0.0 if self.at_time_zero else self.interval(None), self._create_next)
+        elif self.in_sequence:
+            self.calendar.after(0.0, self._begin_row, 0)
+        else:
+            self._schedule_rows()
+
+    def _create(self, _: Any) -> None:
+        calendar = self.calendar
+        now = calendar.now
+        item = Item(self.next_number(), now)
+        self.created += 1
+        if self.simple and self.on_creation is None and self.on_exit is None:
+            # An item that can leave at once spends no time here, and needs no more booking than its count.
+            for peer in self.peers:
+                if peer.room > 0:
+                    self.sent += 1
+                    self.stay_least = 0.0
+                    heappush(calendar.heap, (now + self.interval(item), calendar.ticket(), self._create_next, None))
+                    at = peer.enter(item, self)
+                    while at is not None:
+                        at = at.offer(item)
+                    return
+        self._emit(item, 1)
+
+    def _emit(self, item: Item, row: int) -> None:
+        item.holder = self
+        self.items[item] = None
+        if self.on_creation is not None:
+            self.on_creation(item, row)
+        self.release(item)
+
+    def leave(self, item: Item, peer: FixedResource) -> None:
+        super().leave(item, peer)
+        self.room = 0
+        if self.state == BLOCKED and not self.waiting:
+            self.set_state(GENERATING)
+        if not self.rows:
+            # The next delay is drawn when the item has left, so that a blocked Source does not fall behind.
+            self.calendar.after(self.interval(item), self._create_next)
+        elif self.in_sequence:
+            self._still_inside -= 1
+            if self._still_inside == 0:
+                self.calendar.after(0.0, self._begin_row, self._row + 1)
+
+    def blocked(self) -> None:
+        self.set_state(BLOCKED)
+
+    # --- Schedule and sequence ----------------------------------------------------------------------------------------
+
+    def _schedule_rows(self) -> None:
+        for number, row in enumerate(self.rows):
+            self.calendar.after(row.time, self._arrive, number)
+
+    def _arrive(self, number: int) -> None:
+        self._emit_row(number)
+        if self.repeats and number == len(self.rows) - 1:
+            self._schedule_rows()
+
+    def _begin_row(self, number: int) -> None:
+        if number >= len(self.rows):
+            if not self.repeats:
+                return
+            number = 0
+        self._row = number
+        self._still_inside = self.rows[number].quantity
+        if self._still_inside == 0:
+            self.calendar.after(0.0, self._begin_row, number + 1)
+        self._emit_row(number)
+
+    def _emit_row(self, number: int) -> None:
+        row = self.rows[number]
+        for _ in self.calendar.counted(row.quantity):
+            item = Item(self.next_number(), self.calendar.now)
+            self.created += 1
+            if row.name:
+                item.name = row.name
+            self._emit(item, number + 1)

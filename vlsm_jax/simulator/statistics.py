@@ -1,0 +1,163 @@
+"""Figures over replications: means with 95 % intervals, per object and for the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """The mean over replications.
+
+    Attributes:
+      mean: of the replications that had a value.
+      half_width: of the 95 % t-interval about the mean; None with fewer than two replications.
+      replications: how many had a value.
+    """
+
+    mean: float
+    half_width: float | None
+    replications: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Returns the t-interval of another confidence; raises `ValueError` with fewer than two replications."""
+        if self.half_width is None:
+            raise ValueError("an interval needs at least two replications")
+        degrees = self.replications - 1
+        half = self.half_width * t_quantile(confidence, degrees) / t_quantile(0.95, degrees)
+        return self.mean - half, self.mean + half
+
+
+def estimate(values: Sequence[float | None]) -> Estimate | None:
+    """Returns the estimate of the values that are not None; None when there are none."""
+    known = [v for v in values if v is not None]
+    if not known:
+        return None
+    count = len(known)
+    mean = math.fsum(known) / count
+    if count < 2:
+        return Estimate(mean, None, count)
+    variance = math.fsum((v - mean) ** 2 for v in known) / (count - 1)
+    return Estimate(mean, t_quantile(0.95, count - 1) * math.sqrt(variance / count), count)
+
+
+@functools.lru_cache(maxsize=256)
+def t_quantile(confidence: float, degrees: int) -> float:
+    """Returns t such that a Student variable lies within +-t with the given probability.
+
+    Solved by bisection on the distribution function, whose integral is I(x; n/2, 1/2) with x = n / (n + t^2).
+    """
+    low, high = 0.0, 1.0
+    while _within(high, degrees) < confidence:
+        high *= 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        if _within(middle, degrees) < confidence:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _within(t: float, degrees: int) -> float:
+    return 1.0 - _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+
+
+def _incomplete_beta(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function, by its continued fraction (modified Lentz)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - _incomplete_beta(1 - x, b, a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    tiny = 1e-300
+    c, d = 1.0, 1.0 - (a + b) * x / (a + 1)
+    d = 1.0 / (d if abs(d) > tiny else tiny)
+    result = d
+    for m in range(1, 1000):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1.0 + numerator * d
+            c = 1.0 + numerator / c
+            d = 1.0 / (d if abs(d) > tiny else tiny)
+            c = c if abs(c) > tiny else tiny
+            result *= d * c
+        if abs(d * c - 1) < 1e-15:
+            break
+    return front * result
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectStatistics:
+    """What one object did, over the time behind the warm-up.
+
+    Attributes:
+      cls: its class.
+      input, output: items that entered and left.
+      content_current, content_average, content_max: items inside; current at the stop time.
+      staytime_min, staytime_average, staytime_max: seconds, of items that left; None when none did.
+      states: seconds in each state that occurred, by name; they sum to the observed time.
+      utilisation: share of the observed time in setup or processing; None for objects that do not process.
+    """
+
+    cls: str
+    input: Estimate
+    output: Estimate
+    content_current: Estimate
+    content_average: Estimate
+    content_max: Estimate
+    staytime_min: Estimate | None
+    staytime_average: Estimate | None
+    staytime_max: Estimate | None
+    states: Mapping[str, Estimate]
+    utilisation: Estimate | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Kpis:
+    """What the model did.
+
+    Attributes:
+      until: the stop time in seconds.
+      warmup: seconds at the start that do not count.
+      replications: how many ran.
+      events: events per replication.
+      throughput: items per hour at each Sink, by its name.
+      total_throughput: items per hour over all Sinks.
+      wip: average number of items in the model.
+      lead_time: mean seconds from creation to a Sink; None when no item arrived.
+      lead_time_min, lead_time_max: seconds, the mean over replications of the extremes.
+      bottleneck: name of the processing object with the highest utilisation, None when nothing is processed.
+      objects: by name, those that items can flow through.
+    """
+
+    until: float
+    warmup: float
+    replications: int
+    events: Estimate
+    throughput: Mapping[str, Estimate]
+    total_throughput: Estimate
+    wip: Estimate
+    lead_time: Estimate | None
+    lead_time_min: Estimate | None
+    lead_time_max: Estimate | None
+    bottleneck: str | None
+    objects: Mapping[str, ObjectStatistics]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain dicts, lists, strings and numbers, ready for JSON."""
+        return _plain(self)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value

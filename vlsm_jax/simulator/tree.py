@@ -1,0 +1,281 @@
+"""The node tree: objects with names, places, ports, labels and settings, as far as scripts see and change it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from vlsm_jax.flexscript import OutOfBudget
+from vlsm_jax.flexscript.values import Color, Vec3
+from vlsm_jax.simulator.library import ClassInfo
+from vlsm_jax.twin import ParameterValue
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Wire:
+    """One connection. Its two ends list it among their ports.
+
+    Attributes:
+      number: in the order of drawing, over the whole model.
+      source: where it was drawn from.
+      target: where it was drawn to.
+      port: "A" from an output to an input, "S" between center ports.
+    """
+
+    number: int
+    source: Node
+    target: Node
+    port: str
+
+    def other(self, node: Node) -> Node:
+        """Returns the end that is not `node`."""
+        return self.target if node is self.source else self.source
+
+
+class Node:
+    """One node of the tree. An object of the model is a node with a class.
+
+    Attributes:
+      name: need not be unique; further ones of a name are found as `Name~2`.
+      cls: the class of an object, None for a plain node or a folder.
+      parent: None for a root or a destroyed node.
+      children: by rank.
+      value: the data of a plain node.
+      location, size, rotation, color: of an object.
+      inputs, outputs, centers: wires in port order.
+      labels: by name.
+      settings: property name to the value that a script set.
+      default_name: whether the name is still the one that creation gave.
+      is_library: whether this is an entry of the library, not an object of the model.
+      live: the running counterpart during a run, else None.
+      flags: of the tree view; kept, without effect.
+    """
+
+    __slots__ = (
+        "_index", "_parts", "centers", "children", "cls", "default_name", "flags", "inputs", "is_library",
+        "labels", "live", "name", "outputs", "parent", "settings", "value",
+    )  # fmt: skip
+
+    def __init__(self, name: str, cls: ClassInfo | None = None):
+        self.name = name
+        self.cls = cls
+        self.parent: Node | None = None
+        self.children: list[Node] = []
+        self._index: dict[str, list[Node]] = {}
+        self.value: Any = None
+        self._parts: dict[str, Vec3 | Color] = {}
+        self.inputs: list[Wire] = []
+        self.outputs: list[Wire] = []
+        self.centers: list[Wire] = []
+        self.labels: dict[str, Any] = {}
+        self.settings: dict[str, ParameterValue] = {}
+        self.default_name = False
+        self.is_library = False
+        self.live: Any = None
+        self.flags: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return self.path()
+
+    # --- Place --------------------------------------------------------------------------------------------------------
+
+    @property
+    def location(self) -> Vec3:
+        """The upper-left corner, in metres; changing its components moves the object."""
+        return self._part("location")
+
+    @property
+    def size(self) -> Vec3:
+        """Extent along x, -y and z, in metres."""
+        return self._part("size")
+
+    @property
+    def rotation(self) -> Vec3:
+        """Degrees about x, y and z."""
+        return self._part("rotation")
+
+    @property
+    def color(self) -> Color:
+        """Components from 0 to 1."""
+        return self._part("color")
+
+    def _part(self, name: str) -> Any:
+        part = self._parts.get(name)
+        if part is None:
+            part = self._parts[name] = self._default_part(name)
+        return part
+
+    def _default_part(self, name: str) -> Vec3 | Color:
+        if name == "color":
+            return Color(1, 1, 1)
+        return Vec3(*self.cls.size) if name == "size" and self.cls else Vec3()
+
+    def changed_part(self, name: str) -> tuple | None:
+        """Returns the components of size, rotation or color where a script changed them, else None."""
+        part = self._parts.get(name)
+        if part is None or tuple(part) == tuple(self._default_part(name)):
+            return None
+        return tuple(part)
+
+    # --- Tree ---------------------------------------------------------------------------------------------------------
+
+    def add(self, child: Node) -> None:
+        """Puts a node at the end of the children."""
+        child.parent = self
+        self.children.append(child)
+        self._index.setdefault(child.name, []).append(child)
+
+    def remove(self, child: Node) -> None:
+        """Takes a child out."""
+        self.children.remove(child)
+        self._index[child.name].remove(child)
+        child.parent = None
+
+    def child(self, name: str, number: int = 1) -> Node | None:
+        """Returns the n-th child of a name, None when there are fewer."""
+        named = self._index.get(name, ())
+        return named[number - 1] if 1 <= number <= len(named) else None
+
+    def named(self, name: str) -> list[Node]:
+        """Returns the children of a name."""
+        return self._index.get(name, [])
+
+    def names(self) -> list[str]:
+        """Returns the names among the children."""
+        return [name for name, nodes in self._index.items() if nodes]
+
+    def rename(self, name: str) -> None:
+        """Gives the node another name."""
+        parent = self.parent
+        if parent is not None:
+            parent._index[self.name].remove(self)
+            parent._index.setdefault(name, []).append(self)
+        self.name = name
+        self.default_name = False
+
+    def set_rank(self, rank: int) -> None:
+        """Moves the node among its siblings; ranks count from 1 and are cut to the range there is."""
+        siblings = self.parent.children if self.parent else []
+        if siblings:
+            siblings.remove(self)
+            siblings.insert(max(0, min(rank - 1, len(siblings))), self)
+
+    @property
+    def rank(self) -> int:
+        """The place among the siblings, from 1; 0 without a parent."""
+        return self.parent.children.index(self) + 1 if self.parent else 0
+
+    def sibling(self, step: int) -> Node | None:
+        """Returns the next (1) or previous (-1) node of the same parent, None at the end."""
+        if self.parent is None:
+            return None
+        at = self.rank - 1 + step
+        return self.parent.children[at] if 0 <= at < len(self.parent.children) else None
+
+    def below(self) -> Iterator[Node]:
+        """Yields every node below this one, depth first, without the node itself."""
+        stack = list(reversed(self.children))
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children))
+
+    def is_within(self, ancestor: Node) -> bool:
+        """Whether the node is the ancestor itself or lies below it."""
+        node: Node | None = self
+        while node is not None:
+            if node is ancestor:
+                return True
+            node = node.parent
+        return False
+
+    def path(self) -> str:
+        """Returns names from the root down, with slashes."""
+        names = []
+        node: Node | None = self
+        while node is not None:
+            names.append(node.name)
+            node = node.parent
+        return "/".join(reversed(names))
+
+
+class Tree:
+    """The model, the library, and the count of nodes and wires against a budget.
+
+    Attributes:
+      model: the root of the model; its first child is the folder Tools.
+      library: the root of the library; its entries come into being when they are asked for.
+      main: the root of everything else; empty here.
+    """
+
+    def __init__(self, *, max_nodes: int):
+        self.model = Node("model")
+        self.library = Node("library")
+        self.library.is_library = True
+        self.main = Node("MAIN")
+        self.max_nodes = max_nodes
+        self.node_count = 0
+        self._wire_numbers = itertools.count()
+        self.model.add(Node("Tools"))
+
+    def count_node(self) -> None:
+        """Takes one node or wire from the budget; raises `OutOfBudget` when none is left."""
+        self.node_count += 1
+        if self.node_count > self.max_nodes:
+            raise OutOfBudget(
+                f"the model has more than {self.max_nodes} nodes and connections", hint="raise Budget.nodes"
+            )
+
+    def objects(self) -> list[Node]:
+        """Returns the objects of the model, containers before what they contain; Tools is left out."""
+        found: list[Node] = []
+        for top in self.model.children:
+            if top.cls is not None:
+                found.append(top)
+                if top.children:
+                    found.extend(node for node in top.below() if node.cls is not None)
+        return found
+
+    def connect(self, source: Node, target: Node, port: str) -> Wire:
+        """Draws a wire; both ends get it as their last port."""
+        self.count_node()
+        wire = Wire(next(self._wire_numbers), source, target, port)
+        if port == "A":
+            source.outputs.append(wire)
+            target.inputs.append(wire)
+        else:
+            source.centers.append(wire)
+            if target is not source:
+                target.centers.append(wire)
+        return wire
+
+    def disconnect(self, wire: Wire) -> None:
+        """Removes a wire; later ports move up."""
+        flow = wire.port == "A"
+        ends = (wire.source.outputs, wire.target.inputs) if flow else (wire.source.centers, wire.target.centers)
+        for ports in ends:
+            if wire in ports:
+                ports.remove(wire)
+
+    def find_wire(self, source: Node, target: Node, port: str) -> Wire | None:
+        """Returns the last wire drawn between two nodes, None when there is none."""
+        ports = source.outputs if port == "A" else source.centers
+        for wire in reversed(ports):
+            if wire.other(source) is target:
+                return wire
+        return None
+
+    def wires(self) -> list[Wire]:
+        """Returns the wires among the objects of the model, in the order of drawing."""
+        found = {wire.number: wire for node in self.objects() for wire in (*node.outputs, *node.centers)}
+        return [found[number] for number in sorted(found)]
+
+    def destroy(self, node: Node) -> None:
+        """Removes a node with everything below it and every wire at it."""
+        for each in (node, *node.below()):
+            for wire in (*each.inputs, *each.outputs, *each.centers):
+                self.disconnect(wire)
+        if node.parent is not None:
+            node.parent.remove(node)
