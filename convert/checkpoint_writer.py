@@ -91,7 +91,10 @@ def _write_shard(path: Path, shard: Sequence[PendingTensor]) -> None:
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as new files are here; safetensors makes its own readable by nobody else
         save_file(arrays, temporary, metadata={"format": "pt"})
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

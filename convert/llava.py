@@ -150,9 +150,9 @@ def write_llava(
     rows = padded_vocabulary(config)
     tensors = list(pending_tensors(llava_layout(config, rows), flat, dtype=dtype, with_duplicates=True))
     directory.mkdir(parents=True, exist_ok=True)
-    write_preprocessor(directory, config.vision, fit)
     if tokenizer is not None:
         write_processor(directory, config.vision, tokenizer)
+    write_preprocessor(directory, config.vision, fit)
     write_generation_config(directory, config.decoder, rows)
     write_json(directory / "config.json", hf)
     write_checkpoint(directory, tensors, max_shard_bytes=max_shard_bytes)

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import tokenizers
+
 from convert.checkpoint_writer import write_json, write_text
 from vlsm_jax.data.images import Fit
 from vlsm_jax.data.tokenizer import BEGINNING_KEY, IMAGE, PROMPT_PREFIX, Tokenizer
@@ -47,11 +49,14 @@ def write_processor(directory: Path, vision: VisionConfig, tokenizer: Tokenizer)
 
     The exported tokenizer adds no beginning-of-text token by itself: training puts it between the visual tokens and the
     prompt, and so does the chat template.
+
+    Raises:
+      ValueError: no template makes transformers tokenise a prompt as training did.
     """
-    template = chat_template(tokenizer)
     backend = json.loads(tokenizer.backend.to_str())
-    backend["post_processor"] = None
-    backend["truncation"] = backend["padding"] = None
+    backend["post_processor"] = backend["truncation"] = backend["padding"] = None
+    exported = json.dumps(backend, ensure_ascii=False)
+    template = chat_template(tokenizer, tokenizers.Tokenizer.from_str(exported))
     special = {
         "eos_token": tokenizer.backend.id_to_token(tokenizer.eos_id),
         "pad_token": tokenizer.backend.id_to_token(tokenizer.pad_id),
@@ -75,7 +80,7 @@ def write_processor(directory: Path, vision: VisionConfig, tokenizer: Tokenizer)
         },
         **special,
     }
-    write_text(directory / "tokenizer.json", json.dumps(backend, ensure_ascii=False))
+    write_text(directory / "tokenizer.json", exported)
     write_json(directory / "tokenizer_config.json", settings)
     write_json(directory / "special_tokens_map.json", {**special, "image_token": IMAGE})
     write_text(directory / "chat_template.jinja", template)
@@ -91,23 +96,47 @@ def write_processor(directory: Path, vision: VisionConfig, tokenizer: Tokenizer)
     )
 
 
-def chat_template(tokenizer: Tokenizer) -> str:
-    """Returns the jinja template of the one kind of conversation there is: a sketch, a prompt, then the script."""
-    opening = "".join(map(tokenizer.backend.id_to_token, tokenizer.beginning)) + PROMPT_PREFIX
+def chat_template(tokenizer: Tokenizer, exported: tokenizers.Tokenizer) -> str:
+    """Returns the jinja template of the one kind of conversation there is: a sketch, a prompt, then the script.
+
+    Args:
+      tokenizer: as in training.
+      exported: the same without its post-processor, which is what will tokenise the template's text.
+    """
+    alone, after_image = _opening(tokenizer, exported, ""), _opening(tokenizer, exported, IMAGE)
     return (
         "{%- if messages | length != 1 or messages[0]['role'] != 'user' -%}"
         "{{- raise_exception('one user message is expected: a sketch and a prompt') -}}"
         "{%- endif -%}"
         "{%- set content = messages[0]['content'] -%}"
         "{%- if content is string -%}"
-        f"{{{{- {json.dumps(opening)} + content -}}}}"
+        f"{{{{- {json.dumps(alone)} + content -}}}}"
         "{%- else -%}"
-        "{%- for part in content if part['type'] == 'image' -%}"
-        f"{{{{- {json.dumps(IMAGE)} -}}}}"
-        "{%- endfor -%}"
-        f"{{{{- {json.dumps(opening)} -}}}}"
+        "{%- set images = content | selectattr('type', 'equalto', 'image') | list -%}"
+        f"{{{{- {json.dumps(IMAGE)} * (images | length) -}}}}"
+        f"{{{{- {json.dumps(after_image)} if images else {json.dumps(alone)} -}}}}"
         "{%- for part in content if part['type'] == 'text' -%}{{- part['text'] -}}{%- endfor -%}"
         "{%- endif -%}"
+    )
+
+
+def _opening(tokenizer: Tokenizer, exported: tokenizers.Tokenizer, before: str) -> str:
+    """Returns what stands between `before` and a prompt, so that the prompt's tokens are those of training.
+
+    Some tokenizers put a space before a text, but only at the very beginning of it; after an image token it has to be
+    written out.
+    """
+    probe = "Three machines,  one sink.\n exponential(10)"
+    expected = tokenizer.encode_prompt(probe)
+    lead = exported.encode(before).ids if before else []
+    beginning = "".join(map(tokenizer.backend.id_to_token, tokenizer.beginning))
+    for space in ("", " "):
+        opening = beginning + space + PROMPT_PREFIX
+        if exported.encode(before + opening + probe).ids == [*lead, *expected]:
+            return opening
+    raise ValueError(
+        f"the tokenizer at {tokenizer.directory} splits a prompt differently after {before or 'nothing'}; "
+        "its prompts cannot be exported as a chat template. Export without the tokenizer"
     )
 
 

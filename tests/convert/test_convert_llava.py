@@ -25,6 +25,7 @@ from transformers import (
 
 from convert import CheckpointError, from_hf, read_llava, to_hf, write_llava
 from convert.llava import from_llava_config, padded_vocabulary, to_llava_config
+from convert.processor_files import chat_template
 from vlsm_jax.data.images import Fit, fit_image
 from vlsm_jax.data.tokenizer import load_tokenizer, train_bpe
 from vlsm_jax.models import (
@@ -292,11 +293,22 @@ def test_processor_does_what_training_did(tmp_path, bpe, fit):
     assert processor.tokenizer.pad_token_id == tokenizer.pad_id
 
 
-def test_beginning_token_comes_after_the_image(tmp_path):
+@pytest.mark.parametrize(
+    "letters",
+    [
+        "".join(map(chr, range(32, 127))),
+        # As Llama's: a space before the text, but not after another token.
+        "▁" + "".join(map(chr, range(33, 127))),
+    ],
+    ids=["plain", "metaspace"],
+)
+def test_beginning_token_comes_after_the_image(tmp_path, letters):
     """As in training, where the visual tokens precede the tokenised prompt."""
     backend = tokenizers.Tokenizer(
-        tokenizers.models.BPE({chr(c): i for i, c in enumerate(range(32, 127))} | {"<s>": 95, "</s>": 96}, [])
+        tokenizers.models.BPE({letter: i for i, letter in enumerate(letters)} | {"<s>": 95, "</s>": 96}, [])
     )
+    if "▁" in letters:
+        backend.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="first")
     backend.add_special_tokens(["<s>", "</s>"])
     backend.post_processor = tokenizers.processors.TemplateProcessing(single="<s> $0", special_tokens=[("<s>", 95)])
     source = tmp_path / "tokenizer"
@@ -319,6 +331,14 @@ def test_beginning_token_comes_after_the_image(tmp_path):
     assert processor.tokenizer(plain)["input_ids"] == tokenizer.encode_prompt("hi")
     with pytest.raises(Exception, match="one user message is expected"):
         processor.apply_chat_template([{"role": "system", "content": "hi"}])
+
+
+def test_tokenizer_that_no_template_can_follow(bpe):
+    tokenizer = load_tokenizer(bpe)
+    other = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
+    other.normalizer = tokenizers.normalizers.Lowercase()
+    with pytest.raises(ValueError, match=r"splits a prompt differently after nothing.*Export without the tokenizer"):
+        chat_template(tokenizer, other)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

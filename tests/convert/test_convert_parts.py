@@ -135,6 +135,7 @@ def test_shards(checkpoints, tmp_path):
     assert sum(map(sum, sizes)) == index["metadata"]["total_size"]
     assert all(sum(shard) <= 3000 or len(shard) == 1 for shard in sizes)
     assert not list(tmp_path.glob(".*"))  # no temporary file is left
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # weights are as readable as the config
 
 
 def test_bfloat16_files(checkpoints, tmp_path):

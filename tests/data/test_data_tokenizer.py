@@ -30,6 +30,19 @@ def test_digits_are_tokens_of_their_own(corpus):
     assert len(tokenizer.backend.encode("1234567").ids) == 7
 
 
+def test_a_name_has_the_same_ids_in_a_sentence_and_in_quotes(corpus):
+    _, tokenizer = corpus
+
+    def ids(text):
+        return tokenizer.backend.encode(text).ids
+
+    for name in ("Mask Coater 2", "E-Beam Writer1", "LED Sorter", "Ätzer"):
+        inside = ids(name)
+        for text in (f"The {name} is a queue", f'"{name}"', f'["{name}", "x"]', f"x,{name}"):
+            found = ids(text)
+            assert any(found[i : i + len(inside)] == inside for i in range(len(found))), (name, text)
+
+
 def test_ids_do_not_depend_on_the_other_half(corpus):
     _, tokenizer = corpus
     prompt = tokenizer.encode_prompt("a queue")

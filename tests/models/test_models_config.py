@@ -2,13 +2,24 @@
 
 import dataclasses
 import json
+import math
 
+import jax
 import pytest
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPVisionConfig, LlamaConfig, Starcoder2Config
 
-from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig, VlsmConfig
+from vlsm_jax.models import (
+    ConnectorConfig,
+    Decoder,
+    DecoderConfig,
+    UnsupportedConfigError,
+    VisionConfig,
+    VisionEncoder,
+    VlsmConfig,
+)
 
 TINYLLAMA = {
     "model_type": "llama",
@@ -196,3 +207,18 @@ def test_vlsm_config_survives_json(kind, eos, window, mean):
     )
     assert VlsmConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert hash(config) == hash(VlsmConfig.from_dict(config.to_dict()))
+
+
+def test_published_parameter_counts():
+    """TinyLLaMA-1.1B, StarCoder2-7B, and OpenCLIP's ViT-H/14 (632 M with its 1280 x 1024 projection)."""
+
+    def count(make) -> int:
+        return sum(math.prod(x.shape) for x in jax.tree.leaves(nnx.state(nnx.eval_shape(make))))
+
+    def decoder(hf: dict) -> int:
+        return count(lambda: Decoder(DecoderConfig.from_hf_config(hf), rngs=nnx.Rngs(0)))
+
+    assert decoder(TINYLLAMA) == 1_100_048_384
+    assert decoder(STARCODER2) == 7_173_923_840
+    vit_h = VisionConfig(width=1280, layers=32, heads=16, mlp_width=5120, patch_size=14, image_size=224)
+    assert count(lambda: VisionEncoder(vit_h, rngs=nnx.Rngs(0))) == 632_076_800 - 1280 * 1024

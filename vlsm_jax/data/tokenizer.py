@@ -18,6 +18,9 @@ PROMPT_PREFIX = "Give me a Flexscript. "
 # In tokenizer_config.json of an export, whose tokenizer adds nothing by itself: the ids of `Tokenizer.beginning`.
 BEGINNING_KEY = "prompt_beginning_ids"
 
+# Lower-case words with the space before them, other words without, single digits, runs of signs, runs of white space.
+_PIECES = r" ?\p{Ll}[\p{L}_]*|[\p{L}_]+|\p{N}| ?[^\s\p{L}\p{N}_]+|\s+"
+
 PAD, EOS, IMAGE = "<pad>", "</s>", "<image>"
 
 
@@ -131,7 +134,9 @@ def _beginning(backend: tokenizers.Tokenizer, name: str | os.PathLike) -> list[i
 def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLike) -> Tokenizer:
     """Trains a byte-level BPE on `texts` and writes it as a Hugging Face tokenizer folder.
 
-    Digits are tokens of their own, so that a number never seen is spelt like one that was. Any text can be encoded.
+    Made for copying from prompt to script. A capitalised word does not swallow the space before it, so a name is spelt
+    with the same ids in a sentence and between quotes; digits are tokens of their own, so a number never seen is spelt
+    like one that was. Any text can be encoded.
 
     Args:
       texts: prompts and scripts.
@@ -140,7 +145,10 @@ def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLik
     """
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(tokenizers.Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -109,7 +109,7 @@ class Vlsm(nnx.Module):
           (hidden [B, S, D], cache or None), as the decoder gives them.
         """
         is_visual = visual_index >= 0
-        x = self.decoder.embed(jnp.where(is_visual, 0, tokens))
+        x = self.decoder.embed(tokens)
         if visual is not None:
             at = jnp.maximum(visual_index, 0)[:, :, None]
             placed = jnp.take_along_axis(visual.astype(x.dtype), at, axis=1, mode="clip")
