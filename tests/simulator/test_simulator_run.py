@@ -100,7 +100,7 @@ def test_first_available_and_fixed_ports(model):
     objects["In"] = ("Source", {"InterArrivalTime": 10, "SendToPort": 2})
     outputs = {n: o.output.mean for n, o in run(model(objects, links), until=1000).kpis.objects.items()}
     assert outputs["A"] == 0
-    assert outputs["B"] == 65
+    assert outputs["B"] == 66  # busy from 10 on
 
 
 def test_lifo_queue(model):
@@ -324,6 +324,22 @@ def test_a_zero_time_loop_names_its_objects(model):
     (error,) = errors(report)
     assert "events at time 10" in error.message
     assert "Spin" in error.hint or "Back" in error.hint
+
+
+def test_queues_in_a_circle_are_a_zero_time_loop_too(model):
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 10}),
+            "Round": ("Queue", {"SendToPort": 1}),
+            "Again": ("Queue", {}),
+            "Out": ("Sink", {}),
+        },
+        "In>Round Round>Again Round>Out Again>Round",
+    )
+    report = run(script, until=100)
+    assert report.verdict is Verdict.BUDGET
+    assert "events at time 10" in errors(report)[0].message
+    assert "Round" in errors(report)[0].hint or "Again" in errors(report)[0].hint
 
 
 @pytest.mark.parametrize(

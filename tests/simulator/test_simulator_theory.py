@@ -14,7 +14,7 @@ def exponential(mean: float) -> str:
     return f"return exponential(0, {mean!r}, getstream(current));"
 
 
-def holds(estimate, exact: float, relative: float) -> None:
+def assert_covers(estimate, exact: float, relative: float) -> None:
     """The interval covers the exact value and is narrow enough to notice an error of the given relative size."""
     low, high = estimate.interval(0.999)
     assert low <= exact <= high, f"{exact} is outside of {low} to {high}"
@@ -38,12 +38,12 @@ def station(model, arrival, service, *, servers=1, until, warmup, replications=2
 
 def test_mm1(model):
     kpis = station(model, exponential(10), exponential(8), until=200_000, warmup=10_000)
-    holds(kpis.objects["Work"].utilisation, 0.8, 0.03)
-    holds(kpis.objects["Line"].content_average, 3.2, 0.2)
-    holds(kpis.objects["Line"].staytime_average, 32, 0.2)
-    holds(kpis.wip, 4, 0.15)
-    holds(kpis.lead_time, 40, 0.15)
-    holds(kpis.total_throughput, 360, 0.02)
+    assert_covers(kpis.objects["Work"].utilisation, 0.8, 0.03)
+    assert_covers(kpis.objects["Line"].content_average, 3.2, 0.2)
+    assert_covers(kpis.objects["Line"].staytime_average, 32, 0.2)
+    assert_covers(kpis.wip, 4, 0.15)
+    assert_covers(kpis.lead_time, 40, 0.15)
+    assert_covers(kpis.total_throughput, 360, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_mmc(model, servers, arrivals, wait, length):
     kpis = station(
         model, exponential(1 / arrivals), exponential(1), servers=servers, until=12_000, warmup=500, replications=16
     )
-    holds(kpis.objects["Line"].staytime_average, wait, 0.15)
-    holds(kpis.objects["Line"].content_average, length, 0.15)
-    holds(kpis.objects["Work"].content_average, arrivals, 0.03)
+    assert_covers(kpis.objects["Line"].staytime_average, wait, 0.15)
+    assert_covers(kpis.objects["Line"].content_average, length, 0.15)
+    assert_covers(kpis.objects["Work"].content_average, arrivals, 0.03)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_mmc(model, servers, arrivals, wait, length):
 )
 def test_general_service(model, arrival, service, wait):
     kpis = station(model, exponential(arrival), service, until=150_000, warmup=5_000, seed=2)
-    holds(kpis.objects["Line"].staytime_average, wait, 0.15)
+    assert_covers(kpis.objects["Line"].staytime_average, wait, 0.15)
 
 
 def test_mm1_with_five_places_loses_customers(model):
@@ -88,9 +88,9 @@ def test_mm1_with_five_places_loses_customers(model):
     )
     report = run(script, until=20_000, warmup=500, replications=20, seed=3)
     kpis = report.kpis
-    holds(kpis.throughput["Out"], 0.7289444 * 3600, 0.01)
-    holds(kpis.throughput["Lost"], 0.8 * 0.0888195 * 3600, 0.08)
-    holds(kpis.wip, 1.868332, 0.05)
+    assert_covers(kpis.throughput["Out"], 0.7289444 * 3600, 0.01)
+    assert_covers(kpis.throughput["Lost"], 0.8 * 0.0888195 * 3600, 0.08)
+    assert_covers(kpis.wip, 1.868332, 0.05)
 
 
 def tandem(model, links, third):
@@ -113,16 +113,16 @@ def tandem(model, links, third):
 
 def test_jackson_tandem(model):
     kpis = tandem(model, "In>Q1 Q1>P1 P1>Q2 Q2>P2 P2>Q3 Q3>P3 P3>Out", {})
-    holds(kpis.wip, 2.214286, 0.05)
-    holds(kpis.lead_time, 4.428571, 0.05)
+    assert_covers(kpis.wip, 2.214286, 0.05)
+    assert_covers(kpis.lead_time, 4.428571, 0.05)
 
 
 def test_jackson_tandem_with_rework(model):
     kpis = tandem(
         model, "In>Q1 Q1>P1 P1>Q2 Q2>P2 P2>Q3 Q3>P3 P3>Q1 P3>Out", {"SendToPort": "return bernoulli(20, 1, 2);"}
     )
-    holds(kpis.wip, 3.467909, 0.1)
-    holds(kpis.lead_time, 6.935818, 0.1)
+    assert_covers(kpis.wip, 3.467909, 0.1)
+    assert_covers(kpis.lead_time, 6.935818, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_machine_repair(model, machines, repairers, throughput, availability):
     assert report.kpis.events.mean > 4_000
     low, high = (bound / 14_800 for bound in cycles.interval(0.999))
     assert low <= throughput <= high
-    holds(objects["Running"].content_average, machines * availability, 0.02)
+    assert_covers(objects["Running"].content_average, machines * availability, 0.02)
 
 
 def saturated(model, rates, buffers, until=12_000, seed=6):
@@ -184,11 +184,11 @@ def saturated(model, rates, buffers, until=12_000, seed=6):
 )
 def test_saturated_line(model, stations, buffers, throughput):
     kpis = saturated(model, [1.0] * stations, buffers, until=6_000)
-    holds(kpis.total_throughput, throughput * 3600, 0.03)
+    assert_covers(kpis.total_throughput, throughput * 3600, 0.03)
 
 
 def test_saturated_line_with_unequal_rates(model):
     kpis = saturated(model, [1, 1.25, 1], (2, 2))
-    holds(kpis.total_throughput, 0.788395 * 3600, 0.02)
+    assert_covers(kpis.total_throughput, 0.788395 * 3600, 0.02)
     for name, exact in (("P0", 0.7884), ("P1", 0.6307), ("P2", 0.7884)):
-        holds(kpis.objects[name].utilisation, exact, 0.02)
+        assert_covers(kpis.objects[name].utilisation, exact, 0.02)

@@ -7,7 +7,6 @@ from typing import Any
 
 from vlsm_jax.flexscript import operators, syntax, values
 from vlsm_jax.flexscript.compiler import ExpressionCompiler, no_property, read_property
-from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.faults import Fault
 from vlsm_jax.flexscript.operators import VARIES, Operand, Run
 from vlsm_jax.flexscript.vocabulary import INT, NODES, NUMERIC, STRING, VARIANT, Members, TypeSpec
@@ -29,14 +28,18 @@ class AssignmentCompiler(ExpressionCompiler):
             return None
         return spec.coerce
 
-    def converted(self, spec: TypeSpec | None, operand: Operand) -> Run:
+    def converted(self, spec: TypeSpec | None, operand: Operand, at: int) -> Run:
         """Returns the operand's closure with the conversion to a declared type applied."""
         coerce = self.coercion(spec, operand)
         run = operand.run
         if coerce is None:
             return run
         if operand.constant is not VARIES and isinstance(operand.constant, (int, float)):
-            value = coerce(operand.constant)
+            try:
+                value = coerce(operand.constant)
+            except Fault as fault:
+                self.error(fault.code, fault.message, at, fault.hint)
+                return run
             return lambda frame: value
         return lambda frame: coerce(run(frame))
 
@@ -73,13 +76,13 @@ class AssignmentCompiler(ExpressionCompiler):
             operator = node.operator[0]
             if operator == "+" and not (local.kind in NUMERIC and value.kind in NUMERIC):
                 if local.kind == STRING:
-                    operand = operators.binary("+", here, value)
+                    operand = operators.binary("+", here, value, self.machine.text)
                 else:
                     run, add = value.run, values.add_in_place
                     operand = Operand(lambda frame: add(frame[slot], run(frame)), VARIANT)
             else:
-                operand = operators.binary(operator, here, value)
-        run = self.converted(self.vocabulary.types.get(local.type), operand)
+                operand = operators.binary(operator, here, value, self.machine.text)
+        run = self.converted(self.vocabulary.types.get(local.type), operand, node.at)
 
         def assign(frame: list) -> Any:
             frame[slot] = value = run(frame)
@@ -90,7 +93,7 @@ class AssignmentCompiler(ExpressionCompiler):
     def _unassignable(self, target: syntax.Name) -> Operand:
         if target.name in self.vocabulary.constants:
             return self.error("unknown name", f"{target.name} cannot be assigned to", target.at)
-        hint = did_you_mean(target.name, self.scopes.names()) or f"declare it first, as in: var {target.name} = ...;"
+        hint = self.suggest(target.name, self.scopes.names()) or f"declare it first, as in: var {target.name} = ...;"
         return self.error("unknown name", f"{target.name} is not declared", target.at, hint)
 
     def _increment(self, node: syntax.Increment) -> Operand:

@@ -7,7 +7,8 @@ reported in one pass. No script text is ever executed as Python, and no name of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from vlsm_jax.flexscript import operators, syntax, values
@@ -31,6 +32,9 @@ from vlsm_jax.flexscript.vocabulary import (
     Vocabulary,
     known_commands,
 )
+
+MAX_DIAGNOSTICS = 50
+"""After so many findings the compiler goes on in silence."""
 
 _PARAMETER_COMMANDS = {"param": VARIANT, "msgparam": VARIANT, "parval": DOUBLE, "parstr": STRING, "parnode": NODE}
 
@@ -56,13 +60,21 @@ class ExpressionCompiler:
 
     def error(self, code: str, message: str, at: int, hint: str = "") -> Operand:
         """Reports an error and returns an operand that stands in for what could not be compiled."""
-        self.diagnostics.append(self.source.diagnostic(code, message, at, hint=hint))
+        if len(self.diagnostics) < MAX_DIAGNOSTICS:
+            self.diagnostics.append(self.source.diagnostic(code, message, at, hint=hint))
         return operators.constant(None, VARIANT)
 
     def warn(self, code: str, message: str, at: int, hint: str = "") -> None:
         """Reports a warning."""
-        diagnostic = self.source.diagnostic(code, message, at, hint=hint, severity=Severity.WARNING)
-        self.diagnostics.append(diagnostic)
+        if len(self.diagnostics) < MAX_DIAGNOSTICS:
+            diagnostic = self.source.diagnostic(code, message, at, hint=hint, severity=Severity.WARNING)
+            self.diagnostics.append(diagnostic)
+
+    def suggest(self, name: str, *candidates: Iterable[str]) -> str:
+        """Returns "did you mean ...?", while there is still room for it: a search takes a while."""
+        if len(self.diagnostics) >= MAX_DIAGNOSTICS:
+            return ""
+        return did_you_mean(name, itertools.chain(*candidates))
 
     def expression(self, node: syntax.Expression) -> Operand:
         """Compiles one expression."""
@@ -87,8 +99,8 @@ class ExpressionCompiler:
 
     def _array(self, node: syntax.ArrayLiteral) -> Operand:
         runs = [self.expression(item).run for item in node.items]
-        copied = values.copied
-        return Operand(lambda frame: [copied(run(frame)) for run in runs], ARRAY)
+        copied, made = values.copied, self.machine.made
+        return Operand(lambda frame: made([copied(run(frame)) for run in runs]), ARRAY)
 
     def _name(self, node: syntax.Name) -> Operand:
         local = self.scopes.find(node.name)
@@ -111,7 +123,7 @@ class ExpressionCompiler:
             return self.error("unknown name", f"{name} is a command", node.at, f"call it: {name}(...)")
         if name in self.vocabulary.namespaces or name in self.vocabulary.types:
             return self.error("unknown name", f"{name} is not a value", node.at)
-        hint = self.vocabulary.hints.get(name) or did_you_mean(name, [*self.scopes.names(), *self.vocabulary.constants])
+        hint = self.vocabulary.hints.get(name) or self.suggest(name, self.scopes.names(), self.vocabulary.constants)
         return self.error("unknown name", f"{name} is not declared", node.at, hint)
 
     # --- Operators ----------------------------------------------------------------------------------------------------
@@ -145,7 +157,7 @@ class ExpressionCompiler:
                 continue
             if part.operator == "+":
                 self._check_sum(left, right, part.at)
-            left = operators.binary(part.operator, left, right)
+            left = operators.binary(part.operator, left, right, self.machine.text)
         return left
 
     def _check_sum(self, left: Operand, right: Operand, at: int) -> None:
@@ -196,7 +208,7 @@ class ExpressionCompiler:
             if namespace is not None:
                 getter = namespace.properties.get(name)
                 if getter is None:
-                    hint = did_you_mean(name, namespace.properties)
+                    hint = self.suggest(name, namespace.properties)
                     return self.error("unknown property", f"{base.name} does not support property {name}", at, hint)
                 return self._call_closure(getter, [], at)
         self._static_member(node)
@@ -248,10 +260,11 @@ class ExpressionCompiler:
         function = command.function
         if command.bound:
             return Operand(_bound_call(function, self.machine, runs, at), command.result)
+        made = self.machine.made
         if len(runs) == 1:
             (first,) = runs
-            return Operand(_guarded(lambda frame: function(first(frame)), at), command.result)
-        return Operand(_guarded(lambda frame: function(*[run(frame) for run in runs]), at), command.result)
+            return Operand(_guarded(lambda frame: made(function(first(frame))), at), command.result)
+        return Operand(_guarded(lambda frame: made(function(*[run(frame) for run in runs])), at), command.result)
 
     def _unknown_command(self, name: str, node: syntax.Call) -> Operand:
         for argument in node.arguments:
@@ -264,7 +277,7 @@ class ExpressionCompiler:
                 raise Unsupported(f"the command {name} is not supported", code="unsupported command", hint="remove it")
 
             return Operand(_guarded(refuse, node.at), VARIANT)
-        hint = did_you_mean(name, [*self.vocabulary.commands, *known_commands()])
+        hint = self.suggest(name, self.vocabulary.commands, known_commands())
         return self.error("unknown command", f"Unknown command {name} being called", node.at, hint)
 
     def _parameter(self, name: str, node: syntax.Call) -> Operand:
@@ -288,7 +301,7 @@ class ExpressionCompiler:
             if namespace is not None:
                 command = namespace.methods.get(name)
                 if command is None:
-                    hint = did_you_mean(name, namespace.methods)
+                    hint = self.suggest(name, namespace.methods)
                     return self.error("unknown method", f"Unknown method {base.name}.{name}", at, hint)
                 return self._checked_call(command, f"{base.name}.{name}", node)
         self._static_member(function)
@@ -300,7 +313,7 @@ class ExpressionCompiler:
             methods = self.vocabulary.members[python_type].methods
             command = methods.get(name)
             if command is None and name not in self.vocabulary.elsewhere:
-                hint = did_you_mean(name, methods)
+                hint = self.suggest(name, methods)
                 return self.error("unknown method", f"Unknown method {name} of {holder.kind}", at, hint)
             if command is not None:
                 result = command.result
@@ -331,7 +344,7 @@ class ExpressionCompiler:
                     return command.function(world, holder, *arguments)
                 if type(holder) is list or type(holder) is str:
                     machine.charge(len(holder) >> 4)
-                return command.function(holder, *arguments)
+                return machine.made(command.function(holder, *arguments))
             except Fault as fault:
                 fault.place(at)
                 raise

@@ -17,7 +17,7 @@ KEYWORDS = frozenset(
 )
 
 _MASTER = re.compile(
-    r"""(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)\*/)*           # blanks and comments before the token
+    r"""(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)(?:\*/|\Z))*   # blanks and comments before the token
     (?:([A-Za-z_]\w*)                                      # 1 name
     |(0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)   # 2 number
     |("(?:[^"\\\n]|\\(?s:.))*")                            # 3 string; a backslash may escape the end of a line
@@ -29,6 +29,7 @@ _MASTER = re.compile(
     |\Z)""",
     re.VERBOSE | re.ASCII,
 )
+_CLOSED_COMMENTS = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)\*/)*")
 _KIND_OF_GROUP = (END, NAME, NUMBER, STRING, CHARACTER, REGEX)
 _DEFINE = re.compile(r"#\s*define\s+([A-Za-z_]\w*)[ \t]+([^\n]*)", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "0": "\0"}
@@ -63,6 +64,7 @@ def tokenize(source: SourceText) -> Tokens:
     diagnostics: list[Diagnostic] = []
     add_kind, add_text, add_offset = kinds.append, texts.append, offsets.append
     keywords = KEYWORDS
+    end = 0
     for match in _MASTER.finditer(source.text):
         group = match.lastindex
         if group is None:
@@ -83,6 +85,10 @@ def tokenize(source: SourceText) -> Tokens:
         add_kind(kind)
         add_text(text)
         add_offset(match.start(group))
+        end = match.end()
+    closed = _CLOSED_COMMENTS.match(source.text, end)
+    if closed and closed.end() < len(source.text) and source.text.startswith("/*", closed.end()):
+        diagnostics.append(source.diagnostic("syntax", "comment that is never closed", closed.end(), hint="add */"))
     add_kind(END)
     add_text("")
     add_offset(len(source.text))

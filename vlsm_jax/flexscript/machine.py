@@ -8,17 +8,19 @@ from typing import Any
 from vlsm_jax.flexscript.diagnostics import SourceText
 from vlsm_jax.flexscript.faults import OutOfBudget
 from vlsm_jax.flexscript.members import shown
+from vlsm_jax.flexscript.values import bounded_text
 
 MAX_CODE_DEPTH = 8
 MAX_LINES = 1000
 _CHECK_EVERY = 1000
+_FREE_LENGTH = 64
 
 
 class Machine:
     """Counts steps and keeps what a script prints.
 
     A step is one turn of a loop times the statements in its body: code without loops ends by itself, so nothing else
-    needs counting. Calls on long strings and arrays are charged by length.
+    needs counting. Long strings and arrays are charged by length, when they are worked on and when they are made.
 
     Attributes:
       world: handed to bound commands.
@@ -66,6 +68,18 @@ class Machine:
         self.steps -= steps
         if self.steps < self.check_at:
             self.check()
+
+    def text(self, text: str) -> str:
+        """Returns a text that a script made; a long one costs steps, one beyond `MAX_TEXT` raises `OutOfBudget`."""
+        if len(text) > _FREE_LENGTH:
+            self.charge(len(bounded_text(text)) >> 3)
+        return text
+
+    def made(self, value: Any) -> Any:
+        """Returns what a command or method made; long texts and arrays cost steps, and so memory is bounded too."""
+        if (type(value) is list or type(value) is str) and len(value) > _FREE_LENGTH:
+            self.charge(len(value) >> 3)
+        return value
 
     def write(self, *values: Any) -> int:
         """Keeps one printed line; lines beyond `MAX_LINES` are dropped."""

@@ -45,16 +45,21 @@ def condition(operand: Operand) -> Run:
     return lambda frame: truth(run(frame))
 
 
-def binary(operator: str, left: Operand, right: Operand) -> Operand:
-    """Compiles an arithmetic or comparison operator; both sides are evaluated, the left one first."""
+def binary(operator: str, left: Operand, right: Operand, kept: Callable[[str], str]) -> Operand:
+    """Compiles an arithmetic or comparison operator; both sides are evaluated, the left one first.
+
+    Args:
+      operator: as in the script, but not `&&` and `||`.
+      left, right: the operands.
+      kept: called with every string that the operator makes.
+    """
     if left.kind in NUMERIC and right.kind in NUMERIC:
         return _numeric(operator, left, right)
     a, b = left.run, right.run
     if operator == "+":
         if left.kind == STRING or right.kind == STRING:
-            return Operand(_concatenation(left, right), STRING)
-        add = values.add
-        return Operand(lambda frame: add(a(frame), b(frame)), VARIANT)
+            return Operand(_concatenation(left, right, kept), STRING)
+        return Operand(_variant_sum(left, right, kept), VARIANT)
     if operator in _COMPARISONS:
         return Operand(_comparison(operator, left, right), INT)
     if operator in _INT_OPERATORS:
@@ -84,14 +89,23 @@ _INT_OPERATORS = {
 }
 
 
-def _concatenation(left: Operand, right: Operand) -> Run:
-    a, b = left.run, right.run
-    text, bounded = values.to_text, values.bounded_text
+def _variant_sum(left: Operand, right: Operand, kept: Callable[[str], str]) -> Run:
+    a, b, add = left.run, right.run, values.add
+
+    def run(frame: list) -> Any:
+        value = add(a(frame), b(frame))
+        return kept(value) if type(value) is str else value
+
+    return run
+
+
+def _concatenation(left: Operand, right: Operand, kept: Callable[[str], str]) -> Run:
+    a, b, text = left.run, right.run, values.to_text
     if left.kind == STRING and right.kind == STRING:
-        return lambda frame: bounded(a(frame) + b(frame))
+        return lambda frame: kept(a(frame) + b(frame))
     if left.kind == STRING:
-        return lambda frame: bounded(a(frame) + text(b(frame)))
-    return lambda frame: bounded(text(a(frame)) + b(frame))
+        return lambda frame: kept(a(frame) + text(b(frame)))
+    return lambda frame: kept(text(a(frame)) + b(frame))
 
 
 def _numeric(operator: str, left: Operand, right: Operand) -> Operand:

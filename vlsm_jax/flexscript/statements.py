@@ -10,7 +10,7 @@ from typing import Any
 
 from vlsm_jax.flexscript import syntax, values
 from vlsm_jax.flexscript.assignment import AssignmentCompiler
-from vlsm_jax.flexscript.diagnostics import Diagnostic, Severity, SourceText, did_you_mean
+from vlsm_jax.flexscript.diagnostics import Diagnostic, Severity, SourceText
 from vlsm_jax.flexscript.faults import Fault
 from vlsm_jax.flexscript.machine import Machine
 from vlsm_jax.flexscript.operators import Run
@@ -107,8 +107,8 @@ class StatementCompiler(AssignmentCompiler):
         return declare, False
 
     def _unknown_type(self, node: syntax.Declare) -> None:
-        hint = did_you_mean(node.type, self.vocabulary.types) or did_you_mean(
-            node.type, ("if", "for", "while", "return", "else", "switch", "case")
+        hint = self.suggest(
+            node.type, self.vocabulary.types, ("if", "for", "while", "return", "else", "switch", "case")
         )
         self.error("unknown type", f"{node.type} is not a type", node.at, hint)
 
@@ -132,7 +132,7 @@ class StatementCompiler(AssignmentCompiler):
                 frame[slot] = default()
 
             return clear
-        run = self.converted(spec, operand)
+        run = self.converted(spec, operand, declarator.at)
 
         def declare(frame: list) -> None:
             frame[slot] = run(frame)
@@ -252,7 +252,7 @@ class StatementCompiler(AssignmentCompiler):
     def _loop_macro(self, node: syntax.LoopMacro) -> tuple[Run, bool]:
         spec = self.vocabulary.loops.get(node.name)
         if spec is None:
-            hint = did_you_mean(node.name, self.vocabulary.loops)
+            hint = self.suggest(node.name, self.vocabulary.loops)
             self.error("unknown command", f"{node.name} does not take a block", node.at, hint)
             return self._scoped(node.body.statements)
         if len(node.arguments) < spec.arguments:

@@ -38,6 +38,14 @@ def build_world(script: str, budget: Budget, dialect: Dialect) -> tuple[BuildRes
     except RecursionError:
         diagnostic = Diagnostic("budget", Severity.ERROR, "the script is nested too deeply to be run")
         return BuildResult(Verdict.BUDGET, None, (diagnostic,)), world
+    except Exception as error:  # a fault of this program, not of the script; tests look for its code
+        return BuildResult(Verdict.BUILD_ERROR, None, (internal_error(error),)), world
+
+
+def internal_error(error: Exception) -> Diagnostic:
+    """Returns the diagnostic of an exception that no script should be able to cause."""
+    message = f"the emulator failed: {type(error).__name__}: {error}"
+    return Diagnostic("internal error", Severity.ERROR, message[:500], hint="report it together with the script")
 
 
 def _build(script: str, world: World) -> BuildResult:

@@ -64,13 +64,13 @@ class Calendar:
         done = 0
         try:
             while True:
-                start = self.now
+                start, before = self.now, self.events
                 for done in range(_BATCH):  # noqa: B007
                     self.now, _, callback, argument = pop(heap)
                     callback(argument)
                 self.events += _BATCH
                 done = 0
-                still = still + _BATCH if self.now == start else 0
+                still = still + self.events - before if self.now == start else 0
                 if still > ZERO_TIME_EVENTS:
                     raise ZeroTimeLoop(
                         f"more than {ZERO_TIME_EVENTS} events at time {self.now:g}",

@@ -60,8 +60,7 @@ class Processor(FixedResource):
         if self.on_entry is not None:
             self.on_entry(item, self.inputs.index(sender) + 1)
         if self.setup is not None:
-            self._in_setup += 1
-            calendar.after(self.setup(item), self._set_up, item)
+            self.begin(item)
             self._refresh()
             return None
         self._in_process += 1
@@ -69,6 +68,15 @@ class Processor(FixedResource):
         if self.state != PROCESSING:
             self.set_state(PROCESSING)
         return None
+
+    def begin(self, item: Item) -> None:
+        """Starts the setup of an item, or its processing where there is no setup."""
+        if self.setup is not None:
+            self._in_setup += 1
+            self.calendar.after(self.setup(item), self._set_up, item)
+        else:
+            self._in_process += 1
+            self.calendar.after(self.process(item), self._finish_callback, item)
 
     def _set_up(self, item: Item) -> None:
         self._in_setup -= 1
@@ -83,8 +91,8 @@ class Processor(FixedResource):
         if self.on_process_finish is not None:
             self.on_process_finish(item, 0)
         at = self.offer(item)
-        while at is not None:
-            at = at.offer(item)
+        if at is not None:
+            at.release(item)
         if self.room > 0:
             self.receive()
         if not self._in_process:

@@ -11,7 +11,7 @@ from vlsm_jax.flexscript.values import Color, Vec3, describe, format_number, to_
 from vlsm_jax.simulator import codebody
 from vlsm_jax.simulator.library import ClassInfo, PropertyInfo
 from vlsm_jax.simulator.tree import Node
-from vlsm_jax.simulator.world import World
+from vlsm_jax.simulator.world import MAX_NAME, World
 from vlsm_jax.twin import Code, Distribution, ParameterValue
 
 TRIGGERS = "Triggers."
@@ -54,17 +54,18 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
         return
     info = property_info(cls, name)
     if info is None:
-        names = [*cls.properties, *(TRIGGERS + trigger for trigger in TRIGGER_NAMES)]
-        hint = did_you_mean(name, names) or _trigger_hint(name)
-        world.warn("unknown property", f"{cls.name} has no property {name!r}; nothing is set", hint)
+        message = f"{cls.name} has no property {name[:MAX_NAME]!r}; nothing is set"
+        world.warn("unknown property", message, lambda: _property_hint(cls, name))
         return
     setting = to_setting(world, node, info, value)
     if setting is not None:
         node.settings[name] = setting
 
 
-def _trigger_hint(name: str) -> str:
-    return f"did you mean {TRIGGERS}{name}?" if name in TRIGGER_NAMES else ""
+def _property_hint(cls: ClassInfo, name: str) -> str:
+    if name in TRIGGER_NAMES:
+        return f"did you mean {TRIGGERS}{name}?"
+    return did_you_mean(name, [*cls.properties, *(TRIGGERS + trigger for trigger in TRIGGER_NAMES)])
 
 
 def to_setting(world: World, node: Node, info: PropertyInfo, value: Any) -> ParameterValue | None:
@@ -123,8 +124,10 @@ def _option(world: World, node: Node, info: PropertyInfo, value: Any) -> Paramet
         if isinstance(body, (int, float)):
             value = body
         else:
-            hint = did_you_mean(value, options) or f"use one of: {', '.join(options)}"
-            world.warn("unknown option", f"{info.name} has no option {value!r}; nothing is set", hint)
+            message = f"{info.name} has no option {describe(value)}; nothing is set"
+            world.warn(
+                "unknown option", message, lambda: did_you_mean(value, options) or f"use one of: {', '.join(options)}"
+            )
             return None
     number = to_number(value)
     if not options:
@@ -161,8 +164,8 @@ def _with_unit(world: World, node: Node, info: PropertyInfo, value: list) -> Par
     if len(value) == 2 and isinstance(value[1], str):
         factor = _UNITS.get(value[1])
         if factor is None:
-            hint = did_you_mean(value[1], _UNITS)
-            world.warn("unit", f"{info.name} of {node.name}: unknown unit {value[1]!r}; nothing is set", hint)
+            message = f"{info.name} of {node.name}: unknown unit, {describe(value[1])}; nothing is set"
+            world.warn("unit", message, lambda: did_you_mean(value[1], _UNITS))
             return None
         amount = value[0]
         if isinstance(amount, str):
@@ -211,8 +214,8 @@ def get_property(world: World, node: Node, name: str) -> Any:
         return getattr(node, _PLACES[name]).copy()
     info = property_info(cls, name)
     if info is None:
-        hint = did_you_mean(name, cls.properties)
-        world.warn("unknown property", f"{cls.name} has no property {name!r}; the result is Null", hint)
+        message = f"{cls.name} has no property {name[:MAX_NAME]!r}; the result is Null"
+        world.warn("unknown property", message, lambda: _property_hint(cls, name))
         return None
     value = node.settings.get(name, cls.default(name))
     return to_script(value)
@@ -240,13 +243,16 @@ def variable_property(world: World, node: Node, variable: Any) -> str | None:
         raise Unsupported("variables by number are not supported", hint="use the variable's name")
     name = cls.variables.get(variable)
     if name is None:
-        if variable in cls.properties:
-            name_of = cls.variable_of.get(variable)
-            hint = f"use setProperty, or the variable {name_of}" if name_of else "use setProperty"
-        else:
-            hint = did_you_mean(variable, cls.variables)
-        world.warn("unknown variable", f"{cls.name} has no variable {variable!r}; nothing is set or read", hint)
+        message = f"{cls.name} has no variable {variable[:MAX_NAME]!r}; nothing is set or read"
+        world.warn("unknown variable", message, lambda: _variable_hint(cls, variable))
     return name
+
+
+def _variable_hint(cls: ClassInfo, variable: str) -> str:
+    if variable not in cls.properties:
+        return did_you_mean(variable, cls.variables)
+    name = cls.variable_of.get(variable)
+    return f"use setProperty, or the variable {name}" if name else "use setProperty"
 
 
 def set_variable(world: World, node: Node, variable: Any, value: Any) -> None:

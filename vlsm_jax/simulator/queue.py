@@ -5,11 +5,8 @@ from __future__ import annotations
 from vlsm_jax.simulator.constants import COLLECTING, EMPTY, RELEASING
 from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.resource import FixedResource, Hook
+from vlsm_jax.simulator.resource import CLOSED, FixedResource, Hook
 from vlsm_jax.simulator.tree import Node
-
-_CLOSED = 1 << 61
-"""Taken from the room of a Queue whose input is closed."""
 
 
 class Queue(FixedResource):
@@ -103,7 +100,7 @@ class Queue(FixedResource):
         self.set_state(RELEASING)
         if self.flush:
             self._flushing = len(batch)
-            self.room -= _CLOSED
+            self.room -= CLOSED
         if self.on_batch is not None:
             self.on_batch(batch[-1], 0)
         for item in reversed(batch) if self.newest_first else batch:
@@ -112,5 +109,5 @@ class Queue(FixedResource):
     def _flush_one(self) -> None:
         self._flushing -= 1
         if self._flushing == 0:
-            self.room += _CLOSED
+            self.room += CLOSED
             self.calendar.after(0.0, self.receive)

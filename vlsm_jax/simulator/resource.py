@@ -8,7 +8,7 @@ stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vlsm_jax.simulator.constants import STATES
@@ -17,6 +17,11 @@ from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.tree import Node
 
 UNLIMITED = 1 << 60
+MAX_HOPS = 100
+"""Through how many objects an item passes within one event."""
+
+CLOSED = 1 << 61
+"""Taken from the room of an object whose input is closed."""
 
 Route = Callable[[Item], int]
 Hook = Callable[[Item, int], None]
@@ -47,10 +52,11 @@ class FixedResource:
       state: the number of the current state.
       state_time: seconds in each state since the last reset.
       received, sent, most, stay_total, stay_least, stay_most: statistics since the last reset.
+      absorbed_total: seconds inside of items that went into a container, or ended, without leaving.
     """
 
     __slots__ = (
-        "_stay_before", "calendar", "inputs", "items", "most", "name", "newest_first", "node",
+        "_stay_before", "absorbed_total", "calendar", "inputs", "items", "most", "name", "newest_first", "node",
         "observed_from", "on_entry", "on_exit", "outputs", "peers", "pull_port", "pull_requirement", "pulls",
         "received", "room", "route", "sent", "simple", "state", "state_since", "state_time", "stay_least",
         "stay_most", "stay_total", "waiting",
@@ -89,6 +95,7 @@ class FixedResource:
         self.sent = 0
         self.most = len(self.items)
         self.stay_total = 0.0
+        self.absorbed_total = 0.0
         self.stay_least = float("inf")
         self.stay_most = 0.0
         self.state_time = [0.0] * len(STATES)
@@ -107,7 +114,8 @@ class FixedResource:
     def content_time(self) -> float:
         """The integral of the content over the observed time, in item seconds."""
         now = self.calendar.now
-        return self.stay_total + sum(now - item.entered for item in self.items) - self._stay_before
+        inside = sum(now - item.entered for item in self.items)
+        return self.stay_total + self.absorbed_total + inside - self._stay_before
 
     # --- Moving items -------------------------------------------------------------------------------------------------
 
@@ -116,7 +124,7 @@ class FixedResource:
 
     def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
         """Takes an item in; returns this object when it releases the item at once, else None."""
-        raise NotImplementedError
+        raise TypeError(f"{self.name!r} takes no items")
 
     def admit(self, item: Item, sender: FixedResource) -> None:
         """Books an item in: room, statistics, trigger."""
@@ -144,6 +152,20 @@ class FixedResource:
             self.stay_least = stay
         if stay > self.stay_most:
             self.stay_most = stay
+
+    def absorb(self, item: Item) -> None:
+        """Takes an item out that does not leave: it goes into a container, or ends here."""
+        del self.items[item]
+        self.room += 1
+        self.absorbed_total += self.calendar.now - item.entered
+
+    def produce(self, item: Item) -> None:
+        """Puts an item in that did not enter: it comes out of a container, or is a copy."""
+        item.entered = self.calendar.now
+        item.holder = self
+        self.items[item] = None
+        self.room -= 1
+        self.most = max(self.most, len(self.items))
 
     def offer(self, item: Item) -> FixedResource | None:
         """Moves a released item to the first peer that takes it, or lets it wait.
@@ -181,9 +203,15 @@ class FixedResource:
 
     def release(self, item: Item) -> None:
         """Offers an item downstream, and onward through objects that release at once."""
-        at = self.offer(item)
-        while at is not None:
-            at = at.offer(item)
+        at = self
+        for _ in range(MAX_HOPS):
+            following = at.offer(item)
+            if following is None:
+                return
+            at = following
+        # Queues in a circle would pass an item on for ever: let the calendar see it.
+        self.calendar.events += MAX_HOPS
+        self.calendar.after(0.0, at.release, item)
 
     def blocked(self) -> None:
         """Called when a released item is the first to wait."""
@@ -191,12 +219,7 @@ class FixedResource:
     def receive(self, _: Any = None) -> None:
         """Takes waiting items from upstream as long as there is room for them."""
         while self.room > 0:
-            if self.pull_port is not None:
-                only = self.pull_port()
-                senders = self.inputs[only - 1 : only] if only > 0 else self.inputs
-            else:
-                senders = self.inputs
-            for sender in senders:
+            for sender in self.eligible() if self.pulls else self.inputs:
                 waiting = sender.waiting
                 if waiting:
                     if sender.simple:
@@ -213,8 +236,13 @@ class FixedResource:
             if sender.room <= sender.watched_room:
                 sender.took()
             at = self.enter(item, sender)
-            while at is not None:
-                at = at.offer(item)
+            if at is not None:
+                at.release(item)
+
+    def eligible(self) -> Sequence[FixedResource]:
+        """Returns the inputs that an object that pulls looks at now, in the order in which it does."""
+        only = self.pull_port() if self.pull_port is not None else 0
+        return self.inputs[only - 1 : only] if only > 0 else self.inputs
 
     def choose(self, peer: FixedResource) -> Item | None:
         """Returns the waiting item that goes to a peer with room, None when none is bound for it."""
@@ -228,8 +256,7 @@ class FixedResource:
 
     def wants(self, item: Item, sender: FixedResource) -> bool:
         """Whether an object that pulls takes this item now."""
-        only = self.pull_port() if self.pull_port is not None else 0
-        if only and self.inputs[only - 1 : only] != [sender]:
+        if sender not in self.eligible():
             return False
         return self.pull_requirement is None or bool(self.pull_requirement(item))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
 from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
-from vlsm_jax.simulator.building import build_world, fault_diagnostic, unique_names
+from vlsm_jax.simulator.building import build_world, fault_diagnostic, internal_error, unique_names
 from vlsm_jax.simulator.constants import PROCESSING, SETUP, STATES, state_name
 from vlsm_jax.simulator.processor import Processor
 from vlsm_jax.simulator.report import Report, Verdict
@@ -81,6 +81,9 @@ def run(
     except RecursionError:
         verdict = Verdict.BUDGET
         findings.append(Diagnostic("budget", Severity.ERROR, "a code body is nested too deeply to be run"))
+    except Exception as error:  # a fault of this program, not of the script; tests look for its code
+        verdict = Verdict.RUN_ERROR
+        findings.append(internal_error(error))
     findings.extend(world.warnings[warned:])
     return Report(verdict, built.twin, tuple(findings), kpis, tuple(world.machine.lines))
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from vlsm_jax.flexscript import CompiledCode, Fault, OutOfBudget, compile_program, syntax
 from vlsm_jax.flexscript.values import to_float, to_int
 from vlsm_jax.simulator import codebody, distributions
+from vlsm_jax.simulator.combiner import Combiner
 from vlsm_jax.simulator.distributions import DistributionError
 from vlsm_jax.simulator.draws import Draws
 from vlsm_jax.simulator.item import Item
@@ -19,6 +20,7 @@ from vlsm_jax.simulator.processor import Processor
 from vlsm_jax.simulator.properties import TRIGGERS
 from vlsm_jax.simulator.queue import Queue
 from vlsm_jax.simulator.resource import UNLIMITED, FixedResource, Hook
+from vlsm_jax.simulator.separator import DEFAULT_SPLIT, Separator
 from vlsm_jax.simulator.sink import Sink
 from vlsm_jax.simulator.source import Arrival, Source
 from vlsm_jax.simulator.tree import Node
@@ -68,9 +70,13 @@ class Simulation:
         for node, resource in self.resources.items():
             resource.outputs = [self._receiver(wire.target) for wire in node.outputs]
             resource.peers = [peer for peer in resource.outputs if peer is not None]
-            resource.inputs = [self.resources[w.source] for w in node.inputs if w.source in self.resources]
+            resource.inputs = [self._sender(wire.source) for wire in node.inputs]
             node.live = resource
-            self._bind_flow(node, resource)
+            if isinstance(resource, Combiner):
+                resource.set_targets(component_targets(node.settings.get("ComponentsList"), len(resource.inputs)))
+            else:
+                self._bind_pull(node, resource)
+            resource.route = self._route(node, resource)
             self._bind_triggers(node, resource)
         for resource in self.resources.values():
             resource.simple = resource.route is None and not any(peer.pulls for peer in resource.peers)
@@ -109,6 +115,10 @@ class Simulation:
     def _receiver(self, node: Node) -> FixedResource | None:
         resource = self.resources.get(node)
         return None if isinstance(resource, Source) else resource
+
+    def _sender(self, node: Node) -> FixedResource:
+        """Returns a running object; for one that gets no items, an idle one that keeps its port number."""
+        return self.resources.get(node) or FixedResource(self.calendar, node, node.name)
 
     # --- Creation -----------------------------------------------------------------------------------------------------
 
@@ -192,9 +202,29 @@ class Simulation:
 
     def processor(self, node: Node, name: str) -> Processor:
         """Returns a running Processor."""
-        setup = None if self.setting(node, "SetupTime") == 0 else self.duration(node, "SetupTime")
-        process = self.duration(node, "ProcessTime")
+        setup, process = self._times(node)
         return Processor(self.calendar, node, name, self.count(node, "MaxContent"), setup, process)
+
+    def combiner(self, node: Node, name: str) -> Combiner:
+        """Returns a running Combiner."""
+        setup, process = self._times(node)
+        return Combiner(self.calendar, node, name, setup, process, str(self.setting(node, "CombineMode")))
+
+    def separator(self, node: Node, name: str) -> Separator:
+        """Returns a running Separator."""
+        setup, process = self._times(node)
+        splits = self.setting(node, "SeparateMode") == "Split"
+        if node.settings.get("SeparateQty") is None:
+            if splits:
+                self.world.warn("assumed", f"SeparateQty of {name!r} is not set; {DEFAULT_SPLIT} is assumed")
+            quantity = None
+        else:
+            quantity = self._whole(node, "SeparateQty") or (lambda item: 0)
+        return Separator(self.calendar, node, name, setup, process, splits, quantity, self._next_number)
+
+    def _times(self, node: Node) -> tuple[Duration | None, Duration]:
+        setup = None if self.setting(node, "SetupTime") == 0 else self.duration(node, "SetupTime")
+        return setup, self.duration(node, "ProcessTime")
 
     def sink(self, node: Node, name: str) -> Sink:
         """Returns a running Sink."""
@@ -214,8 +244,7 @@ class Simulation:
         number = to_int(value)
         return (lambda item: number) if number else None
 
-    def _bind_flow(self, node: Node, resource: FixedResource) -> None:
-        resource.route = self._route(node, resource)
+    def _bind_pull(self, node: Node, resource: FixedResource) -> None:
         if self.number(node, "Pull") if self.setting(node, "Pull") is not None else 0:
             resource.pulls = True
             strategy = self._whole(node, "PullStrategy")
@@ -269,6 +298,8 @@ _CREATE = {
     "Source": Simulation.source,
     "Queue": Simulation.queue,
     "Processor": Simulation.processor,
+    "Combiner": Simulation.combiner,
+    "Separator": Simulation.separator,
     "Sink": Simulation.sink,
 }
 _TRIGGERS = {
@@ -309,6 +340,21 @@ def arrivals(value: ParameterValue | None, in_sequence: bool) -> tuple[Arrival, 
         time, name, quantity = (*cells, 0, "", 1)[:3] if len(cells) >= 3 else (*cells, *(0, "", 1)[len(cells) :])
         rows.append(Arrival(max(0.0, to_float(time)), name if isinstance(name, str) else "", max(0, to_int(quantity))))
     return tuple(rows)
+
+
+def component_targets(value: ParameterValue | None, ports: int) -> list[int]:
+    """Reads how many items each input port of a Combiner gives: 1 for the first, 1 where the table has no row."""
+    quantities: list[int] = []
+    expression = codebody.parse_expression(value.text) if isinstance(value, Code) else None
+    if type(expression) is syntax.ArrayLiteral:
+        for row in expression.items:
+            cells = [getattr(cell, "value", 0) for cell in getattr(row, "items", (row,))]
+            quantities.append(next((max(0, to_int(cell)) for cell in cells if not isinstance(cell, str)), 1))
+    elif isinstance(value, tuple):
+        quantities = [max(0, to_int(quantity)) for quantity in value]
+    elif value is not None:
+        raise Fault("ComponentsList is an array with one quantity per input port from the second on", code="value")
+    return ([1, *quantities] + [1] * ports)[:ports]
 
 
 def _attach(trace: Callable[[TraceEvent], None], resource: FixedResource) -> None:

@@ -85,8 +85,8 @@ class Source(FixedResource):
                     self.stay_least = 0.0
                     heappush(calendar.heap, (now + self.interval(item), calendar.ticket(), self._create_next, None))
                     at = peer.enter(item, self)
-                    while at is not None:
-                        at = at.offer(item)
+                    if at is not None:
+                        at.release(item)
                     return
         self._emit(item, 1)
 

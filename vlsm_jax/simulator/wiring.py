@@ -8,7 +8,7 @@ from typing import NamedTuple
 from vlsm_jax.flexscript import Diagnostic, Severity
 from vlsm_jax.simulator.tree import Node
 
-SIMULATED = frozenset(("Source", "Queue", "Processor", "Sink"))
+SIMULATED = frozenset(("Source", "Queue", "Processor", "Combiner", "Separator", "Sink"))
 """Classes whose behaviour is simulated. Objects of others can be built, named, set and connected."""
 
 _NEEDS_EXECUTERS = ("UseTransport", "UseProcessOperators", "UseSetupOperators")
@@ -63,6 +63,8 @@ def examine(objects: Sequence[Node], names: Mapping[Node, str]) -> Wiring:
             note("dead end", f"items cannot leave {name!r} ({cls})", "connect it to another object")
         if cls == "Queue":
             _check_batch(note, node, name)
+        if cls in ("Combiner", "Separator") and node.settings.get("MaxContent", 1) != 1:
+            note("unused", f"MaxContent of {name!r} has no effect: a {cls} handles one batch at a time")
     order = tuple(node for node in carriers if node in reached)
     return Wiring(order, has_flow, runnable, tuple(findings))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from vlsm_jax.flexscript import (
@@ -77,13 +78,20 @@ class World:
 
     # --- Findings -----------------------------------------------------------------------------------------------------
 
-    def warn(self, code: str, message: str, hint: str = "") -> None:
-        """Notes a warning at the command that runs; the same one is noted once per place."""
+    def warn(self, code: str, message: str, hint: str | Callable[[], str] = "") -> None:
+        """Notes a warning at the command that runs; the same one is noted once per place.
+
+        Args:
+          code: as in `Diagnostic`.
+          message: as in `Diagnostic`.
+          hint: as in `Diagnostic`, or a function that gives it, called only when the warning is noted.
+        """
         machine = self.machine
         key = (code, message, machine.at)
-        if key in self._warned or len(self.warnings) >= MAX_WARNINGS:
+        if len(self.warnings) >= MAX_WARNINGS or key in self._warned:
             return
         self._warned.add(key)
+        hint = hint() if callable(hint) else hint
         if machine.source is None:
             self.warnings.append(Diagnostic(code, Severity.WARNING, message, hint=hint))
             return
@@ -172,12 +180,13 @@ class World:
         return node
 
     def _warn_not_found(self, start: Node, path: str) -> None:
+        shown = path[:MAX_NAME]
         if start.is_library:
-            hint = did_you_mean(path.lstrip("/?"), classes())
-            self.warn("not found", f"the library has no {path!r}; the result is NULL", hint)
+            message = f"the library has no {shown!r}; the result is NULL"
+            self.warn("not found", message, lambda: did_you_mean(shown.lstrip("/?"), classes()))
         else:
-            hint = did_you_mean(path, start.names()[:2000])
-            self.warn("not found", f"{path!r} was not found; the result is NULL", hint)
+            message = f"{shown!r} was not found; the result is NULL"
+            self.warn("not found", message, lambda: did_you_mean(shown, start.names()[:2000]))
 
 
 def node_of(value: Any, what: str) -> Node:

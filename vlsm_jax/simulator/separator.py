@@ -1,0 +1,83 @@
+"""The Separator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vlsm_jax.simulator.item import Item
+from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.processor import Processor
+from vlsm_jax.simulator.resource import CLOSED, FixedResource
+from vlsm_jax.simulator.tree import Node
+
+DEFAULT_SPLIT = 2
+"""How many items a split gives when a script does not say; FlexSim's own default is not established."""
+
+
+class Separator(Processor):
+    """Processes an item, then unpacks what is inside of it, or splits it; takes the next when everything has left.
+
+    Attributes:
+      splits: whether the item is copied; else its contents are taken out, the last one first, and it follows them.
+      quantity: how many items a split gives in all, or how many are unpacked; None for everything inside.
+      next_number: gives the items of the model their numbers.
+      copies: items made by splitting so far, over the whole run.
+    """
+
+    __slots__ = ("_closed", "copies", "next_number", "quantity", "splits")
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        node: Node,
+        name: str,
+        setup: Callable[[Item], float] | None,
+        process: Callable[[Item], float],
+        splits: bool,
+        quantity: Callable[[Item], int] | None,
+        next_number: Callable[[], int],
+    ):
+        super().__init__(calendar, node, name, 1, setup, process)
+        self.splits = splits
+        self.quantity = quantity
+        self.next_number = next_number
+        self.copies = 0
+        self._closed = False
+
+    def leave(self, item: Item, peer: FixedResource) -> None:
+        super().leave(item, peer)
+        if self._closed and not self.items:
+            self._closed = False
+            self.room += CLOSED
+            self.calendar.after(0.0, self.receive)
+            self._refresh()
+
+    def _finish(self, item: Item) -> None:
+        self._in_process -= 1
+        if self.on_process_finish is not None:
+            self.on_process_finish(item, 0)
+        self._closed = True
+        self.room -= CLOSED
+        for each in self._split(item) if self.splits else self._unpack(item):
+            self.release(each)
+        self._refresh()
+
+    def _split(self, item: Item) -> list[Item]:
+        quantity = self.quantity(item) if self.quantity is not None else DEFAULT_SPLIT
+        made = [item]
+        for _ in self.calendar.counted(max(0, quantity - 1)):
+            copy = item.copy(self.next_number())
+            self.produce(copy)
+            self.copies += 1
+            made.append(copy)
+        return made
+
+    def _unpack(self, item: Item) -> list[Item]:
+        inside = item.contents
+        quantity = len(inside) if self.quantity is None else max(0, min(self.quantity(item), len(inside)))
+        kept = len(inside) - quantity
+        taken = list(reversed(inside[kept:]))
+        item.contents = inside[:kept]
+        for each in taken:
+            self.produce(each)
+        return [*taken, item]
