@@ -25,15 +25,15 @@ def get_config(arg: str = "full") -> ConfigDict:
 
     # What is made: small factories, and scripts in the paper's style.
     config.synth = ConfigDict()
-    config.synth.train = 64 if smoke else 4000
+    config.synth.train = 64 if smoke else 5000
     config.synth.validation = 16 if smoke else 200
     config.synth.test = 8 if smoke else 60
-    config.synth.most_objects = 7
+    config.synth.most_objects = 5
     config.synth.script_styles = ("loop",)
 
     config.pipeline = ConfigDict()
-    config.pipeline.sequence_length = 1280
-    config.pipeline.batch_size = 4 if smoke else 8
+    config.pipeline.sequence_length = 512
+    config.pipeline.batch_size = 4
     config.pipeline.fit = "pad"
     config.pipeline.pack = True
 
@@ -42,10 +42,10 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.model.decoder = ConfigDict(
         {
             "model_type": "llama",
-            "hidden_size": 64 if smoke else 192,
-            "intermediate_size": 128 if smoke else 512,
-            "num_hidden_layers": 2 if smoke else 4,
-            "num_attention_heads": 4 if smoke else 6,
+            "hidden_size": 64 if smoke else 128,
+            "intermediate_size": 128 if smoke else 352,
+            "num_hidden_layers": 2 if smoke else 3,
+            "num_attention_heads": 4,
             "num_key_value_heads": 2,
             "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0,
@@ -56,12 +56,12 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.model.vision = ConfigDict(
         {
             "model_type": "clip_vision_model",
-            "hidden_size": 64 if smoke else 128,
-            "intermediate_size": 128 if smoke else 384,
-            "num_hidden_layers": 2 if smoke else 3,
+            "hidden_size": 64,
+            "intermediate_size": 192,
+            "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "image_size": 192,
-            "patch_size": 24,
+            "patch_size": 32,
             "hidden_act": "gelu",
         }
     )
@@ -70,19 +70,19 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.model.compute_dtype = "float32"
 
     config.train = ConfigDict()
-    config.train.steps = 4 if smoke else 400
+    config.train.steps = 4 if smoke else 2400
     config.train.accumulation = 1
     config.train.trainable = ((r".*", True),)
-    config.train.log_every = 1 if smoke else 10
-    config.train.validate_every = 2 if smoke else 100
+    config.train.log_every = 1 if smoke else 20
+    config.train.validate_every = 2 if smoke else 200
     config.train.validation_batches = 1 if smoke else 4
-    config.train.checkpoint_every = 2 if smoke else 100
+    config.train.checkpoint_every = 2 if smoke else 200
     config.train.keep_checkpoints = 2
 
     config.optimizer = ConfigDict()
-    config.optimizer.learning_rate = 3e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "cosine"
-    config.optimizer.warmup_steps = 2 if smoke else 50
+    config.optimizer.warmup_steps = 2 if smoke else 100
     config.optimizer.weight_decay = 0.1
     config.optimizer.clip_norm = 1.0
 
@@ -93,7 +93,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.split = "test"
     config.evaluate.samples = 4 if smoke else 100
     config.evaluate.batch_size = 4 if smoke else 20
-    config.evaluate.max_tokens = 64 if smoke else 800
+    config.evaluate.max_tokens = 64 if smoke else 480
     config.evaluate.until = 28800.0  # simulated seconds: one shift
 
     config.export = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,52 +44,11 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
     return Estimate(mean, t_quantile(0.95, count - 1) * math.sqrt(variance / count), count)
 
 
-@functools.lru_cache(maxsize=256)
 def t_quantile(confidence: float, degrees: int) -> float:
-    """Returns t such that a Student variable lies within +-t with the given probability.
+    """Returns t such that a Student variable lies within +-t with the given probability."""
+    from scipy.special import stdtrit  # slow to import, and one replication does not need it
 
-    Solved by bisection on the distribution function, whose integral is I(x; n/2, 1/2) with x = n / (n + t^2).
-    """
-    low, high = 0.0, 1.0
-    while _within(high, degrees) < confidence:
-        high *= 2
-    for _ in range(200):
-        middle = (low + high) / 2
-        if _within(middle, degrees) < confidence:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def _within(t: float, degrees: int) -> float:
-    return 1.0 - _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
-
-
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function, by its continued fraction (modified Lentz)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1.0 - _incomplete_beta(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    tiny = 1e-300
-    c, d = 1.0, 1.0 - (a + b) * x / (a + 1)
-    d = 1.0 / (d if abs(d) > tiny else tiny)
-    result = d
-    for m in range(1, 1000):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1.0 + numerator * d
-            c = 1.0 + numerator / c
-            d = 1.0 / (d if abs(d) > tiny else tiny)
-            c = c if abs(c) > tiny else tiny
-            result *= d * c
-        if abs(d * c - 1) < 1e-15:
-            break
-    return front * result
+    return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
 @dataclasses.dataclass(frozen=True)
