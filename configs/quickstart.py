@@ -21,14 +21,14 @@ def get_config(arg: str = "full") -> ConfigDict:
 
     # Empty: the triplets are made in <workdir>/data, and a BPE is trained on them.
     config.data = ConfigDict({"directory": "", "tokenizer": ""})
-    config.data.vocab_size = 512 if smoke else 1024
+    config.data.vocab_size = 512 if smoke else 1536
 
     # What is made: small factories, and scripts in the paper's style.
     config.synth = ConfigDict()
     config.synth.train = 64 if smoke else 5000
     config.synth.validation = 16 if smoke else 200
-    config.synth.test = 8 if smoke else 60
-    config.synth.most_objects = 5
+    config.synth.test = 8 if smoke else 200
+    config.synth.most_objects = 6
     config.synth.script_styles = ("loop",)
 
     config.pipeline = ConfigDict()
@@ -91,9 +91,9 @@ def get_config(arg: str = "full") -> ConfigDict:
 
     config.evaluate = ConfigDict()
     config.evaluate.split = "test"
-    config.evaluate.samples = 4 if smoke else 100
-    config.evaluate.batch_size = 4 if smoke else 20
-    config.evaluate.max_tokens = 64 if smoke else 480
+    config.evaluate.samples = 4 if smoke else 200
+    config.evaluate.batch_size = 4 if smoke else 25
+    config.evaluate.max_tokens = 64 if smoke else 320
     config.evaluate.until = 28800.0  # simulated seconds: one shift
 
     config.export = True

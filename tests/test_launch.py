@@ -29,7 +29,7 @@ SMALL = (
     "--config.train.log_every=5",
     "--config.pipeline.sequence_length=192",
     "--config.pipeline.batch_size=8",
-    "--config.model.vision.image_size=48",
+    "--config.model.vision.image_size=64",
 )
 
 

@@ -18,8 +18,8 @@ PROMPT_PREFIX = "Give me a Flexscript. "
 # In tokenizer_config.json of an export, whose tokenizer adds nothing by itself: the ids of `Tokenizer.beginning`.
 BEGINNING_KEY = "prompt_beginning_ids"
 
-# Lower-case words with the space before them, other words without, single digits, runs of signs, runs of white space.
-_PIECES = r" ?\p{Ll}[\p{L}_]*|[\p{L}_]+|\p{N}| ?[^\s\p{L}\p{N}_]+|\s+"
+# What no token may grow beyond: a digit, or a word that begins with a capital. Between them, merges are free.
+_KEPT_APART = r"\p{N}|(?<!\p{L})\p{Lu}\p{L}*"
 
 PAD, EOS, IMAGE = "<pad>", "</s>", "<image>"
 
@@ -134,9 +134,10 @@ def _beginning(backend: tokenizers.Tokenizer, name: str | os.PathLike) -> list[i
 def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLike) -> Tokenizer:
     """Trains a byte-level BPE on `texts` and writes it as a Hugging Face tokenizer folder.
 
-    Made for copying from prompt to script. A capitalised word does not swallow the space before it, so a name is spelt
-    with the same ids in a sentence and between quotes; digits are tokens of their own, so a number never seen is spelt
-    like one that was. Any text can be encoded.
+    Made for copying from prompt to script. A word with a capital is a piece of its own, so a name is spelt with the same
+    ids in a sentence and between quotes; digits are tokens of their own, so a number never seen is spelt like one that
+    was. Between these, tokens may grow over words and signs: turns of phrase and of code that return become one token
+    each, which halves the length of a triplet. Any text can be encoded.
 
     Args:
       texts: prompts and scripts.
@@ -146,7 +147,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLik
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.Split(tokenizers.Regex(_KEPT_APART), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
