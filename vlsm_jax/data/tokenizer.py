@@ -134,10 +134,10 @@ def _beginning(backend: tokenizers.Tokenizer, name: str | os.PathLike) -> list[i
 def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLike) -> Tokenizer:
     """Trains a byte-level BPE on `texts` and writes it as a Hugging Face tokenizer folder.
 
-    Made for copying from prompt to script. A word with a capital is a piece of its own, so a name is spelt with the same
-    ids in a sentence and between quotes; digits are tokens of their own, so a number never seen is spelt like one that
-    was. Between these, tokens may grow over words and signs: turns of phrase and of code that return become one token
-    each, which halves the length of a triplet. Any text can be encoded.
+    Made for copying from prompt to script. A word with a capital is a piece of its own, so a name is spelt with the
+    same ids in a sentence and between quotes; digits are tokens of their own, so a number never seen is spelt like one
+    that was. Between these, tokens may grow over words and signs: turns of phrase and of code that return become one
+    token each. Any text can be encoded.
 
     Args:
       texts: prompts and scripts.
