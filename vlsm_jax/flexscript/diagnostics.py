@@ -18,6 +18,10 @@ class Severity(enum.Enum):
     WARNING = "warning"
 
 
+# Characters of a source line that are printed; generated scripts may have lines of thousands.
+_SHOWN = 160
+
+
 @dataclasses.dataclass(frozen=True)
 class Diagnostic:
     """One finding about a script.
@@ -44,9 +48,10 @@ class Diagnostic:
         where = f"line {self.line}, column {self.column}: " if self.line else ""
         text = f"{where}{self.severity.value} ({self.code}): {self.message}"
         if self.source_line and self.column:
+            shown, at = _around(self.source_line, self.column - 1)
             # Tabs are kept in the padding so that the caret lands under its character.
-            padding = "".join("\t" if char == "\t" else " " for char in self.source_line[: self.column - 1])
-            text += f"\n    {self.source_line}\n    {padding}^"
+            padding = "".join("\t" if char == "\t" else " " for char in shown[:at])
+            text += f"\n    {shown}\n    {padding}^"
         if self.hint:
             text += f"\n    hint: {self.hint}"
         return text
@@ -56,6 +61,15 @@ class Diagnostic:
         data = dataclasses.asdict(self)
         data["severity"] = self.severity.value
         return data
+
+
+def _around(line: str, at: int) -> tuple[str, int]:
+    """Returns what of a long line stands around an index, and the index within it."""
+    first, last = max(0, at - _SHOWN // 2), at + _SHOWN // 2
+    if len(line) <= _SHOWN:
+        return line, at
+    head, tail = ("…" if first else ""), ("…" if last < len(line) else "")
+    return f"{head}{line[first:last]}{tail}", at - first + len(head)
 
 
 class SourceText:
