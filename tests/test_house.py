@@ -66,3 +66,10 @@ def test_scoring_and_reading_start_without_heavy_libraries(modules, foreign):
     program += f"print([m for m in {foreign} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_names_for_notebooks_are_there_and_wait_to_be_used():
+    program = "import sys, vlsm_jax\nassert 'vlsm_jax.simulator' not in sys.modules\n"
+    program += "print([n for n in vlsm_jax.__all__ if not hasattr(vlsm_jax, n)], hasattr(vlsm_jax, 'nothing'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[] False"
