@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -100,3 +101,18 @@ def test_what_is_missing_is_named(tmp_path):
         path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "eos_token"}))
     with pytest.raises(TokenizerError, match="names no end-of-text token"):
         load_tokenizer(tmp_path / "tokenizer")
+
+
+@pytest.mark.parametrize(("name", "size", "beginning"), [("tinyllama", 32001, (1,)), ("starcoder2", 49153, ())])
+def test_the_papers_tokenizers(name, size, beginning):
+    """Both kinds of file: a SentencePiece model and a `tokenizer.json`."""
+    folder = Path(__file__).parents[3] / "shared" / "data" / "tokenizers" / name
+    if not folder.is_dir():
+        pytest.skip("the tokenizer files of the paper's models are not here")
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.size == size
+    assert tokenizer.image_id == size - 1
+    assert tokenizer.beginning == beginning
+    assert tuple(tokenizer.encode_prompt("a queue")[: len(beginning)]) == beginning
+    text = 'Object s = Object.create("Source");\n  s.location.x = 10.5; // “quoted”\n'
+    assert tokenizer.decode(tokenizer.encode_response(text)) == text
