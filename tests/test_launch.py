@@ -172,6 +172,13 @@ def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
+def test_what_was_never_trained_cannot_be_evaluated(triplets, tmp_path):
+    done = launch(triplets, tmp_path, "--mode=evaluate")
+    assert done.returncode == 1
+    assert "no complete checkpoint in" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_bad_rows_are_found_before_training(triplets, tmp_path):
     rows = (triplets / "train.jsonl").read_text().splitlines()
     bad = tmp_path / "bad"

@@ -6,10 +6,11 @@ complete one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grain.checkpoint
 import jax
@@ -100,7 +101,7 @@ class Checkpoints:
         """
         step = self.latest_step if step is None else step
         if step is None:
-            raise CheckpointError(f"no complete checkpoint in {self.directory}")
+            raise CheckpointError(f"no complete checkpoint in {self.directory}; train first")
         self._check_shapes(step, abstract_state)
         items: dict[str, Any] = {
             "state": ocp.args.StandardRestore(abstract_state),
@@ -115,13 +116,24 @@ class Checkpoints:
         """Returns what was written beside the state: config, versions, metrics."""
         step = self.latest_step if step is None else step
         if step is None:
-            raise CheckpointError(f"no complete checkpoint in {self.directory}")
+            raise CheckpointError(f"no complete checkpoint in {self.directory}; train first")
         return self._manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))["facts"]
 
     def close(self) -> None:
         """Waits for the last save and lets go of the folder."""
         self.wait()
         self._manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if kind is None:
+            self.close()
+            return
+        # Orbax has threads at work that must not outlive the run, but what went wrong first is what counts.
+        with contextlib.suppress(Exception):
+            self._manager.close()
 
     def _save_error(self, error: Exception) -> CheckpointError:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(

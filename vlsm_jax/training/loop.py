@@ -111,7 +111,37 @@ def train(
       DataError: the data does not fit this config.
       NonFiniteLoss: the loss is not a number.
     """
-    workdir = Path(workdir)
+    with Checkpoints(Path(workdir) / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+        return _train(
+            network,
+            tokenizer,
+            train_data,
+            validation_data,
+            pipeline,
+            optimizer_config,
+            config,
+            mesh,
+            Path(workdir),
+            facts,
+            initial_params,
+            checkpoints,
+        )
+
+
+def _train(
+    network: Network,
+    tokenizer: Tokenizer,
+    train_data: JsonlTriplets,
+    validation_data: JsonlTriplets,
+    pipeline: PipelineConfig,
+    optimizer_config: OptimizerConfig,
+    config: TrainConfig,
+    mesh: Mesh,
+    workdir: Path,
+    facts: dict[str, Any],
+    initial_params: Callable[[], Params] | None,
+    checkpoints: Checkpoints,
+) -> TrainResult:
     lead = jax.process_index() == 0
     _check_batch(pipeline.batch_size, config.accumulation, mesh)
 
@@ -125,7 +155,6 @@ def train(
     plan = StatePlan.create(network, optimizer, config.trainable, mesh)
     if lead:
         logging.info("parameters\n%s\n%s", param_table(network.abstract, mesh), plan.freeze_table)
-    checkpoints = Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints)
     first = checkpoints.latest_step or 0
     if first:
         first, state, _ = checkpoints.restore(plan.abstract, batches)
@@ -195,7 +224,6 @@ def train(
         progress.close()
     if metrics is not None:
         metrics.close()
-    checkpoints.close()
     return TrainResult({**state.frozen, **state.trained}, int(state.step), time.monotonic() - began)
 
 
@@ -280,9 +308,8 @@ def restore_params(
       CheckpointError: there is none, or it was written by another model.
     """
     plan = StatePlan.create(network, make_optimizer(optimizer_config, config.steps), config.trainable, mesh)
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints", keep=config.keep_checkpoints)
-    step, state, _ = checkpoints.restore(plan.abstract, None)
-    checkpoints.close()
+    with Checkpoints(Path(workdir) / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+        step, state, _ = checkpoints.restore(plan.abstract, None)
     return {**state.frozen, **state.trained}, step
 
 
