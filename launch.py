@@ -116,7 +116,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
         target = workdir / "export"
         with tempfile.TemporaryDirectory(dir=workdir, prefix=".export-") as scratch:
             draft = Path(scratch, "export")
-            write_llava(draft, model_config, network.to_state(params), tokenizer, fit=pipeline.fit)
+            write_llava(draft, model_config, params, tokenizer, fit=pipeline.fit)
             if target.exists():  # of an earlier run; replaced as a whole
                 target.rename(Path(scratch, "old"))
             draft.rename(target)

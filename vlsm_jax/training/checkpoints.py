@@ -112,13 +112,6 @@ class Checkpoints:
         restored = self._manager.restore(step, args=ocp.args.Composite(**items))
         return step, restored["state"], restored["facts"]
 
-    def facts(self, step: int | None = None) -> dict[str, Any]:
-        """Returns what was written beside the state: config, versions, metrics."""
-        step = self.latest_step if step is None else step
-        if step is None:
-            raise CheckpointError(f"no complete checkpoint in {self.directory}; train first")
-        return self._manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))["facts"]
-
     def close(self) -> None:
         """Waits for the last save and lets go of the folder."""
         self.wait()

@@ -111,37 +111,7 @@ def train(
       DataError: the data does not fit this config.
       NonFiniteLoss: the loss is not a number.
     """
-    with Checkpoints(Path(workdir) / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
-        return _train(
-            network,
-            tokenizer,
-            train_data,
-            validation_data,
-            pipeline,
-            optimizer_config,
-            config,
-            mesh,
-            Path(workdir),
-            facts,
-            initial_params,
-            checkpoints,
-        )
-
-
-def _train(
-    network: Network,
-    tokenizer: Tokenizer,
-    train_data: JsonlTriplets,
-    validation_data: JsonlTriplets,
-    pipeline: PipelineConfig,
-    optimizer_config: OptimizerConfig,
-    config: TrainConfig,
-    mesh: Mesh,
-    workdir: Path,
-    facts: dict[str, Any],
-    initial_params: Callable[[], Params] | None,
-    checkpoints: Checkpoints,
-) -> TrainResult:
+    workdir = Path(workdir)
     lead = jax.process_index() == 0
     _check_batch(pipeline.batch_size, config.accumulation, mesh)
 
@@ -155,16 +125,37 @@ def _train(
     plan = StatePlan.create(network, optimizer, config.trainable, mesh)
     if lead:
         logging.info("parameters\n%s\n%s", param_table(network.abstract, mesh), plan.freeze_table)
-    first = checkpoints.latest_step or 0
-    if first:
-        first, state, _ = checkpoints.restore(plan.abstract, batches)
-        logging.info("going on from the checkpoint of step %d", first)
-    elif initial_params is not None:
-        state = jax.jit(plan.start, out_shardings=plan.shardings)(initial_params())
-    else:
-        state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(config.seed)
+    with Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+        first = checkpoints.latest_step or 0
+        if first:
+            first, state, _ = checkpoints.restore(plan.abstract, batches)
+            logging.info("going on from the checkpoint of step %d", first)
+        elif initial_params is not None:
+            state = jax.jit(plan.start, out_shardings=plan.shardings)(initial_params())
+        else:
+            state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(config.seed)
+        metrics = MetricsFile(workdir / "metrics.jsonl", first) if lead else None
+        facts = to_json({**facts, **environment_facts()})
+        return _run_steps(
+            network, optimizer, plan, state, first, batches, validation, config, mesh, checkpoints, metrics, facts
+        )
 
-    # --- Steps --------------------------------------------------------------------------------------------------------
+
+def _run_steps(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    plan: StatePlan,
+    state: TrainState,
+    first: int,
+    batches: Iterator,
+    validation: Any,
+    config: TrainConfig,
+    mesh: Mesh,
+    checkpoints: Checkpoints,
+    metrics: MetricsFile | None,
+    facts: dict[str, Any],
+) -> TrainResult:
+    """Trains from step `first` to the last; `metrics` is None on every host but the first."""
     rows = batch_sharding(mesh)
     replicated = NamedSharding(mesh, PartitionSpec())
     step_fn = jax.jit(
@@ -176,9 +167,7 @@ def _train(
     validation_fn = jax.jit(
         make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
     )
-    metrics = MetricsFile(workdir / "metrics.jsonl", first) if lead else None
-    progress = Progress(config.steps, first) if lead else None
-    run_facts = to_json({**facts, **environment_facts()})
+    progress = None if metrics is None else Progress(config.steps, first)
     began = window_began = time.monotonic()
     window_tokens = window_steps = 0
     pending: list[tuple[int, Any]] = []
@@ -190,8 +179,10 @@ def _train(
             pending.append((step, step_metrics))
             window_tokens += int((host_batch["segment_ids"] > 0).sum()) * jax.process_count()
             window_steps += 1
-            if step % config.log_every == 0 or step == config.steps or step == first + 1:
-                # Reading the metrics waits for the device, so it is done once for many steps.
+            last_step, saving = step == config.steps, step % config.checkpoint_every == 0
+            if step % config.log_every == 0 or last_step or saving or step == first + 1:
+                # Reading the metrics waits for the device, so it is done once for many steps; and always before a
+                # checkpoint, which must neither hold a loss that is not a number nor be ahead of the log.
                 values = [(s, jax.device_get(m)) for s, m in pending]
                 pending.clear()
                 seconds = time.monotonic() - window_began
@@ -212,14 +203,14 @@ def _train(
                         len(values), loss=float(last.loss), accuracy=float(last.accuracy), tokens_per_second=speed
                     )
                 window_began, window_tokens, window_steps = time.monotonic(), 0, 0
-            if step % config.validate_every == 0 or step == config.steps:
+            if step % config.validate_every == 0 or last_step:
                 total = validate(validation_fn, state, validation, config.validation_batches, rows)
                 if metrics is not None:
                     metrics.write(step, "validation", **total)
                     logging.info("step %d: validation loss %.4f accuracy %.4f", step, total["loss"], total["accuracy"])
                 window_began, window_tokens, window_steps = time.monotonic(), 0, 0
-            if step % config.checkpoint_every == 0 or step == config.steps:
-                checkpoints.save(step, state, batches, run_facts)
+            if saving or last_step:
+                checkpoints.save(step, state, batches, facts)
     if progress is not None:
         progress.close()
     if metrics is not None:

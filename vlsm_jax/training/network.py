@@ -59,10 +59,6 @@ class Network:
         """Returns the module that holds `params`."""
         return nnx.merge(self.graphdef, unflatten(params))
 
-    def to_state(self, params: Mapping[str, jax.Array]) -> nnx.State:
-        """Returns `params` as the module's own state, which conversion reads."""
-        return nnx.state(self.merge(params))
-
     def shardings(self, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> dict[str, NamedSharding]:
         """Returns the place of every parameter on `mesh`."""
         return flatten(param_shardings(self.abstract, mesh, rules))
