@@ -6,7 +6,7 @@ from typing import Any
 
 from vlsm_jax.flexscript import Fault
 from vlsm_jax.flexscript.values import copied, describe, to_text
-from vlsm_jax.simulator.item import Item
+from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.paths import Attribute
 from vlsm_jax.simulator.properties import get_variable, set_variable
 from vlsm_jax.simulator.tree import Node

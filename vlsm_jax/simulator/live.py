@@ -9,7 +9,7 @@ from typing import Any
 from vlsm_jax.flexscript import Fault
 from vlsm_jax.flexscript.values import to_int
 from vlsm_jax.flexscript.vocabulary import Members
-from vlsm_jax.simulator.item import Item
+from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.tree import Node
 
 

@@ -26,7 +26,7 @@ from vlsm_jax.flexscript.vocabulary import (
 )
 from vlsm_jax.simulator import commands, connecting, labels, live
 from vlsm_jax.simulator.constants import constants
-from vlsm_jax.simulator.item import Item
+from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.paths import Attribute
 from vlsm_jax.simulator.properties import get_property, set_property
 from vlsm_jax.simulator.tree import Node

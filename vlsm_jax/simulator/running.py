@@ -9,11 +9,11 @@ from types import MappingProxyType
 from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
 from vlsm_jax.simulator.building import build_world, fault_diagnostic, internal_error, unique_names
 from vlsm_jax.simulator.constants import PROCESSING, SETUP, STATES, state_name
-from vlsm_jax.simulator.processor import Processor
+from vlsm_jax.simulator.objects.processor import Processor
+from vlsm_jax.simulator.objects.resource import FixedResource
+from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.report import Report, Verdict
-from vlsm_jax.simulator.resource import FixedResource
 from vlsm_jax.simulator.simulation import Simulation, TraceEvent
-from vlsm_jax.simulator.sink import Sink
 from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.wiring import Wiring, examine

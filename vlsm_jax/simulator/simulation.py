@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 from vlsm_jax.flexscript import CompiledCode, Fault, OutOfBudget, compile_program, syntax
 from vlsm_jax.flexscript.values import to_float, to_int
 from vlsm_jax.simulator import codebody, distributions
-from vlsm_jax.simulator.combiner import Combiner
 from vlsm_jax.simulator.distributions import DistributionError
 from vlsm_jax.simulator.draws import Draws
-from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.processor import Processor
+from vlsm_jax.simulator.objects.combiner import Combiner
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.processor import Processor
+from vlsm_jax.simulator.objects.queue import Queue
+from vlsm_jax.simulator.objects.resource import UNLIMITED, FixedResource, Hook
+from vlsm_jax.simulator.objects.separator import DEFAULT_SPLIT, Separator
+from vlsm_jax.simulator.objects.sink import Sink
+from vlsm_jax.simulator.objects.source import Arrival, Source
 from vlsm_jax.simulator.properties import TRIGGERS
-from vlsm_jax.simulator.queue import Queue
-from vlsm_jax.simulator.resource import UNLIMITED, FixedResource, Hook
-from vlsm_jax.simulator.separator import DEFAULT_SPLIT, Separator
-from vlsm_jax.simulator.sink import Sink
-from vlsm_jax.simulator.source import Arrival, Source
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.world import World
 from vlsm_jax.twin import Code, Distribution, ParameterValue

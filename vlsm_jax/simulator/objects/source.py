@@ -7,9 +7,9 @@ from heapq import heappush
 from typing import Any, NamedTuple
 
 from vlsm_jax.simulator.constants import BLOCKED, GENERATING
-from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.resource import FixedResource, Hook
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.resource import FixedResource, Hook
 from vlsm_jax.simulator.tree import Node
 
 

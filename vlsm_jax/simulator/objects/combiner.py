@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vlsm_jax.simulator.constants import BLOCKED, COLLECTING, IDLE, PROCESSING, SETUP
-from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.processor import Processor
-from vlsm_jax.simulator.resource import CLOSED, FixedResource
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.processor import Processor
+from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource
 from vlsm_jax.simulator.tree import Node
 
 

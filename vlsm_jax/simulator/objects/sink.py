@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vlsm_jax.simulator.constants import COLLECTING
-from vlsm_jax.simulator.item import Item
-from vlsm_jax.simulator.resource import FixedResource
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.resource import FixedResource
 
 
 class Sink(FixedResource):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vlsm_jax.simulator.constants import STATES
-from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.tree import Node
 
 UNLIMITED = 1 << 60

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from heapq import heappush
 
 from vlsm_jax.simulator.constants import BLOCKED, IDLE, PROCESSING, SETUP
-from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.resource import UNLIMITED, FixedResource, Hook
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.resource import UNLIMITED, FixedResource, Hook
 from vlsm_jax.simulator.tree import Node
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vlsm_jax.simulator.constants import COLLECTING, EMPTY, RELEASING
-from vlsm_jax.simulator.item import Item
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.resource import CLOSED, FixedResource, Hook
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource, Hook
 from vlsm_jax.simulator.tree import Node
 
 

@@ -1,0 +1,1 @@
+"""The running counterparts of the tree's objects, one file per class."""
