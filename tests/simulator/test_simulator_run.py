@@ -265,7 +265,7 @@ def test_verdicts_before_the_run(script, verdict, code, message):
     assert report.verdict is verdict
     assert not report.ok
     assert (errors(report)[0].code, report.kpis) == (code, None)
-    assert message in errors(report)[0].message
+    assert message in errors(report)[0].message + errors(report)[0].hint
 
 
 def test_no_flow_says_where_the_items_are(model):
@@ -282,7 +282,7 @@ def test_no_flow_says_where_the_items_are(model):
         ({"Work": {"ProcessTime": "return nothing;"}}, "unknown name", "ProcessTime of 'Work'"),
         ({"Work": {"ProcessTime": "return current.x;"}}, "unknown name", "current is not declared"),
         ({"Work": {"ProcessTime": "return 1 / 0;"}}, "exception", "division by zero"),
-        ({"Work": {"ProcessTime": "return triangular(5, 10, 15);"}}, "distribution", "triangular(min, max, mode)"),
+        ({"Work": {"ProcessTime": "return triangular(5, 10, 15);"}}, "distribution", "triangular takes (min, max, mode)"),
         ({"Work": {"ProcessTime": "return uniform(9, param(1).none);"}}, "missing label", "none"),
         ({"Line": {"SendToPort": "Object o = NULL; return o.rank;"}}, "null reference", "rank of NULL"),
         ({"Out": {"Triggers.OnEntry": 'Object.create("Queue");'}}, "unsupported", "while the model runs"),
@@ -295,7 +295,7 @@ def test_run_errors(model, properties, code, message):
     report = run(line(model, **properties), until=100, budget=Budget(steps=100_000))
     assert report.verdict is (Verdict.BUDGET if code == "budget" else Verdict.RUN_ERROR)
     assert errors(report)[0].code == code
-    assert message in errors(report)[0].message
+    assert message in errors(report)[0].message + errors(report)[0].hint
     assert report.kpis is None
     assert report.twin is not None
 
@@ -354,7 +354,7 @@ def test_budgets_of_the_run(model, budget, message):
     script = line(model, In={"InterArrivalTime": 1}, Line={"MaxContent": 1e9}, Work={"ProcessTime": 100})
     report = run(script, until=1e6, budget=budget)
     assert report.verdict is Verdict.BUDGET
-    assert message in errors(report)[0].message
+    assert message in errors(report)[0].message + errors(report)[0].hint
 
 
 def test_an_enormous_arrival_quantity_runs_out_of_budget(model):

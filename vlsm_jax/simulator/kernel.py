@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlsm_jax.flexscript import OutOfBudget
 
@@ -21,6 +21,14 @@ class ZeroTimeLoop(OutOfBudget):
 
 class _Stop(Exception):
     """The stop time is reached."""
+
+
+class Pending(NamedTuple):
+    """An event taken off the calendar, with the seconds that were left to it."""
+
+    left: float
+    callback: Callable[[Any], None]
+    argument: Any
 
 
 class Calendar:
@@ -49,6 +57,24 @@ class Calendar:
         """Schedules a callback; a negative delay counts as none."""
         due = self.now + delay if delay > 0 else self.now
         heapq.heappush(self.heap, (due, self.ticket(), callback, argument))
+
+    def withdraw(self, owner: Any) -> list[Pending]:
+        """Takes every event of an object off the calendar, the next one first: its callbacks are the object's methods.
+
+        Events are looked through one by one, which is cheap beside a stop of the object and costs nothing without one.
+        """
+        heap = self.heap
+        taken = sorted(entry for entry in heap if getattr(entry[2], "__self__", None) is owner)
+        if taken:
+            # In place, since a running loop holds on to the list.
+            heap[:] = [entry for entry in heap if getattr(entry[2], "__self__", None) is not owner]
+            heapq.heapify(heap)
+        return [Pending(entry[0] - self.now, entry[2], entry[3]) for entry in taken]
+
+    def restore(self, events: list[Pending]) -> None:
+        """Puts events back, each after the time that was left to it, in the order in which they were withdrawn."""
+        for event in events:
+            self.after(event.left, event.callback, event.argument)
 
     def run(self, until: float) -> None:
         """Runs every event due up to and including `until`, then leaves the time at `until`.

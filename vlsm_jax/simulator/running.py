@@ -9,11 +9,12 @@ from types import MappingProxyType
 from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
 from vlsm_jax.simulator.building import build_world, fault_diagnostic, internal_error, unique_names
 from vlsm_jax.simulator.constants import PROCESSING, SETUP, STATES, state_name
+from vlsm_jax.simulator.objects.live_object import LiveObject
 from vlsm_jax.simulator.objects.processor import Processor
-from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.report import Report, Verdict
 from vlsm_jax.simulator.simulation import Simulation, TraceEvent
+from vlsm_jax.simulator.standstill import Cause, Standstill, describe, explain, stands_still
 from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.wiring import Wiring, examine
@@ -75,6 +76,8 @@ def run(
         if kpis.total_throughput.mean == 0:
             verdict = Verdict.NO_FLOW
             findings.append(experiment.no_flow())
+        elif experiment.stands_still:
+            findings.append(experiment.deadlock())
     except Fault as fault:
         verdict = Verdict.BUDGET if isinstance(fault, OutOfBudget) else Verdict.RUN_ERROR
         findings.append(fault_diagnostic(fault))
@@ -101,6 +104,8 @@ class _Experiment:
         self.codes: dict[tuple[Node, str], CompiledCode] = {}
         self.figures: list[dict[Node, _Figures]] = []
         self.model: list[_ModelFigures] = []
+        self.stands_still: Standstill | None = None
+        self._last: Simulation | None = None
 
     def replicate(self, replication: int, trace: Callable[[TraceEvent], None] | None) -> None:
         """Runs one replication and keeps its figures; raises `Fault`."""
@@ -119,7 +124,12 @@ class _Experiment:
                 simulation.close()
             for node, kept in labels.items():
                 node.labels = kept
-        self.figures.append({node: _Figures(resource) for node, resource in simulation.resources.items()})
+        self._last = simulation
+        resources = simulation.resources.values()
+        if self.stands_still is None and stands_still(resources, len(simulation.calendar.heap)):
+            found = explain(resources)
+            self.stands_still = found if found.cause is Cause.DEADLOCK else None
+        self.figures.append({node: _Figures(live) for node, live in simulation.objects.items()})
         self.model.append(_ModelFigures(simulation, self.until - self.warmup))
 
     def kpis(self) -> Kpis:
@@ -169,8 +179,16 @@ class _Experiment:
         last = self.figures[-1]
         held = [f"{figures.content:g} in {self.names[node]!r}" for node, figures in last.items() if figures.content]
         where = ", ".join(held[:5]) if held else "none was created"
-        message = f"no item reached a Sink within {self.until:g} s; items at the end: {where}"
-        return Diagnostic("no flow", Severity.ERROR, message, hint="run longer, or check SendToPort and MaxContent")
+        still = explain(self._last.resources.values())
+        why, hint = describe(still)
+        message = f"no item reached a Sink within {self.until:g} s; items at the end: {where}" + (why and f"; {why}")
+        return Diagnostic(still.cause.value, Severity.ERROR, message, hint=hint)
+
+    def deadlock(self) -> Diagnostic:
+        """Returns the finding that the model stood still before its end, though items had arrived."""
+        why, hint = describe(self.stands_still)
+        message = f"nothing moves any more after {self.stands_still.since:g} s: {why}"
+        return Diagnostic(self.stands_still.cause.value, Severity.WARNING, message, hint=hint)
 
 
 def _known(values: Sequence[float]) -> Estimate:
@@ -182,7 +200,7 @@ def _known(values: Sequence[float]) -> Estimate:
 class _Figures:
     """The statistics of one object in one replication, as plain numbers."""
 
-    def __init__(self, resource: FixedResource):
+    def __init__(self, resource: LiveObject):
         observed = resource.calendar.now - resource.observed_from
         is_sink = isinstance(resource, Sink)
         self.received = resource.received
@@ -206,7 +224,7 @@ class _ModelFigures:
         sinks = [resource for resource in simulation.resources.values() if isinstance(resource, Sink)]
         arrived = sum(sink.received for sink in sinks)
         self.events = simulation.calendar.events
-        self.wip = sum(resource.content_time() for resource in simulation.resources.values()) / observed
+        self.wip = sum(resource.content_time() for resource in simulation.objects.values()) / observed
         self.lead_time = sum(sink.lead_total for sink in sinks) / arrived if arrived else None
         self.lead_time_min = min(sink.lead_least for sink in sinks) if arrived else None
         self.lead_time_max = max(sink.lead_most for sink in sinks) if arrived else None

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from vlsm_jax.simulator.constants import BLOCKED, COLLECTING, IDLE, PROCESSING, SETUP
+from vlsm_jax.flexscript import Fault, parse_expression, syntax
+from vlsm_jax.flexscript.values import to_int
+from vlsm_jax.simulator.constants import BLOCKED, COLLECTING, IDLE, PROCESSING, SETUP, WAITING_FOR_TRANSPORT
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.objects.processor import Processor
+from vlsm_jax.simulator.objects.processor import Processor, times
 from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource
 from vlsm_jax.simulator.tree import Node
+from vlsm_jax.twin import Code, ParameterValue
+
+if TYPE_CHECKING:
+    from vlsm_jax.simulator.binding import Binding
 
 
 class Combiner(Processor):
@@ -20,7 +27,7 @@ class Combiner(Processor):
       targets: how many items each input port gives to a batch; 1 for the first.
     """
 
-    __slots__ = ("_batch", "_closed", "_needed", "mode", "targets")
+    __slots__ = ("_batch", "_closed", "_needed", "_promised", "mode", "targets")
 
     def __init__(
         self,
@@ -37,7 +44,12 @@ class Combiner(Processor):
         self.targets: list[int] = []
         self._needed: list[int] = []
         self._batch: list[Item] = []
+        self._promised: set[Item] = set()
         self._closed = False
+
+    def connect(self, binding: Binding) -> None:
+        self.set_targets(component_targets(self.node.settings.get("ComponentsList"), len(self.inputs)))
+        self.bind_route(binding)
 
     def set_targets(self, targets: Sequence[int]) -> None:
         """Sets how many items each input port gives, before the run."""
@@ -48,16 +60,27 @@ class Combiner(Processor):
     def eligible(self) -> Sequence[FixedResource]:
         """The first input until its item is here, then those that still owe components."""
         if not self._batch:
-            return self.inputs[:1]
+            return self.inputs[:1] if self._needed and self._needed[0] else ()
         return [sender for sender, owed in zip(self.inputs, self._needed, strict=True) if owed]
 
-    def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
-        self.admit(item, sender)
+    def expect(self, item: Item, sender: FixedResource) -> None:
+        super().expect(item, sender)
+        self._count(sender)
+        self._promised.add(item)
+
+    def _count(self, sender: FixedResource) -> None:
         # One sender may be connected to several ports; its item counts for the first that still needs one.
         port = next(n for n, owed in enumerate(self._needed) if owed and self.inputs[n] is sender)
         self._needed[port] -= 1
+
+    def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
+        self.admit(item, sender)
+        if item in self._promised:
+            self._promised.discard(item)
+        else:
+            self._count(sender)
         self._batch.append(item)
-        if not any(self._needed):
+        if len(self._batch) == sum(self.targets):
             self._closed = True
             self.room -= CLOSED
             self.begin(self._batch[0])
@@ -77,9 +100,7 @@ class Combiner(Processor):
             self._refresh()
 
     def _finish(self, item: Item) -> None:
-        self._in_process -= 1
-        if self.on_process_finish is not None:
-            self.on_process_finish(item, 0)
+        self._processed(item)
         first, *components = self._batch
         released = [first]
         if self.mode == "Batch":
@@ -100,8 +121,29 @@ class Combiner(Processor):
         elif self._in_setup:
             state = SETUP
         elif self._closed:
-            state = BLOCKED
+            state = WAITING_FOR_TRANSPORT if self.fetched and not self.waiting else BLOCKED
         else:
             state = COLLECTING if self.items else IDLE
         if state != self.state:
             self.set_state(state)
+
+
+def component_targets(value: ParameterValue | None, ports: int) -> list[int]:
+    """Reads how many items each input port of a Combiner gives: 1 for the first, 1 where the table has no row."""
+    quantities: list[int] = []
+    expression = parse_expression(value.text) if isinstance(value, Code) else None
+    if type(expression) is syntax.ArrayLiteral:
+        for row in expression.items:
+            cells = [getattr(cell, "value", 0) for cell in getattr(row, "items", (row,))]
+            quantities.append(next((max(0, to_int(cell)) for cell in cells if not isinstance(cell, str)), 1))
+    elif isinstance(value, tuple):
+        quantities = [max(0, to_int(quantity)) for quantity in value]
+    elif value is not None:
+        raise Fault("ComponentsList is an array with one quantity per input port from the second on", code="value")
+    return ([1, *quantities] + [1] * ports)[:ports]
+
+
+def create(binding: Binding, node: Node, name: str) -> Combiner:
+    """Returns a running Combiner."""
+    mode = str(binding.setting(node, "CombineMode"))
+    return Combiner(binding.calendar, node, name, *times(binding, node), mode)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from vlsm_jax.simulator.constants import COLLECTING, EMPTY, RELEASING
+from typing import TYPE_CHECKING
+
+from vlsm_jax.simulator.constants import COLLECTING, EMPTY, RELEASING, WAITING_FOR_TRANSPORT
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource, Hook
+from vlsm_jax.simulator.objects.live_object import Hook
+from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource
 from vlsm_jax.simulator.tree import Node
+
+if TYPE_CHECKING:
+    from vlsm_jax.simulator.binding import Binding
 
 
 class Queue(FixedResource):
@@ -61,6 +67,10 @@ class Queue(FixedResource):
         if self.state == EMPTY:
             self.set_state(RELEASING)
 
+    def awaiting_transport(self) -> None:
+        if self.state != WAITING_FOR_TRANSPORT:
+            self.set_state(WAITING_FOR_TRANSPORT)
+
     def leave(self, item: Item, peer: FixedResource) -> None:
         if self.on_exit is not None:
             self.on_exit(item, self.outputs.index(peer) + 1)
@@ -74,8 +84,11 @@ class Queue(FixedResource):
             self.stay_least = stay
         if stay > self.stay_most:
             self.stay_most = stay
-        if not items and self.state != EMPTY:
-            self.set_state(EMPTY)
+        if not items:
+            if self.state != EMPTY:
+                self.set_state(EMPTY)
+        elif self.state == WAITING_FOR_TRANSPORT and not self.fetched:
+            self.set_state(RELEASING if self.waiting else COLLECTING)
         if self._flushing:
             self._flush_one()
 
@@ -111,3 +124,14 @@ class Queue(FixedResource):
         if self._flushing == 0:
             self.room += CLOSED
             self.calendar.after(0.0, self.receive)
+
+
+def create(binding: Binding, node: Node, name: str) -> Queue:
+    """Returns a running Queue."""
+    queue = Queue(binding.calendar, node, name, binding.count(node, "MaxContent"))
+    queue.newest_first = binding.flag(node, "LIFO")
+    if binding.flag(node, "DoBatching"):
+        queue.batch = max(1, binding.count(node, "BatchSize"))
+        queue.patience = max(0.0, binding.number(node, "MaxBatchTime"))
+        queue.flush = binding.flag(node, "FlushContent")
+    return queue

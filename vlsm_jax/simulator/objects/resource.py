@@ -1,20 +1,26 @@
-"""The fixed resource: the handshake by which items move from object to object, with the statistics of every object.
+"""The fixed resource: the handshake by which items move from object to object.
 
 An item that is released goes to the first output port whose peer has room; it waits where there is none, and the peer
 takes it when room appears, looking through its input ports in order. A chain of objects that release at once is walked
 in a loop, and room that appears further up is filled by an event at the same time, so that no line is too long for the
 stack.
+
+Where an object uses transport, the match of an item and a peer ends in a call for a task executer: the item stays until
+it is picked up, and its place at the peer is kept until it arrives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vlsm_jax.simulator.constants import STATES
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.live_object import Hook, LiveObject
 from vlsm_jax.simulator.tree import Node
+
+if TYPE_CHECKING:
+    from vlsm_jax.simulator.binding import Binding
 
 UNLIMITED = 1 << 60
 MAX_HOPS = 100
@@ -23,104 +29,122 @@ MAX_HOPS = 100
 CLOSED = 1 << 61
 """Taken from the room of an object whose input is closed."""
 
+BY_SCRIPT, BY_STOP = 1, 2
+"""Why a port is closed: a script's own command, or a stop of the object."""
+
 Route = Callable[[Item], int]
-Hook = Callable[[Item, int], None]
-Draw = Callable[[], float]
+Transport = Callable[[Item, "FixedResource"], None]
 
 
-class FixedResource:
+class FixedResource(LiveObject):
     """One running object that holds items.
 
     Attributes:
-      calendar: the model's time.
-      node: the object in the tree.
-      name: as in the Twin.
       outputs: the running objects at the other end of the output ports; None where no items can go.
       peers: the same without None.
       inputs: those of the input ports.
-      items: what is inside, in order of entry.
       room: how many more items may enter now.
       waiting: released items that found no peer, with the port they are bound to (0 any, below 0 not released).
       route: SendToPort; None for the first available port.
+      reroutes: whether the port is asked for again whenever a peer looks for an item.
       newest_first: whether the item that began to wait last is the first to go.
       pulls: whether this object chooses what it takes.
       pull_port: PullStrategy, None for any port.
       pull_requirement: PullRequirement, None for any item.
-      simple: whether items go to the first available port, and no peer chooses what it takes.
+      transport: calls for the transport of an item to a peer; None where items move at once.
+      fetched: items that a transport has been called for and that are still inside, with their peers.
+      expected: how many places are kept for items under way.
+      simple: whether items go to the first available port at once, and no peer chooses what it takes.
       on_entry, on_exit: triggers, None when there are none.
       watched_room: `took` is called when a peer took a waiting item and the room is not above this.
-      state: the number of the current state.
-      state_time: seconds in each state since the last reset.
-      received, sent, most, stay_total, stay_least, stay_most: statistics since the last reset.
-      absorbed_total: seconds inside of items that went into a container, or ended, without leaving.
     """
 
     __slots__ = (
-        "_stay_before", "absorbed_total", "calendar", "inputs", "items", "most", "name", "newest_first", "node",
-        "observed_from", "on_entry", "on_exit", "outputs", "peers", "pull_port", "pull_requirement", "pulls",
-        "received", "room", "route", "sent", "simple", "state", "state_since", "state_time", "stay_least",
-        "stay_most", "stay_total", "waiting",
+        "_input_closures",
+        "_output_closures",
+        "expected",
+        "fetched",
+        "inputs",
+        "newest_first",
+        "on_entry",
+        "on_exit",
+        "outputs",
+        "peers",
+        "plain_flow",
+        "pull_port",
+        "pull_requirement",
+        "pulls",
+        "reroutes",
+        "room",
+        "route",
+        "simple",
+        "transport",
+        "waiting",
     )  # fmt: skip
 
-    initial_state = 0
     watched_room = 1
 
     def __init__(self, calendar: Calendar, node: Node, name: str):
-        self.calendar = calendar
-        self.node = node
-        self.name = name
+        super().__init__(calendar, node, name)
         self.outputs: list[FixedResource | None] = []
         self.peers: list[FixedResource] = []
         self.inputs: list[FixedResource] = []
-        self.items: dict[Item, None] = {}
         self.waiting: dict[Item, int] = {}
         self.room = UNLIMITED
         self.route: Route | None = None
+        self.reroutes = False
         self.newest_first = False
         self.pulls = False
         self.pull_port: Callable[[], int] | None = None
         self.pull_requirement: Callable[[Item], int] | None = None
+        self.transport: Transport | None = None
+        self.fetched: dict[Item, FixedResource] = {}
+        self.expected = 0
+        self.plain_flow = True
         self.simple = True
         self.on_entry: Hook | None = None
         self.on_exit: Hook | None = None
-        self.state = self.initial_state
-        self.clear_statistics()
+        self._input_closures = 0
+        self._output_closures = 0
 
-    # --- Statistics ---------------------------------------------------------------------------------------------------
+    def connect(self, binding: Binding) -> None:
+        self.bind_pull(binding)
+        self.bind_route(binding)
 
-    def clear_statistics(self) -> None:
-        """Begins the statistics anew at the current time; what is inside stays."""
-        now = self.calendar.now
-        self.received = 0
-        self.sent = 0
-        self.most = len(self.items)
-        self.stay_total = 0.0
-        self.absorbed_total = 0.0
-        self.stay_least = float("inf")
-        self.stay_most = 0.0
-        self.state_time = [0.0] * len(STATES)
-        self.state_since = now
-        self.observed_from = now
-        # What the items inside have stayed so far belongs to the time before.
-        self._stay_before = sum(now - item.entered for item in self.items)
+    def bind_pull(self, binding: Binding) -> None:
+        """Binds what this object chooses by, where it pulls."""
+        node = self.node
+        if not binding.flag(node, "Pull"):
+            return
+        self.pulls = True
+        strategy = binding.whole(node, "PullStrategy")
+        if strategy is not None:
+            self.pull_port = lambda: strategy(None)
+        requirement = binding.whole(node, "PullRequirement")
+        if requirement is None or node.settings.get("PullRequirement") is not None:
+            self.pull_requirement = requirement or (lambda item: 0)
 
-    def set_state(self, state: int) -> None:
-        """Changes the state and books the time in the one before."""
-        now = self.calendar.now
-        self.state_time[self.state] += now - self.state_since
-        self.state = state
-        self.state_since = now
+    def bind_route(self, binding: Binding) -> None:
+        """Binds SendToPort; a port that is not there is reported, and its item stays."""
+        route = binding.whole(self.node, "SendToPort")
+        if route is None:
+            return
+        count, name, world = len(self.outputs), self.name, binding.world
 
-    def content_time(self) -> float:
-        """The integral of the content over the observed time, in item seconds."""
-        now = self.calendar.now
-        inside = sum(now - item.entered for item in self.items)
-        return self.stay_total + self.absorbed_total + inside - self._stay_before
+        def checked(item: Item) -> int:
+            port = route(item)
+            if port > count:
+                world.warn("port", f"SendToPort of {name!r} gives port {port}, but there are {count}; the item stays")
+            return port
+
+        self.route = checked
+
+    def settle_flow(self) -> None:
+        """Finds out whether the short way of moving items will do, once ports, routes and transport are known."""
+        self.plain_flow = self.route is None and self.transport is None and not any(peer.pulls for peer in self.peers)
+        self.simple = self.plain_flow and not self._output_closures
 
     # --- Moving items -------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Schedules the first events of a run."""
 
     def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
         """Takes an item in; returns this object when it releases the item at once, else None."""
@@ -128,14 +152,8 @@ class FixedResource:
 
     def admit(self, item: Item, sender: FixedResource) -> None:
         """Books an item in: room, statistics, trigger."""
-        item.entered = self.calendar.now
-        item.holder = self
-        items = self.items
-        items[item] = None
+        self.book_in(item)
         self.room -= 1
-        self.received += 1
-        if len(items) > self.most:
-            self.most = len(items)
         if self.on_entry is not None:
             self.on_entry(item, self.inputs.index(sender) + 1)
 
@@ -143,15 +161,8 @@ class FixedResource:
         """Books an item out."""
         if self.on_exit is not None:
             self.on_exit(item, self.outputs.index(peer) + 1)
-        del self.items[item]
+        self.book_out(item)
         self.room += 1
-        self.sent += 1
-        stay = self.calendar.now - item.entered
-        self.stay_total += stay
-        if stay < self.stay_least:
-            self.stay_least = stay
-        if stay > self.stay_most:
-            self.stay_most = stay
 
     def absorb(self, item: Item) -> None:
         """Takes an item out that does not leave: it goes into a container, or ends here."""
@@ -187,18 +198,28 @@ class FixedResource:
         port = 0 if self.route is None else self.route(item)
         if self.waiting:
             self.waiting[item] = port
-            # Where a peer has room all the same, it is about to choose among all who wait.
-            for peer in self.peers:
-                if peer.room > 0:
-                    self.calendar.after(0.0, peer.receive)
+            self._call_peers()
             return None
         peers = self.outputs if port == 0 else self.outputs[port - 1 : port] if port > 0 else ()
-        for peer in peers:
+        for peer in peers if not self._output_closures else ():
             if peer is not None and peer.room > 0 and (not peer.pulls or peer.wants(item, self)):
-                self.leave(item, peer)
-                return peer.enter(item, self)
+                return self.send(item, peer)
         self.waiting[item] = port
         self.blocked()
+        return None
+
+    def send(self, item: Item, peer: FixedResource) -> FixedResource | None:
+        """Hands an item to a peer that has room: at once, or by calling for its transport.
+
+        Returns the peer when it releases the item at once.
+        """
+        if self.transport is None:
+            self.leave(item, peer)
+            return peer.enter(item, self)
+        self.fetched[item] = peer
+        peer.expect(item, self)
+        self.transport(item, peer)
+        self.awaiting_transport()
         return None
 
     def release(self, item: Item) -> None:
@@ -216,6 +237,9 @@ class FixedResource:
     def blocked(self) -> None:
         """Called when a released item is the first to wait."""
 
+    def awaiting_transport(self) -> None:
+        """Called when a transport has been called for."""
+
     def receive(self, _: Any = None) -> None:
         """Takes waiting items from upstream as long as there is room for them."""
         while self.room > 0:
@@ -232,6 +256,9 @@ class FixedResource:
             else:
                 return
             del sender.waiting[item]
+            if sender.transport is not None:
+                sender.send(item, self)
+                continue
             sender.leave(item, self)
             if sender.room <= sender.watched_room:
                 sender.took()
@@ -246,9 +273,13 @@ class FixedResource:
 
     def choose(self, peer: FixedResource) -> Item | None:
         """Returns the waiting item that goes to a peer with room, None when none is bound for it."""
+        if self._output_closures:
+            return None
         waiting = self.waiting
         for item in reversed(waiting) if self.newest_first else waiting:
             port = waiting[item]
+            if self.reroutes and self.route is not None and port >= 0:
+                port = waiting[item] = self.route(item)
             bound_for_peer = port == 0 or (port > 0 and self.outputs[port - 1 : port] == [peer])
             if bound_for_peer and (peer.pull_requirement is None or peer.pull_requirement(item)):
                 return item
@@ -266,3 +297,91 @@ class FixedResource:
             if sender.waiting:
                 self.calendar.after(0.0, self.receive)
                 return
+
+    def _call_peers(self) -> None:
+        """Lets every peer with room look for an item, in an event of its own."""
+        for peer in self.peers:
+            if peer.room > 0:
+                self.calendar.after(0.0, peer.receive)
+
+    # --- Transport ----------------------------------------------------------------------------------------------------
+
+    def expect(self, item: Item, sender: FixedResource) -> None:
+        """Keeps a place for an item that is about to be brought."""
+        self.room -= 1
+        self.expected += 1
+
+    def pick_up(self, item: Item) -> FixedResource:
+        """Lets go of an item that a transport was called for; returns the peer it is bound for."""
+        peer = self.fetched.pop(item)
+        self.leave(item, peer)
+        if self.room <= self.watched_room:
+            self.took()
+        return peer
+
+    def arrive(self, item: Item, sender: FixedResource) -> None:
+        """Takes in an item for which a place was kept."""
+        self.expected -= 1
+        self.room += 1
+        at = self.enter(item, sender)
+        if self.stops:
+            self.freeze()
+        if at is not None:
+            at.release(item)
+
+    # --- Ports --------------------------------------------------------------------------------------------------------
+
+    def close_input(self, reason: int = BY_SCRIPT) -> None:
+        """Lets no item in; those under way with a transport still arrive."""
+        if not self._input_closures:
+            self.room -= CLOSED
+        self._input_closures |= reason
+
+    def open_input(self, reason: int = BY_SCRIPT) -> None:
+        """Withdraws one reason for which the input is closed."""
+        if self._input_closures & reason:
+            self._input_closures &= ~reason
+            if not self._input_closures:
+                self.room += CLOSED
+                self.calendar.after(0.0, self.receive)
+
+    def close_output(self, reason: int = BY_SCRIPT) -> None:
+        """Lets no item out; what is released waits."""
+        self._output_closures |= reason
+        self.simple = False
+
+    def open_output(self, reason: int = BY_SCRIPT) -> None:
+        """Withdraws one reason for which the output is closed."""
+        if self._output_closures & reason:
+            self._output_closures &= ~reason
+            if not self._output_closures:
+                self.simple = self.plain_flow
+                if self.waiting:
+                    self._call_peers()
+
+    def stop(self, state: int, key: Any = 0) -> None:
+        super().stop(state, key)
+        self.close_input(BY_STOP)
+        self.close_output(BY_STOP)
+
+    def resume(self, key: Any = 0) -> None:
+        super().resume(key)
+        if not self.halts:
+            self.open_input(BY_STOP)
+            self.open_output(BY_STOP)
+
+    def release_to(self, item: Item, port: int) -> None:
+        """Releases an item inside, to one port or (0) to any; one that waits already is bound anew."""
+        self.waiting.pop(item, None)
+        self.plain_flow = self.simple = False  # from now on the ports of the waiting items count
+        peers = self.outputs if port == 0 else self.outputs[port - 1 : port] if port > 0 else ()
+        for peer in peers if not self._output_closures else ():
+            if peer is not None and peer.room > 0 and (not peer.pulls or peer.wants(item, self)):
+                at = self.send(item, peer)
+                if self.room <= self.watched_room:
+                    self.took()
+                if at is not None:
+                    at.release(item)
+                return
+        self.waiting[item] = port
+        self.blocked()

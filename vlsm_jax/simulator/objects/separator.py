@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.objects.processor import Processor
+from vlsm_jax.simulator.objects.processor import Processor, times
 from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource
 from vlsm_jax.simulator.tree import Node
+
+if TYPE_CHECKING:
+    from vlsm_jax.simulator.binding import Binding
 
 DEFAULT_SPLIT = 2
 """How many items a split gives when a script does not say; FlexSim's own default is not established."""
@@ -53,9 +57,7 @@ class Separator(Processor):
             self._refresh()
 
     def _finish(self, item: Item) -> None:
-        self._in_process -= 1
-        if self.on_process_finish is not None:
-            self.on_process_finish(item, 0)
+        self._processed(item)
         self._closed = True
         self.room -= CLOSED
         for each in self._split(item) if self.splits else self._unpack(item):
@@ -81,3 +83,14 @@ class Separator(Processor):
         for each in taken:
             self.produce(each)
         return [*taken, item]
+
+
+def create(binding: Binding, node: Node, name: str) -> Separator:
+    """Returns a running Separator."""
+    splits = binding.setting(node, "SeparateMode") == "Split"
+    quantity = None
+    if node.settings.get("SeparateQty") is not None:
+        quantity = binding.whole(node, "SeparateQty") or (lambda item: 0)
+    elif splits:
+        binding.world.warn("assumed", f"SeparateQty of {name!r} is not set; {DEFAULT_SPLIT} is assumed")
+    return Separator(binding.calendar, node, name, *times(binding, node), splits, quantity, binding.next_number)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vlsm_jax.simulator.constants import COLLECTING
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.resource import FixedResource
+from vlsm_jax.simulator.tree import Node
+
+if TYPE_CHECKING:
+    from vlsm_jax.simulator.binding import Binding
 
 
 class Sink(FixedResource):
@@ -19,6 +25,9 @@ class Sink(FixedResource):
     )  # fmt: skip
 
     initial_state = COLLECTING
+
+    def connect(self, binding: Binding) -> None:
+        self.bind_pull(binding)
 
     def clear_statistics(self) -> None:
         super().clear_statistics()
@@ -41,3 +50,8 @@ class Sink(FixedResource):
             self.on_entry(item, self.inputs.index(sender) + 1)
         item.holder = None
         return None
+
+
+def create(binding: Binding, node: Node, name: str) -> Sink:
+    """Returns a running Sink."""
+    return Sink(binding.calendar, node, name)

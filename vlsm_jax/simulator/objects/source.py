@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vlsm_jax.flexscript import Fault, parse_expression, syntax
+from vlsm_jax.flexscript.values import to_float, to_int
 from vlsm_jax.simulator.constants import BLOCKED, GENERATING
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.objects.resource import FixedResource, Hook
+from vlsm_jax.simulator.objects.live_object import Hook
+from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.tree import Node
+from vlsm_jax.twin import Code, ParameterValue
+
+if TYPE_CHECKING:
+    from vlsm_jax.simulator.binding import Binding
 
 
 class Arrival(NamedTuple):
@@ -143,3 +150,33 @@ class Source(FixedResource):
             if row.name:
                 item.name = row.name
             self._emit(item, number + 1)
+
+
+def arrivals(value: ParameterValue | None, in_sequence: bool) -> tuple[Arrival, ...]:
+    """Reads an arrival table: rows [time, name, quantity] of a schedule, [name, quantity] of a sequence."""
+    if value is None:
+        return (Arrival(0.0, "Product", 1),)
+    expression = parse_expression(value.text) if isinstance(value, Code) else None
+    if type(expression) is not syntax.ArrayLiteral:
+        raise Fault("an arrival table is an array of rows", code="value", hint='such as [[0, "Product", 1]]')
+    rows = []
+    for row in expression.items:
+        cells = [getattr(cell, "value", 0) for cell in getattr(row, "items", ())]
+        if in_sequence:
+            cells.insert(0, 0)
+        time, name, quantity = (*cells, 0, "", 1)[:3] if len(cells) >= 3 else (*cells, *(0, "", 1)[len(cells) :])
+        rows.append(Arrival(max(0.0, to_float(time)), name if isinstance(name, str) else "", max(0, to_int(quantity))))
+    return tuple(rows)
+
+
+def create(binding: Binding, node: Node, name: str) -> Source:
+    """Returns a running Source."""
+    source = Source(binding.calendar, node, name, binding.duration(node, "InterArrivalTime"), binding.next_number)
+    source.at_time_zero = binding.flag(node, "TimeZeroArrival")
+    style = binding.setting(node, "ArrivalStyle")
+    if style != "Inter-Arrival Time":
+        table = "ArrivalSchedule" if style == "Arrival Schedule" else "ArrivalSequence"
+        source.in_sequence = style == "Arrival Sequence"
+        source.rows = arrivals(node.settings.get(table), source.in_sequence)
+        source.repeats = binding.flag(node, "RepeatTable") and any(row.quantity for row in source.rows)
+    return source

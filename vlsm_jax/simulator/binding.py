@@ -1,0 +1,144 @@
+"""What an object's settings mean in one replication: numbers, durations drawn from random streams, compiled code."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from vlsm_jax.flexscript import CompiledCode, Fault, compile_program
+from vlsm_jax.flexscript.values import to_float, to_int
+from vlsm_jax.simulator import codebody, distributions
+from vlsm_jax.simulator.distributions import DistributionError
+from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.live_object import Hook
+from vlsm_jax.simulator.objects.resource import UNLIMITED
+from vlsm_jax.simulator.tree import Node
+from vlsm_jax.simulator.world import World
+from vlsm_jax.twin import Code, Distribution, ParameterValue
+
+Duration = Callable[[Item | None], float]
+
+
+class Binding:
+    """Turns settings into what running objects call.
+
+    Attributes:
+      world: whose tree runs.
+      calendar: the model's time.
+      names: the Twin's name of every object.
+      next_number: gives the items of the model their numbers.
+      live: the running objects by node, complete once every object has been created.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        calendar: Calendar,
+        names: Mapping[Node, str],
+        *,
+        seed: int,
+        replication: int,
+        codes: dict[tuple[Node, str], CompiledCode],
+    ):
+        self.world = world
+        self.calendar = calendar
+        self.names = names
+        self.next_number = itertools.count(1).__next__
+        self.live: dict[Node, Any] = {}
+        self._seed = seed
+        self._replication = replication
+        self._codes = codes
+
+    def setting(self, node: Node, name: str) -> ParameterValue | None:
+        """Returns what a script set, else the default."""
+        value = node.settings.get(name)
+        return value if value is not None else node.cls.default(name)
+
+    def number(self, node: Node, name: str) -> float:
+        """Returns a property as a number; code is evaluated once, at reset."""
+        value = self.setting(node, name)
+        if isinstance(value, (int, float)):
+            return float(value)
+        if isinstance(value, Code):
+            return to_float(self.code(node, name, value).run(node))
+        if isinstance(value, Distribution):
+            return next(self.sampler(node, name, value, -math.inf))
+        return to_float(value)
+
+    def flag(self, node: Node, name: str) -> bool:
+        """Returns a property that is 0 or 1."""
+        return self.setting(node, name) is not None and bool(self.number(node, name))
+
+    def count(self, node: Node, name: str) -> int:
+        """Returns a property as a whole number; at least 0, at most what counts as unlimited."""
+        value = self.number(node, name)
+        return max(0, int(value)) if value < UNLIMITED else UNLIMITED
+
+    def duration(self, node: Node, name: str) -> Duration:
+        """Returns the function that gives the next duration; negative ones count as 0."""
+        value = self.setting(node, name)
+        if isinstance(value, Distribution):
+            # `next` takes a default, which is never needed here: it lets the item pass as the argument.
+            return functools.partial(next, self.sampler(node, name, value, 0.0))
+        if isinstance(value, Code):
+            run = self.code(node, name, value).run
+
+            def interpret(item: Item | None) -> float:
+                seconds = to_float(run(node, (item,)))
+                return seconds if seconds > 0 else 0.0
+
+            return interpret
+        return functools.partial(next, itertools.repeat(max(0.0, to_float(value))))
+
+    def whole(self, node: Node, name: str) -> Callable[[Item | None], int] | None:
+        """Returns a property that is a port or a flag as a function of the item; None for a constant 0."""
+        value = self.setting(node, name)
+        if isinstance(value, Distribution):
+            values = self.sampler(node, name, value, -math.inf)
+            return lambda item: to_int(next(values))
+        if isinstance(value, Code):
+            run = self.code(node, name, value).run
+            return lambda item: to_int(run(node, (item,)))
+        number = to_int(value)
+        return (lambda item: number) if number else None
+
+    def sampler(self, node: Node, name: str, value: Distribution, minimum: float) -> Iterator[float]:
+        """Returns the values of a distribution from the stream of one property of one object; raises `Fault`."""
+        try:
+            generator = distributions.stream(self._seed, self._replication, self.names[node], name)
+            return distributions.sampler(value, generator, minimum=minimum)
+        except DistributionError as error:
+            raise Fault(f"{name} of {self.names[node]!r}: {error}", code="distribution", hint=error.hint) from None
+
+    def hook(self, node: Node, name: str) -> Hook | None:
+        """Returns a trigger as a function of item and port, None when a script has not set it."""
+        value = node.settings.get(name)
+        if not isinstance(value, Code):
+            return None
+        run = self.code(node, name, value).run
+        return lambda item, port: run(node, (item, port))
+
+    def code(self, node: Node, name: str, value: Code) -> CompiledCode:
+        """Returns a code body, compiled; raises `Fault` when it does not compile."""
+        compiled = self._codes.get((node, name))
+        if compiled is None:
+            compiled = compile_body(self.world, self.names[node], name, value)
+            self._codes[node, name] = compiled
+        return compiled
+
+
+def compile_body(world: World, owner: str, name: str, value: Code) -> CompiledCode:
+    """Compiles the code body of a property; raises `Fault` with its first error when it does not compile."""
+    label = f"{name} of {owner!r}"
+    compiled = compile_program(codebody.parsed(value.text, label), world.vocabulary, world.machine, world.dialect)
+    for finding in compiled.diagnostics:
+        if finding.severity.value == "error":
+            fault = Fault(finding.message.removeprefix(f"in {label}: "), code=finding.code, hint=finding.hint)
+            fault.source = compiled.source
+            fault.at = sum(len(line) + 1 for line in value.text.split("\n")[: finding.line - 1]) + finding.column - 1
+            raise fault
+    return compiled
