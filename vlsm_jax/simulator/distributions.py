@@ -1,7 +1,17 @@
 """FlexSim's distributions in its own argument order, drawn in blocks from one random stream per object and property.
 
-The formulas are the usual textbook ones for the parameters that FlexSim names (location, scale, shape). FlexSim's own
-generator is not public, so single numbers cannot be reproduced, only their distribution.
+FlexSim's command reference gives the names and the order of the parameters, not the densities. Those are the ones of
+the textbooks that use the same words for the same parameters:
+
+  Law, Simulation Modeling and Analysis, ch. 6, and its fitting program, which FlexSim ships: location moves a
+    distribution, scale stretches it, shape does the rest. All continuous distributions here but the next two lines.
+  Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, vol. 1, ch. 15: the inverse Gaussian with mean
+    `scale` and variance scale^3 / shape, and the random walk distribution, its reciprocal (Wise).
+  The same, vol. 2, ch. 22 to 24: extreme values of type 1 (A: the largest, B: the smallest), logistic, Laplace.
+
+No public source states which form of the random walk distribution FlexSim has; here it is the reciprocal of what
+`inversegaussian` gives for the same scale and shape, so that its mean is location + 1 / scale + 1 / shape. FlexSim's
+generator is not public either: single numbers cannot be reproduced, only their distribution.
 """
 
 from __future__ import annotations
@@ -22,7 +32,15 @@ _LARGEST_BLOCK = 16384
 
 
 class DistributionError(ValueError):
-    """A distribution that does not exist or whose arguments have no meaning; the message says which and why."""
+    """A distribution that does not exist or whose arguments have no meaning; the message says which and why.
+
+    Attributes:
+      hint: the order of the parameters, possibly empty.
+    """
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.hint = hint
 
 
 class Shape(NamedTuple):
@@ -60,7 +78,7 @@ def _ordered(low: float, high: float, *rest: float) -> str:
 
 
 def _triangular_order(low: float, high: float, mode: float) -> str:
-    return "" if low <= mode <= high else "the order is triangular(min, max, mode) with min <= mode <= max"
+    return "" if low <= mode <= high else "the mode does not lie between min and max"
 
 
 def _percent(position: int) -> Callable[..., str]:
@@ -169,6 +187,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "loglogistic": Shape(_LSS, _log_logistic, _positive(1, 2)),
         "loglaplace": Shape(_LSS, _log_laplace, _positive(1, 2)),
         "inversegaussian": Shape(_LSS, lambda g, n, loc, scale, k: loc + g.wald(scale, k, n), _positive(1, 2)),
+        "randomwalk": Shape(_LSS, lambda g, n, loc, scale, k: loc + 1 / g.wald(scale, k, n), _positive(1, 2)),
         "inverseweibull": Shape(_LSS, _frechet, _positive(1, 2)),
         "invertedweibull": Shape(_LSS, _frechet, _positive(1, 2)),
         "pearsont5": Shape(_LSS, lambda g, n, loc, scale, k: loc + scale / g.standard_gamma(k, n), _positive(1, 2)),
@@ -209,20 +228,23 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
     }
 )
 
-UNSUPPORTED = frozenset(("randomwalk", "empirical", "dempirical", "cempirical"))
-"""Distributions that FlexSim has and this module has not."""
-
 
 def check(distribution: Distribution) -> None:
     """Raises `DistributionError` when the distribution is unknown or its arguments have no meaning."""
     shape = SHAPES.get(distribution.name)
     if shape is None:
-        raise DistributionError(f"the distribution {distribution.name} is not supported")
+        raise DistributionError(f"there is no distribution {distribution.name!r} of numbers")
     if len(distribution.arguments) != len(shape.parameters):
-        raise DistributionError(f"{distribution.name} takes {', '.join(shape.parameters)}")
+        given = len(distribution.arguments)
+        raise DistributionError(f"{distribution.name} has {given} arguments", order(distribution.name))
     complaint = shape.check(*distribution.arguments)
     if complaint:
-        raise DistributionError(f"{distribution}: {complaint}")
+        raise DistributionError(f"{distribution}: {complaint}", order(distribution.name))
+
+
+def order(name: str) -> str:
+    """Returns what a distribution takes, as a hint: `triangular takes (min, max, mode)`."""
+    return f"{name} takes ({', '.join(SHAPES[name].parameters)})"
 
 
 def sampler(
@@ -245,11 +267,16 @@ def sampler(
     try:
         first = block(_BLOCK)
     except (ValueError, OverflowError, ZeroDivisionError) as error:
-        raise DistributionError(f"{distribution}: {error}") from error
+        raise DistributionError(f"{distribution}: {error}", order(distribution.name)) from error
+    return in_blocks(block, first)
 
-    def blocks() -> Iterator[list[float]]:
-        yield first
+
+def in_blocks(block: Callable[[int], list[Any]], first: list[Any] | None = None) -> Iterator[Any]:
+    """Returns an endless iterator over lists that `block(size)` draws, the longer the more of them are used."""
+
+    def blocks() -> Iterator[list[Any]]:
         size = _BLOCK
+        yield block(size) if first is None else first
         while True:
             size = min(2 * size, _LARGEST_BLOCK)
             yield block(size)
@@ -261,14 +288,15 @@ def stream(seed: int, replication: int, owner: str, purpose: str) -> np.random.G
     """Returns the random stream of one purpose of one object.
 
     The stream depends on the object's name, not on the number of objects, so that two models that differ in one object
-    draw the same numbers everywhere else (common random numbers).
+    draw the same numbers everywhere else (common random numbers). The generator is integer arithmetic, the same on
+    every platform; the last bit of a transformed value is the platform's mathematical library's.
     """
     key = (replication, zlib.crc32(owner.encode()), zlib.crc32(purpose.encode()))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
 
 
 def mean(distribution: Distribution) -> float | None:
-    """Returns the exact mean of the simplest distributions, None for the others."""
+    """Returns the exact mean where it is finite for all arguments and simple to state, None for the others."""
     name, a = distribution.name, distribution.arguments
     formulas: dict[str, Callable[[], Any]] = {
         "exponential": lambda: a[0] + a[1],
@@ -281,6 +309,14 @@ def mean(distribution: Distribution) -> float | None:
         "gamma": lambda: a[0] + a[1] * a[2],
         "erlang": lambda: a[0] + a[1] * a[2],
         "weibull": lambda: a[0] + a[1] * math.gamma(1 + 1 / a[2]),
+        "beta": lambda: a[0] + (a[1] - a[0]) * a[2] / (a[2] + a[3]),
+        "binomial": lambda: int(a[0]) * a[1] / 100,
+        "geometric": lambda: (1 - a[0]) / a[0],
+        "negbinomial": lambda: a[0] * (1 - a[1]) / a[1],
+        "inversegaussian": lambda: a[0] + a[1],
+        "randomwalk": lambda: a[0] + 1 / a[1] + 1 / a[2],
+        "laplace": lambda: a[0],
+        "logistic": lambda: a[0],
         "lognormal": lambda: a[0] + math.exp(a[1] + a[2] ** 2 / 2),
         "lognormal2": lambda: a[0] + a[1] * math.exp(a[2] ** 2 / 2),
         "lognormalmeanstdev": lambda: a[0],

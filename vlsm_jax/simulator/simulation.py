@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from vlsm_jax.flexscript import CompiledCode, OutOfBudget
 from vlsm_jax.simulator.binding import Binding
-from vlsm_jax.simulator.draws import Draws
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects import combiner, processor, queue, separator, sink, source
 from vlsm_jax.simulator.objects.item import Item
@@ -72,7 +71,7 @@ class Simulation:
     ):
         self.world = world
         self.calendar = Calendar(max_events=world.budget.events, check=self._check)
-        world.draws = Draws(seed, replication)
+        world.draws = world.draws.again(seed, replication)
         self.binding = binding = Binding(world, self.calendar, names, seed=seed, replication=replication, codes=codes)
         self.objects: dict[Node, LiveObject] = binding.live
         for node in nodes:
