@@ -15,7 +15,6 @@ from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.report import Report, Verdict
 from vlsm_jax.simulator.simulation import Simulation, TraceEvent
 from vlsm_jax.simulator.standstill import Cause, Standstill, describe, explain, stands_still
-from vlsm_jax.simulator.standstill import Cause, Standstill, describe, explain, stands_still
 from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.wiring import Wiring, examine
@@ -77,8 +76,6 @@ def run(
         if kpis.total_throughput.mean == 0:
             verdict = Verdict.NO_FLOW
             findings.append(experiment.no_flow())
-        elif experiment.stands_still:
-            findings.append(experiment.deadlock())
         elif experiment.stands_still:
             findings.append(experiment.deadlock())
     except Fault as fault:
