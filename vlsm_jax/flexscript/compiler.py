@@ -15,8 +15,8 @@ from vlsm_jax.flexscript import operators, syntax, values
 from vlsm_jax.flexscript.diagnostics import Diagnostic, Severity, SourceText, did_you_mean
 from vlsm_jax.flexscript.faults import Fault, Unsupported
 from vlsm_jax.flexscript.machine import Machine
-from vlsm_jax.flexscript.members import PatternText
 from vlsm_jax.flexscript.operators import VARIES, Operand, Run
+from vlsm_jax.flexscript.patterns import Pattern
 from vlsm_jax.flexscript.scope import PARAMETERS_SLOT, Scopes
 from vlsm_jax.flexscript.vocabulary import (
     ARRAY,
@@ -95,7 +95,7 @@ class ExpressionCompiler:
         return operators.constant(node.value, STRING)
 
     def _pattern(self, node: syntax.Pattern) -> Operand:
-        return operators.constant(PatternText(node.value), STRING)
+        return operators.constant(Pattern(node.value, node.flags), "RegExp")
 
     def _array(self, node: syntax.ArrayLiteral) -> Operand:
         runs = [self.expression(item).run for item in node.items]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vlsm_jax.flexscript.conversions import bounded_text, shown
 from vlsm_jax.flexscript.diagnostics import SourceText
 from vlsm_jax.flexscript.faults import OutOfBudget
-from vlsm_jax.flexscript.members import shown
-from vlsm_jax.flexscript.values import bounded_text
+
+if TYPE_CHECKING:
+    from vlsm_jax.flexscript.coroutines import Coroutine
+    from vlsm_jax.flexscript.lists import List
 
 MAX_CODE_DEPTH = 8
 MAX_LINES = 1000
@@ -30,10 +33,14 @@ class Machine:
       depth: how deep code runs within code, as through `executestring`.
       at: the offset of the command that runs, for warnings that it gives.
       source: the text that offset belongs to.
+      coroutine: the code that runs when it may wait, None when it may not.
+      sleeping: code that waits to be resumed.
+      lists: global lists by name, where the world keeps none.
     """
 
     __slots__ = (
-        "_deadline", "at", "check_at", "depth", "lines", "source", "steps", "total_steps", "wall_seconds", "world"
+        "_deadline", "at", "check_at", "coroutine", "depth", "lines", "lists", "sleeping", "source", "steps",
+        "total_steps", "wall_seconds", "world",
     )  # fmt: skip
 
     def __init__(self, world: Any, *, steps: int, wall_seconds: float):
@@ -46,6 +53,9 @@ class Machine:
         self.depth = 0
         self.at: int | None = None
         self.source: SourceText | None = None
+        self.coroutine: Coroutine | None = None
+        self.sleeping: dict[Coroutine, None] = {}
+        self.lists: dict[str, List] = {}
 
     def check(self) -> None:
         """Raises `OutOfBudget` when steps or time ran out; called when `steps` falls below `check_at`."""
@@ -77,7 +87,7 @@ class Machine:
 
     def made(self, value: Any) -> Any:
         """Returns what a command or method made; long texts and arrays cost steps, and so memory is bounded too."""
-        if (type(value) is list or type(value) is str) and len(value) > _FREE_LENGTH:
+        if (type(value) is list or type(value) is str or type(value) is dict) and len(value) > _FREE_LENGTH:
             self.charge(len(value) >> 3)
         return value
 
@@ -96,3 +106,10 @@ class Machine:
     def leave(self) -> None:
         """Ends code within code."""
         self.depth -= 1
+
+    def end_run(self) -> None:
+        """Disposes of code that still waits, and of what global lists hold. A world calls it when a run is over."""
+        for coroutine in list(self.sleeping):
+            coroutine.dispose()
+        self.sleeping.clear()
+        self.lists.clear()

@@ -1,203 +1,46 @@
-"""Values and the Variant semantics of FlexScript's operators.
+"""Variant semantics: the operators and `[]` on values whose type is known only when the script runs.
 
-Null is None, Number is int or float, String is str, Array is a list (1-based in scripts, shared by reference), Map is a
-dict. Tree nodes and other objects of the world are opaque here: they are true, equal to themselves, and not numbers.
 The rules are those of the engine's Variant operators; the messages are its own.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+from vlsm_jax.flexscript.conversions import (
+    INT_MAX,
+    MAX_ITEMS,
+    MAX_TEXT,
+    ValueType,
+    as_float,
+    bounded_entries,
+    bounded_items,
+    bounded_text,
+    copied,
+    describe,
+    display,
+    format_number,
+    to_array,
+    to_float,
+    to_int,
+    to_number,
+    to_text,
+    truth,
+    type_name,
+)
 from vlsm_jax.flexscript.faults import Fault, OutOfBudget
+from vlsm_jax.flexscript.vectors import Color, Components, Vec2, Vec3, Vec4, components
 
-MAX_TEXT = 100_000
-MAX_ITEMS = 20_000
-_SHOWN_ITEMS = (100, 20, 5)
-INT_MAX = 2147483647
-
-
-class Vec3:
-    """A mutable vector; `x`, `y` and `z` are numbers."""
-
-    __slots__ = ("x", "y", "z")
-
-    def __init__(self, x: float = 0, y: float = 0, z: float = 0):
-        self.x = x
-        self.y = y
-        self.z = z
-
-    def assign(self, value: Any) -> None:
-        """Takes the components of a vector or of an array of up to three numbers."""
-        self.x, self.y, self.z = components(value, 3)
-
-    def copy(self) -> Vec3:
-        """Returns a vector that shares nothing with this one."""
-        return Vec3(self.x, self.y, self.z)
-
-    def __iter__(self):
-        return iter((self.x, self.y, self.z))
-
-
-class Color:
-    """A mutable color; components from 0 to 1."""
-
-    __slots__ = ("a", "b", "g", "r")
-
-    def __init__(self, r: float = 0, g: float = 0, b: float = 0, a: float = 1):
-        self.r = r
-        self.g = g
-        self.b = b
-        self.a = a
-
-    def assign(self, value: Any) -> None:
-        """Takes the components of a color or of an array of numbers."""
-        if isinstance(value, Color):
-            self.r, self.g, self.b, self.a = value
-            return
-        self.r, self.g, self.b, self.a = components(value, 4, (0, 0, 0, 1))
-
-    def copy(self) -> Color:
-        """Returns a color that shares nothing with this one."""
-        return Color(self.r, self.g, self.b, self.a)
-
-    def __iter__(self):
-        return iter((self.r, self.g, self.b, self.a))
-
-
-def components(value: Any, count: int, default: tuple = (0, 0, 0, 0)) -> tuple:
-    """Returns `count` numbers of a vector, a color or an array; raises `Fault` for anything else."""
-    if isinstance(value, (Vec3, Color, list)):
-        numbers = [to_number(v) for v in value][:count]
-        return (*numbers, *default[len(numbers) : count])
-    raise Fault(f"expected a vector or an array of {count} numbers, got {describe(value)}", code="type")
-
-
-def describe(value: Any) -> str:
-    """Returns a short phrase for a value in a message."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, (int, float)):
-        return f"the number {format_number(value)}"
-    if isinstance(value, str):
-        return f"the string {value[:40]!r}"
-    return type_name(value)
-
-
-def type_name(value: Any) -> str:
-    """Returns the FlexScript name of a value's type."""
-    if value is None:
-        return "Null"
-    if isinstance(value, (int, float)):
-        return "Number"
-    return _TYPE_NAMES.get(type(value), "treenode")
-
-
-_TYPE_NAMES = {str: "String", list: "Array", dict: "Map", Vec3: "Vec3", Color: "Color"}
-
-# --- Conversions ------------------------------------------------------------------------------------------------------
-
-
-def truth(value: Any) -> bool:
-    """Number: not 0; Null: false; nodes, strings, arrays and maps: true, even when empty."""
-    if value is None:
-        return False
-    return value != 0 if isinstance(value, (int, float)) else True
-
-
-def to_number(value: Any) -> int | float:
-    """Number: itself; Array: its first element; anything else 0."""
-    if isinstance(value, (int, float)):
-        return value
-    if type(value) is list and value:
-        first = value[0]
-        return first if isinstance(first, (int, float)) else 0
-    return 0
-
-
-def to_int(value: Any) -> int:
-    """To a 32-bit int: truncated towards zero, wrapped around like the engine's."""
-    number = to_number(value)
-    if isinstance(number, float):
-        if not math.isfinite(number):
-            return -INT_MAX - 1
-        number = int(number)
-    if -INT_MAX <= number <= INT_MAX:
-        return number
-    return (number + INT_MAX + 1) % (2 * INT_MAX + 2) - INT_MAX - 1
-
-
-def to_float(value: Any) -> float:
-    """To a double."""
-    return as_float(to_number(value))
-
-
-def as_float(number: int | float) -> float:
-    """A number as a double; infinite beyond its range."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
-
-
-def to_text(value: Any) -> str:
-    """String: itself; Number: its text; anything else an empty string."""
-    if isinstance(value, str):
-        return value
-    return format_number(value) if isinstance(value, (int, float)) else ""
-
-
-def to_array(value: Any) -> list:
-    """Array: itself; Null: empty; anything else an array of one element."""
-    if type(value) is list:
-        return value
-    return [] if value is None else [value]
-
-
-def format_number(value: int | float) -> str:
-    """Returns a number's text: no point when whole, else the shortest that reads back as the same number."""
-    if isinstance(value, int) and -INT_MAX <= value <= INT_MAX:
-        return f"{value:d}"  # also the 0 and 1 that comparisons give
-    number = as_float(value)
-    if number.is_integer() and abs(number) < 1e15:
-        return str(int(number))
-    return repr(number)
-
-
-def display(value: Any, depth: int = 0) -> str:
-    """Returns a value as `print` shows it, such as `Array[2]: {1,2}`; at most a few thousand characters."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, (str, int, float)):
-        return to_text(value)
-    if depth >= len(_SHOWN_ITEMS):
-        return "..."
-    most = _SHOWN_ITEMS[depth]  # nested arrays may share elements, so that showing all of them could take for ever
-    if type(value) is list:
-        shown = ",".join(display(v, depth + 1) for v in value[:most])
-        return f"Array[{len(value)}]: {{{shown[:2000]}{',...' if len(value) > most else ''}}}"
-    if type(value) is dict:
-        shown = ",".join(f"{display(k, depth + 1)}: {display(v, depth + 1)}" for k, v in list(value.items())[:most])
-        return f"Map[{len(value)}]: {{{shown[:2000]}}}"
-    if isinstance(value, (Vec3, Color)):
-        return f"{type_name(value)}({', '.join(format_number(to_number(v)) for v in value)})"
-    return str(value)
-
-
-def bounded_text(text: str) -> str:
-    """Returns the text; raises `OutOfBudget` when it is longer than a script may build."""
-    if len(text) > MAX_TEXT:
-        raise OutOfBudget(f"a string grew beyond {MAX_TEXT} characters")
-    return text
-
-
-def bounded_items(items: list) -> list:
-    """Returns the list; raises `OutOfBudget` when it holds more than a script may build."""
-    if len(items) > MAX_ITEMS:
-        raise OutOfBudget(f"an array grew beyond {MAX_ITEMS} elements")
-    return items
-
+__all__ = [
+    "INT_MAX", "MAX_ITEMS", "MAX_TEXT", "Color", "OutOfBudget", "ValueType", "Vec2", "Vec3", "Vec4", "add",
+    "add_in_place", "as_float", "bounded_entries", "bounded_items", "bounded_text", "components", "copied",
+    "describe", "display", "divide", "divide_floats", "divide_in_place", "divide_ints", "element", "equal",
+    "equal_node", "format_number", "less", "less_equal", "map_key", "multiply", "multiply_in_place", "negate",
+    "remainder", "set_element", "step", "subtract", "subtract_in_place", "to_array", "to_float", "to_int",
+    "to_number", "to_text", "truth", "type_name", "wrapped",
+]  # fmt: skip
 
 # --- Operators --------------------------------------------------------------------------------------------------------
 
@@ -213,34 +56,30 @@ def add(a: Any, b: Any) -> Any:
         return b
     if isinstance(a, str) or isinstance(b, str):
         return bounded_text(to_text(a) + to_text(b))
-    if isinstance(a, Vec3) and isinstance(b, (Vec3, list)):
-        return Vec3(*(p + q for p, q in zip(a, components(b, 3), strict=True)))
-    raise Fault("Invalid Variant types in + operation", hint=_mix(a, b))
+    result = a.plus(b) if isinstance(a, ValueType) else NotImplemented
+    if result is NotImplemented:
+        raise Fault("Invalid Variant types in + operation", hint=_mix(a, b))
+    return result
 
 
 def subtract(a: Any, b: Any) -> Any:
     """`a - b` on Variants."""
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         return a - b
-    if isinstance(a, Vec3) and isinstance(b, (Vec3, list)):
-        return Vec3(*(p - q for p, q in zip(a, components(b, 3), strict=True)))
-    return _left(a, b, "-") - to_number(b)
+    result = a.minus(b) if isinstance(a, ValueType) else NotImplemented
+    return _left(a, b, "-") - to_number(b) if result is NotImplemented else result
 
 
 def multiply(a: Any, b: Any) -> Any:
     """`a * b` on Variants; always double."""
-    if isinstance(a, Vec3) and isinstance(b, (int, float)):
-        return Vec3(a.x * b, a.y * b, a.z * b)
-    return as_float(_left(a, b, "*")) * to_float(b)
+    result = a.times(b) if isinstance(a, ValueType) else NotImplemented
+    return as_float(_left(a, b, "*")) * to_float(b) if result is NotImplemented else result
 
 
 def divide(a: Any, b: Any) -> Any:
     """`a / b` on Variants; always double, so that a zero divisor gives an infinity."""
-    if isinstance(a, Vec3) and isinstance(b, (int, float)):
-        if b == 0:
-            raise Fault("Divide by zero error: denominator is 0")
-        return Vec3(a.x / b, a.y / b, a.z / b)
-    return divide_floats(_left(a, b, "/"), to_number(b))
+    result = a.over(b) if isinstance(a, ValueType) else NotImplemented
+    return divide_floats(_left(a, b, "/"), to_number(b)) if result is NotImplemented else result
 
 
 def _left(a: Any, b: Any, operator: str) -> int | float:
@@ -269,6 +108,11 @@ def divide_floats(a: int | float, b: int | float) -> float:
         return divide_floats(as_float(a), as_float(b))
 
 
+def wrapped(value: int | float) -> int:
+    """An int result in 32 bits: beyond them it wraps around."""
+    return value if -INT_MAX <= value <= INT_MAX else to_int(value)
+
+
 def divide_ints(a: int, b: int) -> int:
     """Int division: truncates towards zero; raises `Fault` on a zero divisor."""
     if b == 0:
@@ -289,13 +133,14 @@ def negate(a: Any) -> Any:
     """`-a` on a Variant."""
     if isinstance(a, (int, float)):
         return -a
-    if isinstance(a, Vec3):
-        return Vec3(-a.x, -a.y, -a.z)
+    result = a.negative() if isinstance(a, ValueType) else NotImplemented
+    if result is not NotImplemented:
+        return result
     raise Fault("Invalid Variant type in negation operation", hint=f"the operand is {describe(a)}")
 
 
 def add_in_place(a: Any, b: Any) -> Any:
-    """`a += b` on Variants: number and number, Null and number, string and string; a Vec3 takes a Vec3."""
+    """`a += b` on Variants: number and number, Null and number, string and string; a vector takes a vector."""
     if isinstance(b, (int, float)):
         if isinstance(a, (int, float)):
             return a + b
@@ -303,9 +148,36 @@ def add_in_place(a: Any, b: Any) -> Any:
             return b
     elif isinstance(a, str) and isinstance(b, str):
         return bounded_text(a + b)
-    elif isinstance(a, Vec3):
-        return add(a, b)
-    raise Fault("Invalid Variant type in += assignment", hint=_mix(a, b))
+    result = a.plus(b) if isinstance(a, ValueType) else NotImplemented
+    if result is NotImplemented:
+        raise Fault("Invalid Variant type in += assignment", hint=_mix(a, b))
+    return result
+
+
+def subtract_in_place(a: Any, b: Any) -> Any:
+    """`a -= b` on Variants."""
+    return _in_place(subtract, a, b, "-=")
+
+
+def multiply_in_place(a: Any, b: Any) -> Any:
+    """`a *= b` on Variants."""
+    return _in_place(multiply, a, b, "*=")
+
+
+def divide_in_place(a: Any, b: Any) -> Any:
+    """`a /= b` on Variants."""
+    return _in_place(divide, a, b, "/=")
+
+
+def _in_place(operator: Callable[[Any, Any], Any], a: Any, b: Any, name: str) -> Any:
+    if isinstance(a, (int, float, type(None))) and not isinstance(b, (int, float)):
+        raise Fault(f"Invalid Variant type in {name} assignment", hint=_mix(a, b))
+    try:
+        return operator(a, b)
+    except Fault as fault:
+        if fault.message.startswith("Invalid"):
+            fault.message = f"Invalid Variant type in {name} assignment"
+        raise
 
 
 def step(a: Any, amount: int) -> Any:
@@ -314,6 +186,9 @@ def step(a: Any, amount: int) -> Any:
         return a + amount
     if a is None:
         return amount
+    result = a.stepped(amount) if isinstance(a, ValueType) else NotImplemented
+    if result is not NotImplemented:
+        return result
     raise Fault(f"Invalid Variant type in {'++' if amount > 0 else '--'} operation", hint=f"it is {describe(a)}")
 
 
@@ -325,9 +200,7 @@ def equal(a: Any, b: Any) -> bool:
         return a == b if isinstance(b, (int, float)) else False
     if isinstance(a, str):
         return a == b if isinstance(b, str) else False
-    if isinstance(a, (Vec3, Color)):
-        return type(a) is type(b) and tuple(a) == tuple(b)
-    return False
+    return a.same(b) if isinstance(a, ValueType) else False
 
 
 def equal_node(a: Any, b: Any) -> bool:
@@ -341,19 +214,19 @@ def equal_node(a: Any, b: Any) -> bool:
 def less(a: Any, b: Any) -> bool:
     """`a < b`: numbers by value with Null as 0, strings by their bytes; mixes are false."""
     if isinstance(a, str) and isinstance(b, str):
-        return a.encode() < b.encode()
+        return a.encode("utf-8", "surrogatepass") < b.encode("utf-8", "surrogatepass")
     if isinstance(a, (int, float, type(None))) and isinstance(b, (int, float, type(None))):
         return (a or 0) < (b or 0)
-    return False
+    return a.below(b) if isinstance(a, ValueType) else False
 
 
 def less_equal(a: Any, b: Any) -> bool:
     """`a <= b`, ordered as by `less`."""
     if isinstance(a, str) and isinstance(b, str):
-        return a.encode() <= b.encode()
+        return a.encode("utf-8", "surrogatepass") <= b.encode("utf-8", "surrogatepass")
     if isinstance(a, (int, float, type(None))) and isinstance(b, (int, float, type(None))):
         return (a or 0) <= (b or 0)
-    return False
+    return (a.below(b) or a.same(b)) if isinstance(a, ValueType) else False
 
 
 # --- Elements ---------------------------------------------------------------------------------------------------------
@@ -372,12 +245,13 @@ def element(base: Any, index: Any) -> Any:
     if type(base) is dict:
         key = map_key(index)
         if key not in base:
-            raise Fault(f"the Map has no key {display(index)}", code="map key")
+            base[key] = None  # reading an element adds its key, as in FlexSim
+            bounded_entries(base)
         return base[key]
     if base is None:
         raise Fault("Invalid variant type used with [] array operator", hint="the value is Null")
-    if isinstance(base, Vec3) and index in (1, 2, 3):
-        return (base.x, base.y, base.z)[int(index) - 1]
+    if isinstance(base, Components) and isinstance(index, (int, float)) and 1 <= index < len(base.names) + 1:
+        return tuple(base)[int(index) - 1]
     if isinstance(index, (int, float)) and index == 1:
         return base
     raise Fault("Array index out of bounds", code="array index", hint=f"{describe(base)} has one element")
@@ -392,17 +266,16 @@ def set_element(base: Any, index: Any, value: Any) -> None:
         base[i - 1] = value
     elif type(base) is dict:
         base[map_key(index)] = value
-        if len(base) > MAX_ITEMS:
-            raise OutOfBudget(f"a map grew beyond {MAX_ITEMS} entries")
-    elif isinstance(base, Vec3) and index in (1, 2, 3):
-        setattr(base, "xyz"[int(index) - 1], to_number(value))
+        bounded_entries(base)
+    elif isinstance(base, Components) and isinstance(index, (int, float)) and 1 <= index < len(base.names) + 1:
+        setattr(base, base.names[int(index) - 1], to_number(value))
     else:
         raise Fault("Invalid variant type used with [] array operator", hint=f"it is {describe(base)}")
 
 
 def map_key(value: Any) -> Any:
     """Returns a value in the form in which a Map keeps it as a key; raises `Fault` where it cannot be one."""
-    if isinstance(value, (list, dict, Vec3, Color)):
+    if isinstance(value, (list, dict, ValueType)):
         raise Fault(f"{type_name(value)} cannot be the key of a Map", code="map key")
     return value
 
@@ -414,10 +287,3 @@ def _range_hint(base: list, index: Any) -> str:
         hint = f"the index is {shown}, the array has {length} element{'s' * (length != 1)}"
         return hint + (", counted from 1" if index == 0 else "")
     return f"the index is {describe(index)}"
-
-
-def copied(value: Any) -> Any:
-    """Returns a value as a variable keeps it: vectors and colors are values, everything else is shared."""
-    if isinstance(value, (Vec3, Color)):
-        return value.copy()
-    return value

@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 INT, DOUBLE, STRING, NODE, OBJECT, VARIANT = "int", "double", "string", "treenode", "Object", "Variant"
-ARRAY, MAP, VEC3, COLOR = "Array", "Map", "Vec3", "Color"
+ARRAY, MAP, VEC2, VEC3, VEC4, COLOR = "Array", "Map", "Vec2", "Vec3", "Vec4", "Color"
+DATETIME, TABLE, LIST, PULL_RESULT, DELAY = "DateTime", "Table", "List", "List.PullResult", "Delay"
 
 NUMERIC = frozenset((INT, DOUBLE))
 NODES = frozenset((NODE, OBJECT))
@@ -47,11 +48,13 @@ class TypeSpec(NamedTuple):
       kind: the static type of expressions that name the variable.
       default: returns the value of a declaration without initialiser.
       coerce: turns an assigned value into one of this type, or raises `Fault`; None when any value will do.
+      accepts: what `x.is(Type)` tells of a value that is not Null; None derives it from `kind` and `coerce`.
     """
 
     kind: str
     default: Callable[[], Any]
     coerce: Callable[[Any], Any] | None = None
+    accepts: Callable[[Any], bool] | None = None
 
 
 class Namespace(NamedTuple):
@@ -146,6 +149,12 @@ class Dialect:
       numbered_fallback: whether `Model.find("Queue1")` also finds an object that still has its default name.
       bare_expressions: whether a property takes a bare expression such as "exponential(0,10)" as its code.
       untyped_properties: whether `Model.find("X").location` works without declaring an `Object` first.
+      functions: whether a script may define functions; else a definition is a compile error.
+      wrap_ints: whether a result of int arithmetic beyond 32 bits wraps around where it arises; else only where it is
+        assigned to an int.
+      duplicate_names: whether two objects may bear one name, the second found as `Name~2`; else it is an exception.
+      unknown_properties: whether setting or reading a property that a class does not have only warns; else it is an
+        exception.
     """
 
     text_plus_number: bool = True
@@ -154,6 +163,10 @@ class Dialect:
     numbered_fallback: bool = True
     bare_expressions: bool = True
     untyped_properties: bool = True
+    functions: bool = False
+    wrap_ints: bool = True
+    duplicate_names: bool = True
+    unknown_properties: bool = True
 
 
 class KnownCommand(NamedTuple):
