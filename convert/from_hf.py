@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from convert.checkpoint_reader import read_json
 from convert.huggingface import read_hf_clip_vision, read_hf_decoder
 from convert.llava import read_llava
+from convert.tables import DECODERS
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder_config import DecoderConfig, UnsupportedConfigError
 from vlsm_jax.models.vision import VisionConfig
@@ -21,8 +22,7 @@ from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
 _READERS = {
     "llava": read_llava,
-    "llama": read_hf_decoder,
-    "starcoder2": read_hf_decoder,
+    **dict.fromkeys(DECODERS, read_hf_decoder),
     "clip": read_hf_clip_vision,
     "clip_vision_model": read_hf_clip_vision,
 }

@@ -29,7 +29,7 @@ def read_hf_decoder(
     mesh: Mesh | None = None,
     rules: Rules = DEFAULT_RULES,
 ) -> tuple[DecoderConfig, nnx.State]:
-    """Reads a Llama or StarCoder2 checkpoint folder, of transformers 4 or 5.
+    """Reads a decoder's checkpoint folder, of transformers 4 or 5; which families there are, `convert.tables` says.
 
     Args:
       directory: holds `config.json` and safetensors files.

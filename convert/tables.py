@@ -111,7 +111,17 @@ STARCODER2 = (
     Entry("model.layers.{layer}.mlp.c_proj.bias", "layers/mlp/down/bias", COPY),
 )
 
-DECODERS = {"llama": LLAMA, "starcoder2": STARCODER2}
+# Four norms a layer: `post_attention_layernorm` is another one than in Llama.
+GEMMA3 = (
+    *(e for e in LLAMA if "post_attention_layernorm" not in e.hf),
+    Entry("model.layers.{layer}.self_attn.q_norm.weight", "layers/attention/q_norm/scale", COPY),
+    Entry("model.layers.{layer}.self_attn.k_norm.weight", "layers/attention/k_norm/scale", COPY),
+    Entry("model.layers.{layer}.post_attention_layernorm.weight", "layers/attention_post_norm/scale", COPY),
+    Entry("model.layers.{layer}.pre_feedforward_layernorm.weight", "layers/mlp_norm/scale", COPY),
+    Entry("model.layers.{layer}.post_feedforward_layernorm.weight", "layers/mlp_post_norm/scale", COPY),
+)
+
+DECODERS = {"llama": LLAMA, "mistral": LLAMA, "starcoder2": STARCODER2, "gemma3_text": GEMMA3}
 
 # `pre_layrnorm` is spelt so in every CLIP checkpoint.
 CLIP_VISION = (

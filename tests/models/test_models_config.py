@@ -90,14 +90,22 @@ def test_rope_of_the_nested_dialect_wins():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "mamba"}, "model_type 'mamba' is not one of the decoders there are: llama, starcoder2"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "RoPE scaling of type 'llama3'"),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "RoPE scaling of type 'linear'"),
+        (
+            {"model_type": "mamba"},
+            "model_type 'mamba' is not one of the decoders there are: gemma3_text, llama, mistral, starcoder2",
+        ),
+        (
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            "'llama3' lacks low_freq_factor, high_freq_factor, original_max_position_embeddings",
+        ),
+        ({"rope_scaling": {"type": "linear"}}, "RoPE scaling of type 'linear' lacks factor"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "RoPE scaling of type 'dynamic' is not supported"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "RoPE scaling of type 'yarn'"),
         ({"partial_rotary_factor": 0.5}, "partial_rotary_factor 0.5"),
         ({"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.25}}, "partial_rotary_factor 0.25"),
         ({"quantization_config": {"quant_method": "gptq"}}, r"quantised weights \(gptq\)"),
         ({"layer_types": ["sliding_attention", "full_attention"]}, "mixed layer_types"),
+        ({"layer_types": ["sliding_attention"]}, "'sliding_attention' with sliding_window None contradict"),
         ({"hidden_act": "relu2"}, "hidden_act 'relu2'"),
         ({"hidden_size": None}, "does not say hidden_size"),
     ],
@@ -133,6 +141,9 @@ def test_what_a_family_cannot_express_is_not_written():
         ({"kv_heads": 3}, "32 query heads cannot be shared among 3 KV heads"),
         ({"head_dim": 7}, "head_dim is 7"),
         ({"sliding_window": 0}, "sliding_window is 0"),
+        ({"global_layers": (1,)}, "sliding_window must be given"),
+        ({"sliding_window": 4, "global_layers": (1, 22)}, "must be numbers from 0 to 21"),
+        ({"rope_local_theta": 1e4}, "rope_local_theta is of local layers"),
     ],
 )
 def test_impossible_decoders(changes, message):

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 from flax import nnx
-from transformers import LlamaConfig, LlamaForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Starcoder2Config,
+    Starcoder2ForCausalLM,
+)
 
 from convert.huggingface import read_hf_decoder
 from convert.mapping import pending_tensors
@@ -37,7 +46,40 @@ HF_MODELS = {
             rope_parameters={"rope_type": "default", "rope_theta": 5e5},
         )
     ),
+    # Wavelengths from 6 to 5,000: kept, stretched, and in between.
+    "llama 3.1": lambda: LlamaForCausalLM(
+        LlamaConfig(
+            **SIZES | {"num_attention_heads": 2},
+            tie_word_embeddings=True,
+            rope_parameters={
+                "rope_type": "llama3",
+                "rope_theta": 1e4,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 128,
+            },
+        )
+    ),
+    "llama, linear rope": lambda: LlamaForCausalLM(
+        LlamaConfig(**SIZES, rope_parameters={"rope_type": "linear", "rope_theta": 1e4, "factor": 2.5})
+    ),
+    "mistral, window 5, wide heads": lambda: MistralForCausalLM(MistralConfig(**SIZES, head_dim=16, sliding_window=5)),
     "starcoder2, window 5, tied": lambda: Starcoder2ForCausalLM(Starcoder2Config(**SIZES, sliding_window=5)),
+    "gemma3, local and global layers": lambda: Gemma3ForCausalLM(
+        Gemma3TextConfig(
+            **SIZES,
+            head_dim=16,
+            sliding_window=5,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            query_pre_attn_scalar=12,
+            final_logit_softcapping=3.0,
+            rope_parameters={
+                "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+                "full_attention": {"rope_type": "linear", "rope_theta": 2e4, "factor": 2.0},
+            },
+        )
+    ),
 }
 
 
@@ -68,6 +110,22 @@ def make(config: DecoderConfig, params: nnx.State | None = None, **options) -> D
         rng = np.random.default_rng(0)
         params = jax.tree.map(lambda x: jnp.array(rng.normal(size=x.shape, scale=0.2), x.dtype), abstract)
     return nnx.merge(graphdef, params)
+
+
+# One local layer on each side of a global one, and everything else that Gemma 3 has.
+MIXED = {
+    "norm": "rms_offset",
+    "sliding_window": 4,
+    "global_layers": (1,),
+    "rope_local_theta": 50.0,
+    "post_norms": True,
+    "query_key_norm": True,
+    "scaled_embedding": True,
+    "tied": True,
+}
+WINDOWS = pytest.mark.parametrize(
+    "changes", [{}, {"sliding_window": 4}, MIXED], ids=["unlimited", "window", "local and global"]
+)
 
 
 def small_config(**changes) -> DecoderConfig:
@@ -145,9 +203,9 @@ def test_gradients_equal_torch(pair):
 # --- against itself ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("window", [None, 4])
-def test_packed_equals_unpacked(window):
-    decoder = make(small_config(sliding_window=window))
+@WINDOWS
+def test_packed_equals_unpacked(changes):
+    decoder = make(small_config(**changes))
     lengths = (5, 9, 3)
     sequences = [random_tokens((1, n), seed=n) for n in lengths]
     alone = np.concatenate([run(decoder, s)[0][0] for s in sequences])
@@ -160,6 +218,29 @@ def test_packed_equals_unpacked(window):
     # The segments, not luck: without them the second sequence sees the first.
     leaked, _ = run(decoder, tokens, positions=jnp.array(positions))
     assert np.abs(leaked[0, 5:14] - alone[5:14]).max() > 1e-3
+
+
+def test_local_layers_are_where_the_config_says():
+    """With one local layer and no global one behind or before it, the window bites; a global one sees past it."""
+    tokens = random_tokens((1, 12))
+    layers = {"layers": 1, "sliding_window": 4, "rope_theta": 100.0}
+    plain = run(make(small_config(**layers | {"sliding_window": None})), tokens)[0]
+    for global_layers, equal in (((0,), 12), ((), 4)):
+        logits = run(make(small_config(**layers, global_layers=global_layers)), tokens)[0]
+        same = np.abs(logits - plain).max(axis=(0, 2)) < 1e-5
+        assert same.tolist() == [True] * equal + [False] * (12 - equal)
+
+
+def test_only_one_kind_of_attention_runs_in_a_scan():
+    """Local and global attention are branches, not both computed and one taken."""
+    graphdef, params = nnx.split(make(small_config(**MIXED)))
+    text = str(
+        jax.make_jaxpr(lambda p: forward(graphdef, p, jnp.zeros((1, 9), int), {"positions": jnp.arange(9)[None]}))(
+            params
+        )
+    )
+    assert text.count("cond[") == 1
+    assert "cond[" not in str(jax.make_jaxpr(lambda p: run(make(small_config()), random_tokens((1, 3))))(params))
 
 
 def test_padding_is_finite_and_sends_no_gradient():
@@ -181,11 +262,11 @@ def test_padding_is_finite_and_sends_no_gradient():
     assert not by_x[1].any()
 
 
-@pytest.mark.parametrize("window", [None, 4])
+@WINDOWS
 @pytest.mark.parametrize("scan", [True, False])
-def test_cached_decoding_equals_full_forward(window, scan):
+def test_cached_decoding_equals_full_forward(changes, scan):
     """Rows of different length, the shorter ones padded in front or behind, and one row of padding alone."""
-    decoder = make(small_config(sliding_window=window), scan_layers=scan)
+    decoder = make(small_config(**changes), scan_layers=scan)
     lengths, total, width = (3, 7, 5, 0), 12, 7
     tokens = random_tokens((4, total))
     full, _ = run(decoder, tokens)
@@ -252,15 +333,16 @@ def test_greedy_loop_in_one_jit():
     np.testing.assert_array_equal(generate(params, jnp.array(tokens))[0], grown[0, 4:])
 
 
-def test_scan_unrolled_and_remat_agree():
+@pytest.mark.parametrize("changes", [{}, MIXED], ids=["alike", "local and global"])
+def test_scan_unrolled_and_remat_agree(changes):
     tokens = random_tokens((2, 9))
 
     def value_and_gradients(**options):
-        graphdef, params = nnx.split(make(small_config(), **options))
+        graphdef, params = nnx.split(make(small_config(**changes), **options))
         return jax.jit(jax.value_and_grad(lambda p: (run(nnx.merge(graphdef, p), tokens)[0] ** 2).mean()))(params)
 
     value, gradients = value_and_gradients()
-    for options in ({"scan_layers": False}, {"remat": "full"}):
+    for options in ({"scan_layers": False}, {"remat": "full"}, {"remat": "dots"}):
         other_value, other_gradients = value_and_gradients(**options)
         np.testing.assert_allclose(other_value, value, rtol=1e-6)
         jax.tree.map(
@@ -269,7 +351,7 @@ def test_scan_unrolled_and_remat_agree():
 
 
 def test_remat_recomputes():
-    """What the backward pass keeps shrinks: one input per layer instead of everything inside it."""
+    """What the backward pass keeps shrinks: one input per layer, or the products too, instead of everything."""
     tokens = random_tokens((1, 8))
 
     def kept(remat):
@@ -278,13 +360,15 @@ def test_remat_recomputes():
         return sum(x.size for x in jax.tree.leaves(vjp))
 
     assert kept("full") < 0.6 * kept("none")
+    assert kept("full") < kept("dots") < 0.9 * kept("none")
 
 
 # --- precision --------------------------------------------------------------------------------------------------------
 
 
-def test_bfloat16_compute():
-    config = small_config()
+@pytest.mark.parametrize("changes", [{}, MIXED], ids=["plain", "gemma"])
+def test_bfloat16_compute(changes):
+    config = small_config(**changes)
     reference, half = make(config), make(config, dtype=jnp.bfloat16)
     tokens = random_tokens((2, 9))
     hidden, cache = half(half.embed(tokens), positions=jnp.broadcast_to(jnp.arange(9), (2, 9)))
@@ -306,7 +390,7 @@ def test_parameters_in_bfloat16():
 
 
 def test_errors_name_the_choices():
-    with pytest.raises(ValueError, match=r"remat 'some' is not one of none, full"):
+    with pytest.raises(ValueError, match=r"remat 'some' is not one of none, full, dots"):
         make(small_config(), remat="some")
     with pytest.raises(ValueError, match=r"attention implementation 'fast' is not one of xla"):
         make(small_config(), attention_implementation="fast")

@@ -72,15 +72,22 @@ def check_implementation(implementation: str) -> str:
 
 
 def attention(
-    q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMask | None, *, implementation: str = "xla"
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: AttentionMask | None,
+    *,
+    implementation: str = "xla",
+    scale: float | None = None,
 ) -> jax.Array:
-    """Softmax attention with scale H ** -0.5 and grouped query heads.
+    """Softmax attention with grouped query heads.
 
     Args:
       q: [B, S, N, H].
       k, v: [B, T, K, H]; K divides N.
       mask: who sees whom; None lets every query see every key.
       implementation: "xla", plain products with a float32 softmax.
+      scale: what scores are multiplied by; None is H ** -0.5.
 
     Returns:
       [B, S, N, H] in the dtype of `q`. A query that sees nothing gives a finite value without meaning.
@@ -89,8 +96,9 @@ def attention(
       ValueError: an unknown implementation.
     """
     check_implementation(implementation)
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
     if mask is None or not mask.aligned or q.shape[1] <= MIN_BLOCK:
-        return _attend(q, k, v, mask)
+        return _attend(q, k, v, mask=mask, scale=scale)
     # Block by block, each against the keys it can see only: half the work, and scores small enough to stay in the
     # cache of a CPU. They are made again in the backward pass, for what is kept between the passes is the larger cost.
     length = q.shape[1]
@@ -99,18 +107,18 @@ def attention(
     for start in range(0, length, block):
         stop = min(start + block, length)
         first = 0 if mask.window is None else max(0, start - mask.window + 1)
-        attend = jax.checkpoint(functools.partial(_attend, mask=mask.block(start, stop, first)))
+        attend = jax.checkpoint(functools.partial(_attend, mask=mask.block(start, stop, first), scale=scale))
         parts.append(attend(q[:, start:stop], k[:, first:stop], v[:, first:stop]))
     return jnp.concatenate(parts, axis=1)
 
 
-def _attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMask | None) -> jax.Array:
+def _attend(q: jax.Array, k: jax.Array, v: jax.Array, *, mask: AttentionMask | None, scale: float) -> jax.Array:
     batch, length, heads, width = q.shape
     kv_heads = k.shape[2]
     # Heads first by hand: on CPU a tenth faster than leaving the order to the product.
     q = q.reshape(batch, length, kv_heads, heads // kv_heads, width).transpose(0, 2, 3, 1, 4)
     k, v = (x.astype(q.dtype).transpose(0, 2, 1, 3) for x in (k, v))
-    scores = jnp.einsum("bkgsh,bkth->bkgst", q, k, preferred_element_type=jnp.float32) * width**-0.5
+    scores = jnp.einsum("bkgsh,bkth->bkgst", q, k, preferred_element_type=jnp.float32) * scale
     if mask is not None:
         scores = jnp.where(mask.dense()[:, None, None], scores, HIDDEN_SCORE)
     weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)

@@ -1,6 +1,6 @@
 """The decoder: a pre-norm transformer with grouped-query attention, rotary positions and a KV cache.
 
-One module serves every family; `DecoderConfig` says which norm, MLP and biases it has.
+One module serves every family; `DecoderConfig` says which norms, MLP, biases and windows it has.
 
 Letters: B batch, S tokens, T cached tokens, D width, N query heads, K KV heads, H head width, F FFN width, L layers,
 C vocabulary.
@@ -8,10 +8,13 @@ C vocabulary.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from vlsm_jax.models import layers
@@ -27,6 +30,13 @@ from vlsm_jax.sharding import constrain_batch
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
+class LayerKind(NamedTuple):
+    """What layers of one kind share: the rotations, and who sees whom."""
+
+    rope: Rope
+    mask: AttentionMask
+
+
 class SelfAttention(nnx.Module):
     """Projections and rotation around attention."""
 
@@ -40,9 +50,18 @@ class SelfAttention(nnx.Module):
         self.v = Dense(declare, embed, kv, **options)
         self.o = Dense(declare, q, embed, **options)
 
+        def norm():
+            return layers.NORMS[config.norm](declare, config.head_dim, eps=config.norm_eps, dtype=dtype)
+
+        self.q_norm = norm() if config.query_key_norm else None
+        self.k_norm = norm() if config.query_key_norm else None
+
     def __call__(self, x: jax.Array, rope: Rope, attend: Attend) -> jax.Array:
         """Maps [B, S, D] to [B, S, D]."""
-        return self.o(attend(rotate(self.q(x), rope), rotate(self.k(x), rope), self.v(x)))
+        q, k = self.q(x), self.k(x)
+        if self.q_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return self.o(attend(rotate(q, rope), rotate(k, rope), self.v(x)))
 
 
 class Mlp(nnx.Module):
@@ -64,19 +83,25 @@ class Mlp(nnx.Module):
 
 
 class Block(nnx.Module):
-    """One decoder layer: x + attention(norm x), then x + mlp(norm x)."""
+    """One decoder layer: x + attention(norm x), then x + mlp(norm x), the sums' right sides normed where asked for."""
 
     def __init__(self, declare: Declare, config: DecoderConfig, dtype: jnp.dtype):
-        norm = layers.NORMS[config.norm]
-        self.attention_norm = norm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        def norm():
+            return layers.NORMS[config.norm](declare, config.width, eps=config.norm_eps, dtype=dtype)
+
+        self.attention_norm = norm()
         self.attention = SelfAttention(declare, config, dtype)
-        self.mlp_norm = norm(declare, config.width, eps=config.norm_eps, dtype=dtype)
+        self.attention_post_norm = norm() if config.post_norms else None
+        self.mlp_norm = norm()
         self.mlp = Mlp(declare, config, dtype)
+        self.mlp_post_norm = norm() if config.post_norms else None
 
     def __call__(self, x: jax.Array, rope: Rope, attend: Attend) -> jax.Array:
         """Maps [B, S, D] to [B, S, D]."""
-        x = x + self.attention(self.attention_norm(x), rope, attend)
-        return x + self.mlp(self.mlp_norm(x))
+        y = self.attention(self.attention_norm(x), rope, attend)
+        x = x + (y if self.attention_post_norm is None else self.attention_post_norm(y))
+        y = self.mlp(self.mlp_norm(x))
+        return x + (y if self.mlp_post_norm is None else self.mlp_post_norm(y))
 
 
 class Decoder(nnx.Module):
@@ -87,7 +112,7 @@ class Decoder(nnx.Module):
       rngs: keys for the initial parameters.
       dtype: compute dtype; norms, softmax, rotations and logits stay in float32.
       param_dtype: dtype in which parameters are stored.
-      remat: "none", or "full" to keep only each layer's input for the backward pass.
+      remat: what the backward pass keeps; see `stack.run_stack`.
       scan_layers: one scan over the layers, or a Python loop; equal results.
       attention_implementation: see `attention.attention`.
     """
@@ -117,7 +142,10 @@ class Decoder(nnx.Module):
 
     def embed(self, tokens: jax.Array) -> jax.Array:
         """Maps int tokens [B, T] to [B, T, D]."""
-        return constrain_batch(self.embedding(tokens))
+        x = self.embedding(tokens)
+        if self.config.scaled_embedding:
+            x = x * jnp.asarray(self.config.width**0.5, x.dtype)
+        return constrain_batch(x)
 
     def __call__(
         self,
@@ -144,34 +172,29 @@ class Decoder(nnx.Module):
           ValueError: segment ids together with a cache, which holds one sequence per row, or more new tokens than the
             cache has slots.
         """
-        rope = rope_table(positions, self.config.head_dim, self.config.rope_theta)
         x = constrain_batch(x.astype(self.dtype))
         if cache is None:
-            x = self._run_layers(x, rope, positions, segment_ids)
+            x = self._run_layers(x, positions, segment_ids)
         else:
             if segment_ids is not None:
                 raise ValueError("segment_ids cannot be used with a cache: each cached row holds one sequence")
             if x.shape[1] > cache.length:
                 raise ValueError(f"{x.shape[1]} new tokens per row do not fit the cache's {cache.length} slots")
-            x, cache = self._run_layers_cached(x, rope, positions, cache)
+            x, cache = self._run_layers_cached(x, positions, cache)
         return self.norm(x), cache
 
-    def _run_layers(self, x: jax.Array, rope: Rope, positions: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
-        mask = AttentionMask(positions, positions, self.config.sliding_window, segment_ids, segment_ids, aligned=True)
-
-        def attend(q, k, v):
-            return attention(q, k, v, mask, implementation=self.attention_implementation)
+    def _run_layers(self, x: jax.Array, positions: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
+        kinds = self._kinds(AttentionMask(positions, positions, None, segment_ids, segment_ids, aligned=True))
 
         def body(block: Block, x: jax.Array, index: jax.Array | int) -> jax.Array:
-            return constrain_batch(block(x, rope, attend))
+            attend = functools.partial(self._attend, kinds, index)
+            return constrain_batch(block(x, self._rope(kinds, index), attend))
 
         return self._stack(body, x)
 
-    def _run_layers_cached(
-        self, x: jax.Array, rope: Rope, positions: jax.Array, cache: KVCache
-    ) -> tuple[jax.Array, KVCache]:
+    def _run_layers_cached(self, x: jax.Array, positions: jax.Array, cache: KVCache) -> tuple[jax.Array, KVCache]:
         cache = cache.mark(positions)
-        mask = AttentionMask(positions, cache.positions, self.config.sliding_window)
+        kinds = self._kinds(AttentionMask(positions, cache.positions))
 
         # The whole cache is carried, not split into per-layer inputs and outputs: XLA then writes it in place.
         def body(block: Block, carry: tuple[jax.Array, KVCache], index: jax.Array | int):
@@ -180,12 +203,53 @@ class Decoder(nnx.Module):
             def attend(q, k, v):
                 nonlocal cache
                 cache = cache.write(index, positions, k, v)
-                return attention(q, cache.k[index], cache.v[index], mask, implementation=self.attention_implementation)
+                return self._attend(kinds, index, q, cache.k[index], cache.v[index])
 
-            x = constrain_batch(block(x, rope, attend))
+            x = constrain_batch(block(x, self._rope(kinds, index), attend))
             return x, cache
 
         return self._stack(body, (x, cache))
+
+    def _kinds(self, mask: AttentionMask) -> tuple[LayerKind, ...]:
+        """Returns the kinds of layers there are: one, or the global and the local ones."""
+        config = self.config
+        rope = rope_table(mask.q_positions, config.head_dim, config.rope_theta, config.rope_scaling)
+        local_mask = mask._replace(window=config.sliding_window)
+        if config.global_layers is None:
+            return (LayerKind(rope, local_mask),)
+        local_rope = rope
+        if config.rope_local_theta is not None:
+            local_rope = rope_table(mask.q_positions, config.head_dim, config.rope_local_theta)
+        return (LayerKind(rope, mask), LayerKind(local_rope, local_mask))
+
+    def _is_global(self, index: jax.Array | int) -> jax.Array | bool:
+        """Whether the layer is a global one; traced when the index is."""
+        table = np.isin(np.arange(self.config.layers), self.config.global_layers)
+        return bool(table[index]) if isinstance(index, int) else jnp.asarray(table)[index]
+
+    def _rope(self, kinds: tuple[LayerKind, ...], index: jax.Array | int) -> Rope:
+        if len(kinds) == 1:
+            return kinds[0].rope
+        whole, local = kinds
+        is_global = self._is_global(index)
+        return jax.tree.map(lambda a, b: jnp.where(is_global, a, b), whole.rope, local.rope)
+
+    def _attend(
+        self, kinds: tuple[LayerKind, ...], index: jax.Array | int, q: jax.Array, k: jax.Array, v: jax.Array
+    ) -> jax.Array:
+        """Runs attention as the layer's kind says.
+
+        In a scan over layers of two kinds each is compiled once and one of them runs: the window stays a number that is
+        known when compiling, so local layers skip what they cannot see.
+        """
+        options = {"implementation": self.attention_implementation, "scale": self.config.query_scale}
+        ways = [functools.partial(attention, mask=kind.mask, **options) for kind in kinds]
+        if len(ways) == 1:
+            return ways[0](q, k, v)
+        is_global = self._is_global(index)
+        if isinstance(is_global, bool):
+            return ways[not is_global](q, k, v)
+        return jax.lax.cond(is_global, *ways, q, k, v)
 
     def _stack(self, body, carry):
         count = self.config.layers
@@ -198,4 +262,6 @@ class Decoder(nnx.Module):
             scores = self.embedding.attend(rows)
         else:
             scores = jnp.matmul(rows, self.head[...].astype(self.dtype), preferred_element_type=jnp.float32)
+        if self.config.logit_softcap is not None:
+            scores = self.config.logit_softcap * jnp.tanh(scores / self.config.logit_softcap)
         return scores.reshape(*hidden.shape[:-1], self.config.vocabulary)

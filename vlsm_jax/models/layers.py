@@ -125,6 +125,20 @@ class RmsNorm(nnx.Module):
         return (x * self.scale[...].astype(jnp.float32)).astype(self.dtype)
 
 
+class OffsetRmsNorm(nnx.Module):
+    """Root-mean-square norm whose stored scale is what to add to one, as in Gemma."""
+
+    def __init__(self, declare: Declare, width: int, *, eps: float, dtype: jnp.dtype):
+        self.eps, self.dtype = eps, dtype
+        self.scale = declare((width,), ("norm",), zeros)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [..., D] to [..., D] in the compute dtype."""
+        x = x.astype(jnp.float32)
+        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + self.eps)
+        return (x * (1 + self.scale[...].astype(jnp.float32))).astype(self.dtype)
+
+
 class LayerNorm(nnx.Module):
     """Layer norm with scale and bias (Ba et al., 2016), in float32 whatever the compute dtype."""
 
@@ -141,7 +155,7 @@ class LayerNorm(nnx.Module):
         return (x * self.scale[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)).astype(self.dtype)
 
 
-NORMS = {"rms": RmsNorm, "layer": LayerNorm}
+NORMS = {"rms": RmsNorm, "rms_offset": OffsetRmsNorm, "layer": LayerNorm}
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:

@@ -11,7 +11,13 @@ from flax import nnx
 
 Carry = TypeVar("Carry")
 
-REMAT = ("none", "full")
+# What the backward pass finds stored, besides each layer's input: all, nothing, or the results of products with weights
+# (those without batch axes, so not the attention scores).
+REMAT = {
+    "none": None,
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
 
 
 def check_remat(remat: str) -> str:
@@ -38,16 +44,17 @@ def run_stack(
       body: sees one layer, with variables that lack the leading axis. The index is traced when scanning.
       count: the number of layers to run; fewer than the stack holds runs the first ones.
       scan: one `jax.lax.scan` (compile time independent of depth) or a Python loop; the results are equal.
-      remat: "none", or "full" to keep only each layer's input for the backward pass.
+      remat: a name in `REMAT`: "none"; "full" keeps only each layer's input for the backward pass and makes the rest
+        again; "dots" keeps the results of the dense layers too, and makes again what is cheap between them.
     """
     graphdef, state = nnx.split(layers)
 
     def step(carry: Carry, layer_state: nnx.State, index: jax.Array | int) -> Carry:
         return body(nnx.merge(graphdef, layer_state), carry, index)
 
-    if check_remat(remat) == "full":
+    if check_remat(remat) != "none":
         # Inside a scan the loop itself keeps XLA from merging the recomputation with the forward pass.
-        step = jax.checkpoint(step, prevent_cse=not scan)
+        step = jax.checkpoint(step, prevent_cse=not scan, policy=REMAT[remat])
 
     if scan:
         state = jax.tree.map(lambda a: a[:count], state)
