@@ -64,7 +64,6 @@ def test_text_shows_the_line_with_a_caret_and_a_hint(evaluate):
         ("break;", "break outside of a loop or a switch", ""),
         ("int x = 1; x + 1 = 2;", "the left side cannot be assigned to", "=="),
         ('switch (1) { case "a": break; }', "a case needs a constant number", ""),
-        ("int x = await 3;", "await is not supported", ""),
         ("const int x = 1;", "'const' is not part of FlexScript", ""),
     ],
 )

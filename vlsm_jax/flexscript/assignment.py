@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from vlsm_jax.flexscript import operators, syntax, values
-from vlsm_jax.flexscript.compiler import ExpressionCompiler, no_property, read_property
+from vlsm_jax.flexscript import host, operators, syntax, values
+from vlsm_jax.flexscript.calls import CallCompiler
+from vlsm_jax.flexscript.compiler import no_property, read_property
 from vlsm_jax.flexscript.faults import Fault
 from vlsm_jax.flexscript.operators import VARIES, Operand, Run
-from vlsm_jax.flexscript.vocabulary import INT, NODES, NUMERIC, STRING, VARIANT, Members, TypeSpec
+from vlsm_jax.flexscript.vocabulary import (
+    ARRAY,
+    COLOR,
+    INT,
+    NODES,
+    NUMERIC,
+    STRING,
+    TABLE,
+    VARIANT,
+    VEC2,
+    VEC3,
+    VEC4,
+    Members,
+    TypeSpec,
+)
 
 _NO_MEMBERS = Members()
+_COERCED = frozenset((INT, ARRAY, VEC2, VEC3, VEC4, COLOR))
+"""Kinds whose values are converted although they are of the kind already: to copy a vector, to fill an intarray."""
 
 
-class AssignmentCompiler(ExpressionCompiler):
+class AssignmentCompiler(CallCompiler):
     """Compiles assignments, increments, and the conversions that declared types ask for."""
 
     def coercion(self, spec: TypeSpec | None, operand: Operand) -> Callable[[Any], Any] | None:
         """Returns the function that turns the operand's values into those of a declared type, None if it needs none."""
         if spec is None or spec.kind == VARIANT:
             return None if operand.kind in NUMERIC or operand.kind in NODES or operand.kind == STRING else values.copied
-        if spec.kind == operand.kind and spec.kind != INT and spec.kind not in ("Vec3", "Color"):
+        if spec.kind == TABLE:
+            return None if operand.kind == TABLE else self.type_coercion(spec)
+        if spec.kind == operand.kind and spec.kind not in _COERCED:
             # A declared class such as Dispatcher shares the kind of Object, and its coercion does nothing more.
             return None
-        if spec.kind == INT and operand.kind == INT and (operand.constant is not VARIES or operand.slot >= 0):
+        known = operand.exact or operand.slot >= 0 or operand.constant is not VARIES
+        if spec.kind == INT and operand.kind == INT and known:
             return None
+        return spec.coerce
+
+    def type_coercion(self, spec: TypeSpec) -> Callable[[Any], Any] | None:
+        """Returns the function that turns any value into one of a type, None where any value will do."""
+        if spec.kind == TABLE:
+            world, to_table = self.machine.world, host.to_table
+            return lambda value: to_table(world, value)
         return spec.coerce
 
     def converted(self, spec: TypeSpec | None, operand: Operand, at: int) -> Run:
@@ -80,8 +108,11 @@ class AssignmentCompiler(ExpressionCompiler):
                 else:
                     run, add = value.run, values.add_in_place
                     operand = Operand(lambda frame: add(frame[slot], run(frame)), VARIANT)
+            elif (local.kind in NUMERIC and value.kind in NUMERIC) or operator == "%":
+                operand = operators.binary(operator, here, value, self.machine.text, self.dialect.wrap_ints)
             else:
-                operand = operators.binary(operator, here, value, self.machine.text)
+                run, combine = value.run, _combination(node.operator)
+                operand = Operand(lambda frame: combine(frame[slot], run(frame)), VARIANT)
         run = self.converted(self.vocabulary.types.get(local.type), operand, node.at)
 
         def assign(frame: list) -> Any:
@@ -104,10 +135,16 @@ class AssignmentCompiler(ExpressionCompiler):
             if local is None:
                 return self._unassignable(target)
             slot = local.slot
+            is_int = local.kind == INT
+            least, most = (-values.INT_MAX, values.INT_MAX) if is_int else (-math.inf, math.inf)
+            wrapped = values.to_int if is_int else float
             if local.kind in NUMERIC and prefix:
 
                 def step_before(frame: list) -> Any:
-                    frame[slot] = value = frame[slot] + amount
+                    value = frame[slot] + amount
+                    if not least <= value <= most:
+                        value = wrapped(value)
+                    frame[slot] = value
                     return value
 
                 return Operand(step_before, local.kind)
@@ -115,7 +152,8 @@ class AssignmentCompiler(ExpressionCompiler):
 
                 def step_after(frame: list) -> Any:
                     value = frame[slot]
-                    frame[slot] = value + amount
+                    after = value + amount
+                    frame[slot] = after if least <= after <= most else wrapped(after)
                     return value
 
                 return Operand(step_after, local.kind)
@@ -131,8 +169,14 @@ class AssignmentCompiler(ExpressionCompiler):
         step = values.step
 
         def step_element(frame: list) -> Any:
-            new = store(frame, step, amount)
-            return new if prefix else step(new, -amount)
+            before: list[Any] = []
+
+            def combine(old: Any, by: int) -> Any:
+                before.append(old)
+                return step(old, by)
+
+            new = store(frame, combine, amount)
+            return new if prefix else before[0]
 
         return Operand(step_element, VARIANT)
 
@@ -141,7 +185,7 @@ class AssignmentCompiler(ExpressionCompiler):
 
         With `combine`, the stored value is `combine(old, value)`; the base is evaluated once.
         """
-        if type(target) is syntax.Member:
+        if type(target) is syntax.Member or type(target) is syntax.Label:
             return self._store_member(target)
         base, index = self.expression(target.base).run, self.expression(target.index).run
         members, at = self.vocabulary.members, target.at
@@ -164,8 +208,10 @@ class AssignmentCompiler(ExpressionCompiler):
 
         return store
 
-    def _store_member(self, target: syntax.Member) -> Callable[[list, Callable | None, Any], Any]:
-        self._static_member(target)
+    def _store_member(self, target: syntax.Member | syntax.Label) -> Callable[[list, Callable | None, Any], Any]:
+        forced = type(target) is syntax.Label and target.forced
+        if type(target) is syntax.Member:
+            self._static_member(target)
         base, name, at = self.expression(target.base).run, target.name, target.at
         members = self.vocabulary.members
 
@@ -176,11 +222,13 @@ class AssignmentCompiler(ExpressionCompiler):
                 if table is None:
                     raise no_property(holder, name)
                 if combine is not None:
-                    value = combine(read_property(table, holder, name), value)
-                setter = table.setters.get(name)
+                    read = table.missing if forced and table.missing is not None else None
+                    old = read(holder, name) if read else read_property(table, holder, name)
+                    value = combine(old, value)
+                setter = None if forced else table.setters.get(name)
                 if setter is not None:
                     setter(holder, value)
-                elif table.assign_missing is not None and name not in table.getters:
+                elif table.assign_missing is not None and (forced or name not in table.getters):
                     table.assign_missing(holder, name, value)
                 else:
                     raise no_property(holder, name)
@@ -194,12 +242,13 @@ class AssignmentCompiler(ExpressionCompiler):
 
 def _combination(operator: str) -> Callable[[Any, Any], Any] | None:
     return {
-        "=": None, "+=": values.add_in_place, "-=": values.subtract, "*=": values.multiply, "/=": values.divide
+        "=": None, "+=": values.add_in_place, "-=": values.subtract_in_place, "*=": values.multiply_in_place,
+        "/=": values.divide_in_place, "%=": values.remainder,
     }[operator]  # fmt: skip
 
 
 AssignmentCompiler.handlers = {
-    **ExpressionCompiler.handlers,
+    **CallCompiler.handlers,
     syntax.Assign: AssignmentCompiler._assign,
     syntax.Increment: AssignmentCompiler._increment,
 }

@@ -11,22 +11,23 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from vlsm_jax.flexscript import operators, syntax, values
+from vlsm_jax.flexscript import misnomers, operators, syntax, values
 from vlsm_jax.flexscript.diagnostics import Diagnostic, Severity, SourceText, did_you_mean
 from vlsm_jax.flexscript.faults import Fault, Unsupported
 from vlsm_jax.flexscript.machine import Machine
 from vlsm_jax.flexscript.operators import VARIES, Operand, Run
 from vlsm_jax.flexscript.patterns import Pattern
-from vlsm_jax.flexscript.scope import PARAMETERS_SLOT, Scopes
+from vlsm_jax.flexscript.scope import Scopes
+from vlsm_jax.flexscript.texts import text_char, text_length
 from vlsm_jax.flexscript.vocabulary import (
     ARRAY,
     DOUBLE,
     INT,
+    MAP,
     NODE,
     NUMERIC,
     STRING,
     VARIANT,
-    Command,
     Dialect,
     Members,
     Vocabulary,
@@ -36,7 +37,9 @@ from vlsm_jax.flexscript.vocabulary import (
 MAX_DIAGNOSTICS = 50
 """After so many findings the compiler goes on in silence."""
 
-_PARAMETER_COMMANDS = {"param": VARIANT, "msgparam": VARIANT, "parval": DOUBLE, "parstr": STRING, "parnode": NODE}
+_MEASURED = frozenset((STRING, ARRAY, MAP))
+_MISSING = ("missing label", "map key")
+"""Faults that `obj.Label?` turns into Null."""
 
 
 class ExpressionCompiler:
@@ -49,6 +52,8 @@ class ExpressionCompiler:
     """
 
     handlers: ClassVar[dict[type, Callable[[Any, Any], Operand]]] = {}
+    raw: Callable[[Any, syntax.Expression], Operand]
+    _call_closure: Callable[..., Operand]
 
     def __init__(self, source: SourceText, vocabulary: Vocabulary, machine: Machine, dialect: Dialect):
         self.source = source
@@ -157,7 +162,7 @@ class ExpressionCompiler:
                 continue
             if part.operator == "+":
                 self._check_sum(left, right, part.at)
-            left = operators.binary(part.operator, left, right, self.machine.text)
+            left = operators.binary(part.operator, left, right, self.machine.text, self.dialect.wrap_ints)
         return left
 
     def _check_sum(self, left: Operand, right: Operand, at: int) -> None:
@@ -176,8 +181,11 @@ class ExpressionCompiler:
     # --- Elements, members and calls ----------------------------------------------------------------------------------
 
     def _index(self, node: syntax.Index) -> Operand:
-        base, index = self.expression(node.base).run, self.expression(node.index).run
+        holder_operand = self.expression(node.base)
+        base, index = holder_operand.run, self.expression(node.index).run
         at, element, members = node.at, values.element, self.vocabulary.members
+        if holder_operand.kind == STRING:
+            return Operand(_character(base, index, at), STRING)
 
         def read(frame: list) -> Any:
             holder, key = base(frame), index(frame)
@@ -212,7 +220,7 @@ class ExpressionCompiler:
                     return self.error("unknown property", f"{base.name} does not support property {name}", at, hint)
                 return self._call_closure(getter, [], at)
         self._static_member(node)
-        operand = self.expression(base)
+        operand = self.raw(base)
         run, members, optional = operand.run, self.vocabulary.members, node.optional
 
         def read(frame: list) -> Any:
@@ -222,134 +230,53 @@ class ExpressionCompiler:
             try:
                 table = members.get(type(holder))
                 if table is None:
-                    raise no_property(holder, name)
+                    return typeless_property(holder, name)
                 return read_property(table, holder, name)
             except Fault as fault:
+                if optional and fault.code in _MISSING and fault.at is None:
+                    return None
                 fault.place(at)
                 raise
 
-        return Operand(read, INT if name == "length" else VARIANT)
+        # Only of these is it known that the length is no label, whose value could be anything.
+        return Operand(read, INT if name == "length" and operand.kind in _MEASURED else VARIANT)
 
-    def _call(self, node: syntax.Call) -> Operand:
-        function = node.function
-        if type(function) is syntax.Member:
-            return self._call_method(node, function)
-        name = function.name
-        if name in _PARAMETER_COMMANDS:
-            return self._parameter(name, node)
-        special = _SPECIAL_COMMANDS.get(name)
-        if special is not None:
-            return special(self, node)
-        command = self.vocabulary.commands.get(name)
-        if command is None:
-            return self._unknown_command(name, node)
-        return self._checked_call(command, name, node)
-
-    def _checked_call(self, command: Command, name: str, node: syntax.Call) -> Operand:
-        operands = [self.expression(argument) for argument in node.arguments]
-        if len(operands) < command.minimum:
-            known = known_commands().get(name)
-            hint = f"{name}{known.signature}" if known else f"it takes at least {command.minimum}"
-            return self.error("argument", f"not enough parameters for {name}", node.at, hint)
-        if len(operands) > command.maximum:
-            takes = f"{name} takes {command.maximum} parameter{'s' * (command.maximum != 1)}"
-            self.warn("argument", f"{takes}, the rest is ignored", node.at)
-        return self._call_closure(command, [operand.run for operand in operands[: command.maximum]], node.at)
-
-    def _call_closure(self, command: Command, runs: list[Run], at: int) -> Operand:
-        function = command.function
-        if command.bound:
-            return Operand(_bound_call(function, self.machine, runs, at), command.result)
-        made = self.machine.made
-        if len(runs) == 1:
-            (first,) = runs
-            return Operand(_guarded(lambda frame: made(function(first(frame))), at), command.result)
-        return Operand(_guarded(lambda frame: made(function(*[run(frame) for run in runs])), at), command.result)
-
-    def _unknown_command(self, name: str, node: syntax.Call) -> Operand:
-        for argument in node.arguments:
-            self.expression(argument)
-        if self.scopes.find(name) is not None:
-            return self.error("unknown command", f"{name} is a variable and cannot be called", node.at)
-        if name in known_commands():
-
-            def refuse(frame: list) -> Any:
-                raise Unsupported(f"the command {name} is not supported", code="unsupported command", hint="remove it")
-
-            return Operand(_guarded(refuse, node.at), VARIANT)
-        hint = self.suggest(name, self.vocabulary.commands, known_commands())
-        return self.error("unknown command", f"Unknown command {name} being called", node.at, hint)
-
-    def _parameter(self, name: str, node: syntax.Call) -> Operand:
-        if len(node.arguments) != 1:
-            return self.error("argument", f"not enough parameters for {name}", node.at, f"{name}(num index)")
-        index = self.expression(node.arguments[0]).run
-        convert = {"parval": values.to_number, "parstr": values.to_text}.get(name)
+    def _label(self, node: syntax.Label) -> Operand:
+        name, quiet, forced, at = node.name, node.quiet, node.forced, node.at
+        run, members = self.expression(node.base).run, self.vocabulary.members
 
         def read(frame: list) -> Any:
-            parameters = frame[PARAMETERS_SLOT]
-            at = values.to_int(index(frame))
-            value = parameters[at - 1] if 1 <= at <= len(parameters) else None
-            return convert(value) if convert else value
-
-        return Operand(read, _PARAMETER_COMMANDS[name])
-
-    def _call_method(self, node: syntax.Call, function: syntax.Member) -> Operand:
-        base, name, at = function.base, function.name, function.at
-        if type(base) is syntax.Name and self.scopes.find(base.name) is None:
-            namespace = self.vocabulary.namespaces.get(base.name)
-            if namespace is not None:
-                command = namespace.methods.get(name)
-                if command is None:
-                    hint = self.suggest(name, namespace.methods)
-                    return self.error("unknown method", f"Unknown method {base.name}.{name}", at, hint)
-                return self._checked_call(command, f"{base.name}.{name}", node)
-        self._static_member(function)
-        holder = self.expression(base)
-        runs = [self.expression(argument).run for argument in node.arguments]
-        python_type = self.vocabulary.kinds.get(holder.kind)
-        result = VARIANT
-        if python_type is not None:
-            methods = self.vocabulary.members[python_type].methods
-            command = methods.get(name)
-            if command is None and name not in self.vocabulary.elsewhere:
-                hint = self.suggest(name, methods)
-                return self.error("unknown method", f"Unknown method {name} of {holder.kind}", at, hint)
-            if command is not None:
-                result = command.result
-                if len(runs) < command.minimum:
-                    return self.error("argument", f"not enough parameters for {name}", at)
-        return Operand(self._method_closure(holder.run, name, runs, at, function.optional), result)
-
-    def _method_closure(self, base: Run, name: str, runs: list[Run], at: int, optional: bool) -> Run:
-        members, machine, elsewhere = self.vocabulary.members, self.machine, self.vocabulary.elsewhere
-        world = machine.world
-
-        def call(frame: list) -> Any:
-            holder = base(frame)
-            if holder is None and optional:
-                return None
-            arguments = [run(frame) for run in runs]
+            holder = run(frame)
             try:
                 table = members.get(type(holder))
-                command = table.methods.get(name) if table is not None else None
-                if command is None:
-                    raise no_method(holder, name, table, elsewhere)
-                if not command.minimum <= len(arguments):
-                    raise Fault(f"not enough parameters for {name}", code="argument")
-                if len(arguments) > command.maximum:
-                    arguments = arguments[: command.maximum]
-                if command.bound:
-                    machine.at = at
-                    return command.function(world, holder, *arguments)
-                if type(holder) is list or type(holder) is str:
-                    machine.charge(len(holder) >> 4)
-                return machine.made(command.function(holder, *arguments))
+                if table is None:
+                    raise no_property(holder, name)
+                if not forced:
+                    return read_property(table, holder, name)
+                if table.missing is None:
+                    raise no_property(holder, name)
+                return table.missing(holder, name)
             except Fault as fault:
+                if quiet and fault.code in _MISSING:
+                    return None
                 fault.place(at)
                 raise
 
-        return call
+        return Operand(read, VARIANT)
+
+
+def _character(base: Run, index: Run, at: int) -> Run:
+    """`text[n]` on a string variable: the character at that byte."""
+
+    def read(frame: list) -> Any:
+        text = base(frame)
+        char = text_char(text, index(frame))
+        if not char:
+            hint = f"the string has {text_length(text)} bytes, counted from 1"
+            raise Fault("Array index out of bounds", code="array index", at=at, hint=hint)
+        return char
+
+    return read
 
 
 def read_property(table: Members, holder: Any, name: str) -> Any:
@@ -362,11 +289,19 @@ def read_property(table: Members, holder: Any, name: str) -> Any:
     raise no_property(holder, name)
 
 
+def typeless_property(holder: Any, name: str) -> Any:
+    """Reads a property of NULL or of a number, which have only a `type`."""
+    if name == "type" and (holder is None or isinstance(holder, (int, float))):
+        return 0 if holder is None else 1
+    raise no_property(holder, name)
+
+
 def no_property(holder: Any, name: str) -> Fault:
     """The fault of reading or writing a property that a value does not have."""
     if holder is None:
         return Fault(f"{name} of NULL", code="null reference", hint="the object was not found, or never assigned")
-    return Fault(f"{values.type_name(holder)} does not support property {name}", code="unknown property")
+    hint = misnomers.PROPERTIES.get(name, "")
+    return Fault(f"{values.type_name(holder)} does not support property {name}", code="unknown property", hint=hint)
 
 
 def no_method(holder: Any, name: str, table: Members | None, elsewhere: frozenset[str]) -> Fault:
@@ -375,65 +310,8 @@ def no_method(holder: Any, name: str, table: Members | None, elsewhere: frozense
         return Fault(f"{name}() of NULL", code="null reference", hint="the object was not found, or never assigned")
     if table is not None and table.index is not None and name in elsewhere:
         return Unsupported(f"the method {name} is not supported", code="unsupported command")
-    hint = did_you_mean(name, table.methods) if table is not None else ""
+    hint = misnomers.METHODS.get(name, "") or (did_you_mean(name, table.methods) if table is not None else "")
     return Fault(f"Unknown method {name} of {values.type_name(holder)}", code="unknown method", hint=hint)
-
-
-def _guarded(run: Run, at: int) -> Run:
-    def guarded(frame: list) -> Any:
-        try:
-            return run(frame)
-        except Fault as fault:
-            fault.place(at)
-            raise
-
-    return guarded
-
-
-def _bound_call(function: Callable[..., Any], machine: Machine, runs: list[Run], at: int) -> Run:
-    world = machine.world
-
-    def call(frame: list) -> Any:
-        arguments = [run(frame) for run in runs]
-        machine.at = at
-        try:
-            return function(world, *arguments)
-        except Fault as fault:
-            fault.place(at)
-            raise
-
-    return call
-
-
-def _print(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
-    runs = [compiler.expression(argument).run for argument in node.arguments]
-    write = compiler.machine.write
-    return Operand(lambda frame: write(*[run(frame) for run in runs]), INT)
-
-
-def _repeat(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
-    """`repeat(n, expression)`: evaluates the expression n times, with `count` from 1."""
-    if len(node.arguments) != 2:
-        return compiler.error("argument", "repeat takes a number and an expression", node.at)
-    times = compiler.expression(node.arguments[0]).run
-    compiler.scopes.enter()
-    slot = compiler.scopes.declare("count", INT, INT).slot
-    body = compiler.expression(node.arguments[1]).run
-    compiler.scopes.leave()
-    machine = compiler.machine
-
-    def run(frame: list) -> Any:
-        result = None
-        for count in range(1, values.to_int(times(frame)) + 1):
-            machine.charge(1)
-            frame[slot] = count
-            result = body(frame)
-        return result
-
-    return Operand(run, VARIANT)
-
-
-_SPECIAL_COMMANDS = dict.fromkeys(("print", "pt", "pd", "pf", "pr", "printarray"), _print) | {"repeat": _repeat}
 
 
 ExpressionCompiler.handlers = {
@@ -447,5 +325,5 @@ ExpressionCompiler.handlers = {
     syntax.Conditional: ExpressionCompiler._conditional,
     syntax.Index: ExpressionCompiler._index,
     syntax.Member: ExpressionCompiler._member,
-    syntax.Call: ExpressionCompiler._call,
+    syntax.Label: ExpressionCompiler._label,
 }

@@ -46,6 +46,10 @@ class ValueType:
         """The value as a string."""
         return ""
 
+    def weight(self) -> int:
+        """How many elements work on the value goes over: what it costs in steps follows from that."""
+        return 0
+
     def plus(self, other: Any) -> Any:
         """`self + other`."""
         return NotImplemented

@@ -2,8 +2,8 @@
 
 Code that holds an `await` runs in a greenlet. At the `await` the greenlet hands what it waits for to whoever runs it,
 and sleeps; the caller goes on as if the code had returned Null. Something of the world wakes it up later: for a Delay
-that is `world.suspend(delay, resume)`. What the machine keeps of the code that runs (depth, source, place) is put
-aside while it sleeps.
+that is `world.suspend(delay, resume)`. What the machine keeps of the code that runs (its source, its depth of calls)
+is put aside while it sleeps.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ class Coroutine:
       source: the text of the code.
     """
 
-    __slots__ = ("_awaited", "_extra_depth", "_greenlet", "_machine", "source")
+    __slots__ = ("_awaited", "_calls", "_greenlet", "_machine", "source")
 
     def __init__(self, machine: Machine, source: SourceText, body: Callable[[], Any]):
         self._machine = machine
         self.source = source
         self._awaited: Any = None
-        self._extra_depth = 0
+        self._calls = 0
         self._greenlet = greenlet(lambda _: body())
 
     def proceed(self, value: Any = None) -> Any:
@@ -98,20 +98,20 @@ class Coroutine:
         machine.sleeping.pop(self, None)
         machine.enter()
         outer = machine.source, machine.at, machine.coroutine
-        depth = machine.depth
+        calls = machine.calls
         machine.source, machine.coroutine = self.source, self
-        machine.depth += self._extra_depth
+        machine.calls += self._calls
         sleeper.parent = getcurrent()
         try:
             result = sleeper.switch(value)
-            self._extra_depth = machine.depth - depth
+            self._calls = machine.calls - calls
         except Fault as fault:
             if fault.source is None:
                 fault.source = self.source
             raise
         finally:
             machine.source, machine.at, machine.coroutine = outer
-            machine.depth = depth
+            machine.calls = calls
             machine.leave()
         if sleeper.dead:
             return result
@@ -129,9 +129,9 @@ class Coroutine:
     def _fail(self, exception: Any) -> None:
         """Ends the sleeping code with an exception, and with it the functions of the script that it stands in."""
         machine = self._machine
-        outer = machine.source, machine.at, machine.coroutine, machine.depth
+        outer = machine.source, machine.at, machine.coroutine, machine.calls
         machine.sleeping.pop(self, None)
-        machine.depth += self._extra_depth
+        machine.calls += self._calls
         self._greenlet.parent = getcurrent()
         try:
             self._greenlet.throw(exception)
@@ -140,7 +140,7 @@ class Coroutine:
                 fault.source = self.source
             raise
         finally:
-            machine.source, machine.at, machine.coroutine, machine.depth = outer
+            machine.source, machine.at, machine.coroutine, machine.calls = outer
 
     def wait(self, awaitable: Awaitable) -> Any:
         """Called from within the code: sleeps until something calls `proceed(value)`, and returns the value."""

@@ -21,7 +21,14 @@ _BINARY = {
     "||": 4, "&&": 5, "|": 6, "^": 7, "&": 8, "==": 9, "!=": 9, "<": 10, ">": 10, "<=": 10, ">=": 10,
     "<<": 11, ">>": 11, "+": 12, "-": 12, "*": 13, "/": 13, "%": 13,
 }  # fmt: skip
-_ASSIGNMENTS = frozenset(("=", "+=", "-=", "*=", "/="))
+_ASSIGNMENTS = frozenset(("=", "+=", "-=", "*=", "/=", "%="))
+_TARGETS = (syntax.Name, syntax.Member, syntax.Index, syntax.Label)
+_LOOK_AHEAD = 200
+_AFTER_LABEL = frozenset((
+    ";", ",", ")", "]", "}", "?", ".", "?.", "==", "!=", "<", ">", "<=", ">=", "&&", "||", "*", "/", "%", "=", "+=",
+    "-=", "*=", "/=", END,
+))  # fmt: skip
+"""What can stand behind `obj.Label?` but not behind the `?` of a conditional."""
 _PREFIX = frozenset(("-", "+", "!", "~"))
 _ASSIGNMENT_POWER = 1
 _CONDITIONAL_POWER = 2
@@ -109,7 +116,7 @@ class ExpressionParser:
             elif operator in _ASSIGNMENTS:
                 if power >= _ASSIGNMENT_POWER + 1:
                     break
-                if type(left) not in (syntax.Name, syntax.Member, syntax.Index):
+                if type(left) not in _TARGETS:
                     hint = "write == to compare" if operator == "=" else ""
                     raise SyntaxFailure("the left side cannot be assigned to", self.offsets[index], hint)
                 self.index = index + 1
@@ -165,12 +172,15 @@ class ExpressionParser:
             pattern, _, flags = self.texts[index][1:].rpartition("/")
             node = syntax.Pattern(pattern, flags, at)
         elif kind == "await":
-            raise SyntaxFailure("await is not supported", at, "this emulator has no coroutines")
+            self.deeper()
+            operand = self._operand()
+            self.nesting -= 1
+            return syntax.Await(operand, at)
         else:
             self.index = index
             raise self.failure("expected an expression")
         kind = self.kinds[self.index]
-        if kind in ("(", ".", "[", "++", "--", "?."):
+        if kind in ("(", ".", "[", "++", "--", "?.", ".#"):
             return self._postfix(node)
         return node
 
@@ -191,6 +201,15 @@ class ExpressionParser:
                     raise self.failure("expected a name after the dot")
                 node = syntax.Member(node, self.texts[name_index], kind == "?.", self.offsets[name_index])
                 self.index = name_index + 1
+                if kinds[self.index] == "?" and self._ends_label(name_index):
+                    self.index += 1
+                    node = syntax.Label(node.base, node.name, True, False, node.at)
+            elif kind == ".#":
+                name_index = index + 1
+                self.index = name_index + 1
+                quiet = kinds[self.index] == "?" and self._ends_label(name_index)
+                self.index += quiet
+                node = syntax.Label(node, self.texts[name_index], quiet, True, self.offsets[name_index])
             elif kind == "(":
                 if type(node) not in (syntax.Name, syntax.Member):
                     raise self.failure("only a command or a method can be called")
@@ -210,6 +229,33 @@ class ExpressionParser:
             if length > MAX_NESTING:
                 raise self.failure(f"more than {MAX_NESTING} accesses in a row", "split the expression")
 
+    def _ends_label(self, name_index: int) -> bool:
+        """Whether the `?` behind a name belongs to the name, as in `obj.Label?`, and is no conditional.
+
+        It touches the name, and there is no `:` behind it that would make it a conditional.
+        """
+        question = name_index + 1
+        if self.offsets[question] != self.offsets[name_index] + len(self.texts[name_index]):
+            return False
+        if self.kinds[question + 1] in _AFTER_LABEL:
+            return True
+        depth = questions = 0
+        for at in range(question + 1, min(len(self.kinds), question + _LOOK_AHEAD)):
+            kind = self.kinds[at]
+            if kind in ("(", "[", "{"):
+                depth += 1
+            elif kind in (")", "]", "}"):
+                depth -= 1
+                if depth < 0:
+                    return True
+            elif depth == 0:
+                if kind == ":" and questions == 0:
+                    return False
+                questions += (kind == "?") - (kind == ":")
+                if kind in (";", ",", END):
+                    return True
+        return False
+
     def items(self, closing: str) -> tuple[syntax.Expression, ...]:
         """Parses expressions between commas up to the closing bracket, which it consumes."""
         if self.kinds[self.index] == closing:
@@ -225,7 +271,7 @@ class ExpressionParser:
         return tuple(items)
 
     def _increment(self, target: syntax.Expression, operator: str, prefix: bool, at: int) -> syntax.Expression:
-        if type(target) not in (syntax.Name, syntax.Member, syntax.Index):
+        if type(target) not in _TARGETS:
             raise SyntaxFailure(f"{operator} needs a variable", at)
         return syntax.Increment(target, 1 if operator == "++" else -1, prefix, at)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vlsm_jax.flexscript.lists import List
 
 MAX_CODE_DEPTH = 8
+MAX_CALL_DEPTH = 50
 MAX_LINES = 1000
 _CHECK_EVERY = 1000
 _FREE_LENGTH = 64
@@ -31,6 +32,7 @@ class Machine:
       check_at: the number of steps left at which budgets are looked at again.
       lines: what was printed, at most `MAX_LINES` lines.
       depth: how deep code runs within code, as through `executestring`.
+      calls: how deep functions of the script call each other.
       at: the offset of the command that runs, for warnings that it gives.
       source: the text that offset belongs to.
       coroutine: the code that runs when it may wait, None when it may not.
@@ -39,7 +41,7 @@ class Machine:
     """
 
     __slots__ = (
-        "_deadline", "at", "check_at", "coroutine", "depth", "lines", "lists", "sleeping", "source", "steps",
+        "_deadline", "at", "calls", "check_at", "coroutine", "depth", "lines", "lists", "sleeping", "source", "steps",
         "total_steps", "wall_seconds", "world",
     )  # fmt: skip
 
@@ -51,6 +53,7 @@ class Machine:
         self._deadline = time.monotonic() + wall_seconds
         self.lines: list[str] = []
         self.depth = 0
+        self.calls = 0
         self.at: int | None = None
         self.source: SourceText | None = None
         self.coroutine: Coroutine | None = None
@@ -106,6 +109,13 @@ class Machine:
     def leave(self) -> None:
         """Ends code within code."""
         self.depth -= 1
+
+    def enter_function(self) -> None:
+        """Begins a function of the script; raises `OutOfBudget` when it is too deep. Ended by `calls -= 1`."""
+        if self.calls >= MAX_CALL_DEPTH:
+            raise OutOfBudget(f"functions call each other more than {MAX_CALL_DEPTH} levels deep")
+        self.calls += 1
+        self.charge(2)
 
     def end_run(self) -> None:
         """Disposes of code that still waits, and of what global lists hold. A world calls it when a run is over."""

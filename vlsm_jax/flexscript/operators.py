@@ -23,12 +23,14 @@ class Operand(NamedTuple):
       kind: the static type.
       constant: its value when that is known, else `VARIES`.
       slot: the frame slot when it is a plain local variable, else -1.
+      exact: whether an int is known to fit into 32 bits, so that storing it needs no conversion.
     """
 
     run: Run
     kind: str
     constant: Any = VARIES
     slot: int = -1
+    exact: bool = False
 
 
 def constant(value: Any, kind: str) -> Operand:
@@ -45,16 +47,17 @@ def condition(operand: Operand) -> Run:
     return lambda frame: truth(run(frame))
 
 
-def binary(operator: str, left: Operand, right: Operand, kept: Callable[[str], str]) -> Operand:
+def binary(operator: str, left: Operand, right: Operand, kept: Callable[[str], str], wraps: bool = True) -> Operand:
     """Compiles an arithmetic or comparison operator; both sides are evaluated, the left one first.
 
     Args:
       operator: as in the script, but not `&&` and `||`.
       left, right: the operands.
       kept: called with every string that the operator makes.
+      wraps: whether an int beyond 32 bits wraps around.
     """
     if left.kind in NUMERIC and right.kind in NUMERIC:
-        return _numeric(operator, left, right)
+        return _numeric(operator, left, right, wraps)
     a, b = left.run, right.run
     if operator == "+":
         if left.kind == STRING or right.kind == STRING:
@@ -70,6 +73,7 @@ def binary(operator: str, left: Operand, right: Operand, kept: Callable[[str], s
 
 
 _GENERIC = {"-": values.subtract, "*": values.multiply, "/": values.divide}
+_WRAPPED = frozenset(("+", "-", "*", "%"))
 _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 
 
@@ -108,12 +112,14 @@ def _concatenation(left: Operand, right: Operand, kept: Callable[[str], str]) ->
     return lambda frame: kept(text(a(frame)) + b(frame))
 
 
-def _numeric(operator: str, left: Operand, right: Operand) -> Operand:
+def _numeric(operator: str, left: Operand, right: Operand, wraps: bool) -> Operand:
     a, b = left.run, right.run
     both_int = left.kind == INT and right.kind == INT
     kind = INT if both_int else DOUBLE
     run: Run
-    if operator == "+":
+    if both_int and wraps and operator in ("+", "-", "*"):
+        run = _wrapping(operator, left, right)
+    elif operator == "+":
         run = _sum(left, right)
     elif operator == "-":
         run = lambda frame: a(frame) - b(frame)  # noqa: E731
@@ -128,8 +134,8 @@ def _numeric(operator: str, left: Operand, right: Operand) -> Operand:
         run, kind = _numeric_comparison(operator, left, right), INT
     if left.constant is not VARIES and right.constant is not VARIES and operator not in ("/", "%"):
         value = run([])
-        return constant(value if abs(value) <= values.INT_MAX else float(value), kind)
-    return Operand(run, kind)
+        return constant(value if abs(value) <= values.INT_MAX or (kind == INT and wraps) else float(value), kind)
+    return Operand(run, kind, exact=both_int and wraps and operator in _WRAPPED)
 
 
 def _int_operator(operator: str, a: Run, b: Run) -> Run:
@@ -149,6 +155,32 @@ def _remainder(left: Operand, right: Operand) -> Run:
         return run
     function = values.remainder
     return lambda frame: function(a(frame), b(frame))
+
+
+def _wrapping(operator: str, left: Operand, right: Operand) -> Run:
+    """Int arithmetic in 32 bits."""
+    a, b, k = left.run, right.run, right.constant
+    least, most, wrapped = -values.INT_MAX, values.INT_MAX, values.to_int
+
+    def add_constant(frame: list) -> int:
+        value = a(frame) + k
+        return value if least <= value <= most else wrapped(value)
+
+    def add(frame: list) -> int:
+        value = a(frame) + b(frame)
+        return value if least <= value <= most else wrapped(value)
+
+    def subtract(frame: list) -> int:
+        value = a(frame) - b(frame)
+        return value if least <= value <= most else wrapped(value)
+
+    def multiply(frame: list) -> int:
+        value = a(frame) * b(frame)
+        return value if least <= value <= most else wrapped(value)
+
+    if operator == "+":
+        return add if k is VARIES else add_constant
+    return subtract if operator == "-" else multiply
 
 
 def _sum(left: Operand, right: Operand) -> Run:

@@ -11,7 +11,7 @@ MAX_DIAGNOSTICS = 50
 """After this many syntax errors the rest of the text is not read."""
 
 _STATEMENT_STARTS = frozenset(("if", "for", "while", "do", "switch", "break", "continue", "return", "case", "default"))
-_LATER_KEYWORDS = frozenset(("goto", "static", "const", "class", "struct", "try", "catch", "new", "void", "function"))
+_LATER_KEYWORDS = frozenset(("goto", "static", "const", "class", "struct", "try", "catch", "new", "function"))
 
 
 class Parser(ExpressionParser):
@@ -51,8 +51,6 @@ class Parser(ExpressionParser):
                 statements.append(statement)
         except TooDeep:
             raise
-        except _Skipped:
-            self.nesting = nesting
         except SyntaxFailure as failure:
             self.nesting = nesting
             self.report(failure)
@@ -96,6 +94,9 @@ class Parser(ExpressionParser):
             if self.kinds[index + 1] == NAME or self.kinds[index + 1] in ("::", "."):
                 declaration = self._declaration_type()
                 if declaration:
+                    if self.kinds[self.index + 1] == "(":
+                        self.index += 1
+                        return self._function(declaration, self.texts[self.index - 1], self.offsets[index])
                     return self._declare(declaration, self.offsets[index], ends=True)
             return self._evaluate()
         if kind == "{":
@@ -204,15 +205,14 @@ class Parser(ExpressionParser):
         if kind == ";" or kind == ",":
             return syntax.Declarator(name, False, None, at)
         is_array = False
+        length: syntax.Expression | None = None
         if kind == "[":
             self.index += 1
             if kinds[self.index] != "]":
-                self.expression()  # `int a[3]` declares an array as well; its length comes from use
+                length = self.expression()
             self.expect("]", "in the declaration of an array")
             is_array = True
             kind = kinds[self.index]
-        if kind == "(":
-            self._refuse_function(type_name, name, at)
         value: syntax.Expression | None = None
         if kind == "=":
             self.index += 1
@@ -222,28 +222,32 @@ class Parser(ExpressionParser):
                 value = syntax.ArrayLiteral(self.items("}"), brace)
             else:
                 value = self.expression()
-        return syntax.Declarator(name, is_array, value, at)
+        return syntax.Declarator(name, is_array, value, at, length)
 
-    def _refuse_function(self, type_name: str, name: str, at: int) -> None:
-        """Raises: FlexScript has no function definitions. A body that follows is skipped as a whole."""
+    def _function(self, type_name: str, name: str, at: int) -> syntax.Function:
+        """Parses the parameters and the body of a function; raises where neither follows the `(`."""
         kinds = self.kinds
-        end = self.index
+        opening = self.index
+        end = opening
         while kinds[end] not in (")", ";", "{", "}", END):
             end += 1
-        if kinds[end] == ")" and kinds[end + 1] == "{":
-            depth, end = 0, end + 1
-            while kinds[end] != END:
-                depth += (kinds[end] == "{") - (kinds[end] == "}")
-                end += 1
-                if depth == 0:
-                    break
-            self.index = end
-            self.report(
-                SyntaxFailure(f"function {name} cannot be defined in a script", at, "write its statements where needed")
-            )
-            raise _Skipped(at)
-        hint = did_you_mean(type_name, _STATEMENT_STARTS) or f"remove {type_name}, or write {type_name} {name} = ...;"
-        raise SyntaxFailure(f"unexpected '(' behind the declared name {name}", self.offsets[self.index], hint)
+        if kinds[end] != ")" or kinds[end + 1] != "{":
+            hint = did_you_mean(type_name, _STATEMENT_STARTS)
+            hint = hint or f"remove {type_name}, or write {type_name} {name} = ...;"
+            raise SyntaxFailure(f"unexpected '(' behind the declared name {name}", self.offsets[opening], hint)
+        self.index = opening + 1
+        parameters: list[syntax.Parameter] = []
+        while kinds[self.index] != ")":
+            if parameters:
+                self.expect(",", "between parameters")
+            place = self.offsets[self.index]
+            parameter = self._declaration_type() if kinds[self.index] == NAME else None
+            if parameter is None:
+                raise self.failure("expected a parameter such as int n")
+            parameters.append(syntax.Parameter(parameter, self.texts[self.index], place))
+            self.index += 1
+        self.index += 1
+        return syntax.Function(type_name, name, tuple(parameters), self._block(), at)
 
     # --- Control flow -------------------------------------------------------------------------------------------------
 
@@ -338,13 +342,6 @@ class Parser(ExpressionParser):
         value = None if self.kinds[self.index] in (";", "}", END) else self.expression()
         self.end_of_statement()
         return syntax.Return(value, at)
-
-
-class _Skipped(SyntaxFailure):
-    """A construct that was reported and skipped already."""
-
-    def __init__(self, at: int):
-        super().__init__("", at)
 
 
 _HANDLERS = {

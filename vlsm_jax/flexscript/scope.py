@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vlsm_jax.flexscript.vocabulary import VARIANT
 
 CODE_SLOT, PARAMETERS_SLOT, INSTANCE_SLOT = 0, 1, 2
-_FIRST_FREE_SLOT = 3
+FIRST_FREE_SLOT = 3
 
 
 class Local(NamedTuple):
@@ -31,7 +31,7 @@ class Scopes:
             {"c": Local(CODE_SLOT, VARIANT, VARIANT), "i": Local(INSTANCE_SLOT, VARIANT, VARIANT)},
             {},
         ]
-        self.size = _FIRST_FREE_SLOT
+        self.size = FIRST_FREE_SLOT
 
     def enter(self) -> None:
         """Opens a scope."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vlsm_jax.flexscript import syntax, values
+from vlsm_jax.flexscript import arrays, syntax, values
 from vlsm_jax.flexscript.assignment import AssignmentCompiler
+from vlsm_jax.flexscript.calls import Function
+from vlsm_jax.flexscript.coroutines import Coroutine
 from vlsm_jax.flexscript.diagnostics import Diagnostic, Severity, SourceText
-from vlsm_jax.flexscript.faults import Fault
+from vlsm_jax.flexscript.faults import Fault, OutOfBudget
 from vlsm_jax.flexscript.machine import Machine
 from vlsm_jax.flexscript.operators import Run
-from vlsm_jax.flexscript.scope import CODE_SLOT, INSTANCE_SLOT, PARAMETERS_SLOT
-from vlsm_jax.flexscript.vocabulary import ARRAY, VARIANT, Dialect, TypeSpec, Vocabulary
+from vlsm_jax.flexscript.scope import CODE_SLOT, INSTANCE_SLOT, PARAMETERS_SLOT, Scopes
+from vlsm_jax.flexscript.vocabulary import ARRAY, PULL_RESULT, VARIANT, Dialect, TypeSpec, Vocabulary
 
 BREAK, CONTINUE = object(), object()
 
@@ -27,10 +29,49 @@ class StatementCompiler(AssignmentCompiler):
         super().__init__(source, vocabulary, machine, dialect)
         self._loops = 0
         self._switches = 0
+        self.functions = {}
 
     def statement(self, node: syntax.Statement) -> tuple[Run, bool]:
         """Compiles one statement."""
         return _STATEMENTS[type(node)](self, node)
+
+    def program(self, statements: tuple[syntax.Statement, ...]) -> tuple[Run, bool]:
+        """Compiles the statements of a whole text; functions are known before the first statement."""
+        for statement in statements:
+            if type(statement) is syntax.Function:
+                self._announce(statement)
+        return self.sequence(statements)
+
+    def _announce(self, node: syntax.Function) -> None:
+        if not self.dialect.functions:
+            hint = "write its statements where needed"
+            self.error("syntax", f"function {node.name} cannot be defined in a script", node.at, hint)
+            return
+        types = self.vocabulary.types
+        for name, at in ((node.type, node.at), *((p.type, p.at) for p in node.parameters)):
+            if name not in types and name != "void":
+                self._unknown_type(name, at)
+        if node.name in self.functions:
+            self.error("redeclared", f"function {node.name} is already defined", node.at, "choose another name")
+        coercions = [self.type_coercion(types[p.type]) if p.type in types else None for p in node.parameters]
+        self.functions[node.name] = Function(node.name, types.get(node.type), coercions)
+
+    def _function(self, node: syntax.Function) -> tuple[Run, bool]:
+        function = self.functions.get(node.name)
+        if function is None:
+            if self.dialect.functions:
+                self.error("syntax", "a function is defined outside of every block", node.at, "move it to the top")
+            return _nothing, False
+        outer, self.scopes = self.scopes, Scopes()
+        counts, (self._loops, self._switches) = (self._loops, self._switches), (0, 0)
+        for parameter in node.parameters:
+            spec = self.vocabulary.types.get(parameter.type)
+            self.scopes.declare(parameter.name, parameter.type, spec.kind if spec else VARIANT)
+        function.body = self.sequence(node.body.statements)[0]
+        function.size = self.scopes.size
+        self.scopes = outer
+        self._loops, self._switches = counts
+        return _nothing, False
 
     def sequence(self, statements: tuple[syntax.Statement, ...]) -> tuple[Run, bool]:
         """Compiles statements in the current scope."""
@@ -95,7 +136,7 @@ class StatementCompiler(AssignmentCompiler):
     def _declare(self, node: syntax.Declare) -> tuple[Run, bool]:
         spec = self.vocabulary.types.get(node.type)
         if spec is None:
-            self._unknown_type(node)
+            self._unknown_type(node.type, node.at)
         runs = [self._declarator(node.type, spec, declarator) for declarator in node.declarators]
         if len(runs) == 1:
             return runs[0], False
@@ -106,17 +147,18 @@ class StatementCompiler(AssignmentCompiler):
 
         return declare, False
 
-    def _unknown_type(self, node: syntax.Declare) -> None:
-        hint = self.suggest(
-            node.type, self.vocabulary.types, ("if", "for", "while", "return", "else", "switch", "case")
-        )
-        self.error("unknown type", f"{node.type} is not a type", node.at, hint)
+    def _unknown_type(self, name: str, at: int) -> None:
+        hint = self.suggest(name, self.vocabulary.types, ("if", "for", "while", "return", "else", "switch", "case"))
+        self.error("unknown type", f"{name} is not a type", at, hint)
 
     def _declarator(self, type_name: str, spec: TypeSpec | None, declarator: syntax.Declarator) -> Run:
-        operand = None if declarator.value is None else self.expression(declarator.value)
+        keeps_result = spec is not None and spec.kind == PULL_RESULT
+        compile_value = self.raw if keeps_result else self.expression
+        operand = None if declarator.value is None else compile_value(declarator.value)
         if self.scopes.declares_here(declarator.name):
             hint = "assign to it without the type, or choose another name"
             self.error("redeclared", f"{declarator.name} is already declared here", declarator.at, hint)
+        element = arrays.DEFAULTS.get(type_name)
         if declarator.is_array:
             type_name, spec = ARRAY, self.vocabulary.types[ARRAY]
         elif type_name == "var":
@@ -124,7 +166,15 @@ class StatementCompiler(AssignmentCompiler):
             spec = self.vocabulary.types.get(kind) or self.vocabulary.types[VARIANT]
             type_name = kind if kind in self.vocabulary.types else VARIANT
         kind = spec.kind if spec else VARIANT
+        length = None if declarator.length is None else self.expression(declarator.length).run
         slot = self.scopes.declare(declarator.name, type_name, kind).slot
+        if operand is None and length is not None:
+            made, new_array = self.machine.made, arrays.new_array
+
+            def fill(frame: list) -> None:
+                frame[slot] = made(arrays.array_fill(new_array(length(frame)), element))
+
+            return fill
         if operand is None:
             default = spec.default if spec else _null
 
@@ -304,6 +354,10 @@ def _null() -> None:
     return None
 
 
+def _nothing(frame: list) -> None:
+    return None
+
+
 def _all_of(runs: list[Run]) -> Run | None:
     if len(runs) <= 1:
         return runs[0] if runs else None
@@ -335,6 +389,7 @@ _STATEMENTS: dict[type, Callable[[StatementCompiler, Any], tuple[Run, bool]]] = 
     syntax.Break: StatementCompiler._break,
     syntax.Continue: StatementCompiler._continue,
     syntax.Return: StatementCompiler._return,
+    syntax.Function: StatementCompiler._function,
 }
 
 
@@ -346,13 +401,21 @@ class CompiledCode:
       diagnostics: what the compiler found; the code runs only when none of it is an error.
     """
 
-    __slots__ = ("_body", "_machine", "_size", "diagnostics", "source")
+    __slots__ = ("_body", "_machine", "_size", "_waits", "diagnostics", "source")
 
-    def __init__(self, source: SourceText, diagnostics: tuple[Diagnostic, ...], body: Run, size: int, machine: Machine):
+    def __init__(
+        self,
+        source: SourceText,
+        diagnostics: tuple[Diagnostic, ...],
+        body: Run,
+        machine: Machine,
+        compiler: StatementCompiler,
+    ):
         self.source = source
         self.diagnostics = diagnostics
         self._body = body
-        self._size = size
+        self._size = compiler.scopes.size
+        self._waits = compiler.waits
         self._machine = machine
 
     @property
@@ -361,7 +424,7 @@ class CompiledCode:
         return not any(d.severity is Severity.ERROR for d in self.diagnostics)
 
     def run(self, code_node: Any = None, parameters: tuple = (), instance: Any = None) -> Any:
-        """Runs the code and returns what it returns, None when it falls off its end.
+        """Runs the code and returns what it returns, None when it falls off its end or stops at an `await`.
 
         Args:
           code_node: what the code sees as `c`.
@@ -376,11 +439,13 @@ class CompiledCode:
         frame[PARAMETERS_SLOT] = parameters
         frame[INSTANCE_SLOT] = instance
         machine = self._machine
+        if self._waits:
+            return Coroutine(machine, self.source, lambda: self._run(frame)).proceed()
         machine.enter()
         outer = machine.source, machine.at
         machine.source = self.source
         try:
-            signal = self._body(frame)
+            return self._run(frame)
         except Fault as fault:
             if fault.source is None:
                 fault.source = self.source
@@ -388,6 +453,12 @@ class CompiledCode:
         finally:
             machine.source, machine.at = outer
             machine.leave()
+
+    def _run(self, frame: list) -> Any:
+        try:
+            signal = self._body(frame)
+        except RecursionError:
+            raise OutOfBudget("the code is nested too deeply to be run", hint="does every function end?") from None
         return signal[0] if type(signal) is tuple else None
 
 
@@ -396,9 +467,9 @@ def compile_program(
 ) -> CompiledCode:
     """Compiles a parsed program for a machine; never raises on any program, findings are in `diagnostics`."""
     compiler = StatementCompiler(program.source, vocabulary, machine, dialect or Dialect())
-    body, _ = compiler.sequence(program.statements)
+    body, _ = compiler.program(program.statements)
     diagnostics = sorted((*program.diagnostics, *compiler.diagnostics), key=lambda d: (d.line, d.column))
-    return CompiledCode(program.source, tuple(diagnostics), body, compiler.scopes.size, machine)
+    return CompiledCode(program.source, tuple(diagnostics), body, machine, compiler)
 
 
 def compile_expression(

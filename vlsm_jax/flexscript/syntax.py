@@ -109,6 +109,28 @@ class Member(NamedTuple):
     at: int
 
 
+class Label(NamedTuple):
+    """`base.name?`, which gives Null where there is no such label, or `base.#name`, which is the label in any case.
+
+    Attributes:
+      quiet: whether a missing label is Null instead of an exception.
+      forced: whether the label is meant although there is a property of that name.
+    """
+
+    base: Expression
+    name: str
+    quiet: bool
+    forced: bool
+    at: int
+
+
+class Await(NamedTuple):
+    """`await operand`."""
+
+    operand: Expression
+    at: int
+
+
 class Call(NamedTuple):
     """`function(arguments)`, where the function is a `Name` or a `Member`."""
 
@@ -130,6 +152,8 @@ Expression = (
     | Assign
     | Index
     | Member
+    | Label
+    | Await
     | Call
 )
 
@@ -137,12 +161,13 @@ Expression = (
 
 
 class Declarator(NamedTuple):
-    """One declared name; `is_array` for `names[]`; `value` is None without an initialiser."""
+    """One declared name; `is_array` for `names[]`; `value` is None without an initialiser, `length` without a size."""
 
     name: str
     is_array: bool
     value: Expression | None
     at: int
+    length: Expression | None = None
 
 
 class Declare(NamedTuple):
@@ -237,7 +262,25 @@ class Return(NamedTuple):
     at: int
 
 
-Statement = Declare | Evaluate | Block | If | While | For | LoopMacro | Switch | Break | Continue | Return
+class Parameter(NamedTuple):
+    """One parameter of a function."""
+
+    type: str
+    name: str
+    at: int
+
+
+class Function(NamedTuple):
+    """`type name(type parameter, ...) { ... }`: a function that a script defines for itself."""
+
+    type: str
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: Block
+    at: int
+
+
+Statement = Declare | Evaluate | Block | If | While | For | LoopMacro | Switch | Break | Continue | Return | Function
 
 
 class Program(NamedTuple):
