@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 from vlsm_jax.evaluation.predictions import Prediction, PredictionLog, Settings
 from vlsm_jax.evaluation.summary import write_scores
-from vlsm_jax.metrics.score import UNTIL, PairScore, Summary, run_pair, scoring_pool, summarise
+from vlsm_jax.metrics import PairScore, Summary, run_pair, scoring_pool, summarise
+from vlsm_jax.metrics.score import UNTIL
 from vlsm_jax.simulator import Budget, build
 
 PREDICTIONS = "predictions.jsonl"

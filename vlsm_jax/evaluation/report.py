@@ -19,8 +19,8 @@ from vlsm_jax.evaluation.kpis import KpiRow, compare_kpis
 from vlsm_jax.evaluation.listing import Listing, side_by_side
 from vlsm_jax.evaluation.predictions import Prediction
 from vlsm_jax.flexscript import Diagnostic
+from vlsm_jax.metrics import PairScore, Summary
 from vlsm_jax.metrics.interval import Interval
-from vlsm_jax.metrics.score import PairScore, Summary
 from vlsm_jax.twin import Difference, Twin
 from vlsm_jax.version import __version__
 

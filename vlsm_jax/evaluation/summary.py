@@ -11,7 +11,7 @@ from typing import Any
 
 from vlsm_jax.evaluation.predictions import Settings
 from vlsm_jax.metrics.interval import Interval
-from vlsm_jax.metrics.score import Summary
+from vlsm_jax.metrics.summary import Summary
 
 FORMAT = "vlsm_jax.scores/1"
 

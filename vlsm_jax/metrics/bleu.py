@@ -83,7 +83,12 @@ def bleu4(references: Sequence[str], candidates: Sequence[str]) -> float:
 
 
 def sentence_bleu4(counts: BleuCounts) -> float:
-    """Returns the BLEU-4 of one pair, in 0..1, over the orders that the candidate is long enough for."""
+    """Returns the BLEU-4 of one pair, in 0..1, over the orders that the candidate is long enough for.
+
+    Two scripts without any token are alike and score 1, where sacrebleu says 0.
+    """
+    if not counts.candidate_length and not counts.reference_length:
+        return 1.0
     return bleu_from_row(counts.row(), effective_order=True)
 
 

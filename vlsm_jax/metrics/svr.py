@@ -109,14 +109,25 @@ def svr(
     Raises:
       ValueError: the weights are negative or do not add up to 1.
     """
-    for_connections, for_objects = weights
-    if min(weights) < 0 or not math.isclose(sum(weights), 1.0, abs_tol=1e-9):
-        raise ValueError(
-            f"SVR weights are {weights}; give two that are not negative and add up to 1, such as (0.6, 0.4)"
-        )
+    for_connections, for_objects = check_weights(weights)
     connection_score = connection_overlap(reference, candidate, ports).recall
     object_score = object_overlap(reference, candidate).recall
     return SvrScore(for_connections * connection_score + for_objects * object_score, connection_score, object_score)
+
+
+def check_weights(weights: Sequence[float]) -> tuple[float, float]:
+    """Returns the weights of connections and objects in SVR.
+
+    Raises:
+      ValueError: they are not two numbers that are not negative and add up to 1.
+    """
+    weights = tuple(weights)
+    # Written so that nan fails as well.
+    if len(weights) != 2 or not min(weights) >= 0 or not math.isclose(sum(weights), 1.0, abs_tol=1e-9):
+        raise ValueError(
+            f"SVR weights are {weights}; give two that are not negative and add up to 1, such as (0.6, 0.4)"
+        )
+    return weights
 
 
 def _overlap(reference: Counter, candidate: Counter | None) -> Overlap:
