@@ -9,6 +9,7 @@ from vlsm_jax.flexscript.diagnostics import SourceText
 from vlsm_jax.flexscript.values import to_number
 from vlsm_jax.simulator.draws import Draws
 from vlsm_jax.simulator.names import vocabulary
+from vlsm_jax.simulator.properties import close_tables
 from vlsm_jax.simulator.report import BuildResult, Verdict
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.world import Budget, World
@@ -64,6 +65,11 @@ def _build(script: str, world: World) -> BuildResult:
     except Fault as fault:
         findings.append(fault_diagnostic(fault))
         verdict = Verdict.BUDGET if isinstance(fault, OutOfBudget) else Verdict.BUILD_ERROR
+    try:
+        close_tables(world)
+    except Fault as fault:
+        findings.append(fault_diagnostic(fault))
+        verdict = Verdict.BUILD_ERROR if verdict is Verdict.OK else verdict
     findings.extend(world.warnings)
     twin, problems = twin_of(world)
     findings.extend(problems)

@@ -9,24 +9,34 @@ from typing import Any
 from vlsm_jax.flexscript import Fault, Unsupported, known_commands
 from vlsm_jax.flexscript.values import Vec3, describe, to_float, to_int, to_number, to_text, truth
 from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, NODE, OBJECT, STRING, VARIANT, Command
-from vlsm_jax.simulator import connecting, draws, labels
-from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
-from vlsm_jax.simulator.paths import Attribute
-from vlsm_jax.simulator.properties import get_variable, set_variable, variable_property
+from vlsm_jax.simulator import attributes, connecting, draws, labels, treecommands
+from vlsm_jax.simulator.library import TOOL
+from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.paths import Attribute, Missing
+from vlsm_jax.simulator.properties import get_variable, set_variable
+from vlsm_jax.simulator.tools import create_tool
 from vlsm_jax.simulator.tree import Node
-from vlsm_jax.simulator.world import World, node_of, object_of
+from vlsm_jax.simulator.treecommands import changeable
+from vlsm_jax.simulator.world import MAX_NAME, World, node_of, object_of
 
 # --- Finding ----------------------------------------------------------------------------------------------------------
 
 
 def find_node(world: World, path: Any, start: Any = None) -> Any:
-    """`node(path, start)`."""
-    return world.find(world.tree.model if start is None else node_of(start, "node()"), path)
+    """`node(path, start)`: a path that leads nowhere gives a missing node, which is not NULL."""
+    if start is None:
+        start = world.tree.model
+    elif not isinstance(start, Attribute):
+        start = node_of(start, "node()")
+    found = world.find(start, path)
+    return Missing(path[:MAX_NAME]) if found is None else found
 
 
 def exists(world: World, node: Any) -> int:
-    """`objectexists(node)`."""
-    return int(node is not None)
+    """`objectexists(node)`: 0 for NULL, for what `node()` did not find, and for what was destroyed."""
+    if isinstance(node, Node):
+        return int(not node.is_gone)
+    return int(isinstance(node, (Item, Attribute, labels.Label)))
 
 
 def rank(world: World, node: Any, index: Any = None) -> Any:
@@ -61,33 +71,27 @@ def owner_object(world: World, node: Any) -> Any:
     return node if isinstance(node, Node) else None
 
 
-def is_class_type(world: World, node: Any, kind: Any) -> int:
-    """`isclasstype(object, class)`, by the class's name or by a role's CLASSTYPE name."""
-    cls = node.cls if isinstance(node, Node) else None
-    if cls is None:
-        return 0
-    if not isinstance(kind, str):
-        return int(bool(_class_types(node) & to_int(kind)))
-    return int(kind.split("::")[-1] == cls.name)
-
-
-def _class_types(node: Node) -> int:
-    by_role = {"fixed resource": 2 | 4, TASK_EXECUTER: 2 | 8 | 16, DISPATCHER: 2 | 8, "network": 2 | 128}
-    return by_role.get(node.cls.role, 2) | (64 if node.cls.name in ("Processor", "Combiner", "Separator") else 0)
-
-
 # --- Creating and naming ----------------------------------------------------------------------------------------------
 
 
 def create_instance(world: World, cls: Any, container: Any = None) -> Node:
     """`createinstance(class, container)`."""
     entry = object_of(cls, "createinstance()")
+    if entry.cls.role == TOOL:
+        world.warn("tool", f"{entry.cls.name} is a tool, no object", f'write Tools.create("{entry.cls.name}")')
+        return create_tool(world, entry.cls.name)
     return world.create(entry.cls, _container(world, container))
 
 
-def create_copy(world: World, original: Any, container: Any = None, *flags: Any) -> Node:
-    """`createcopy(node, container)`, from the library or from the model."""
-    return world.create_copy(object_of(original, "createcopy()"), _container(world, container))
+def create_copy(world: World, original: Any, container: Any = None, same_name: Any = 0, *flags: Any) -> Node:
+    """`createcopy(node, container, samename)`, from the library or from the model."""
+    source = node_of(original, "createcopy()")
+    return world.create_copy(source, _container(world, container) or world.tree.model, truth(same_name))
+
+
+def insert_copy(world: World, original: Any, container: Any) -> Node:
+    """`insertcopy(object, container)`."""
+    return create_copy(world, original, container)
 
 
 def _container(world: World, container: Any) -> Node | None:
@@ -99,27 +103,9 @@ def _container(world: World, container: Any) -> Node | None:
     return node
 
 
-def destroy(world: World, node: Any) -> int:
-    """`destroyobject(node)`."""
-    target = node_of(node, "destroyobject()")
-    if target.parent is None or target.is_library:
-        raise Fault(f"{target.name!r} cannot be destroyed", code="argument")
-    if world.clock is not None:
-        raise Unsupported("destroying objects while the model runs is not supported")
-    world.tree.destroy(target)
-    return 1
-
-
 def set_name(world: World, node: Any, name: Any) -> Any:
     """`setname(object, name)`."""
-    world.rename(_changeable(node, "setname()"), name)
-    return node
-
-
-def _changeable(value: Any, what: str) -> Node:
-    node = node_of(value, what)
-    if node.is_library or node.parent is None:
-        raise Fault(f"{what} cannot change {node.name!r}", code="argument")
+    world.rename(changeable(node, "setname()"), name)
     return node
 
 
@@ -128,7 +114,7 @@ def _changeable(value: Any, what: str) -> Node:
 
 def set_location(world: World, node: Any, x: Any = 0, y: Any = 0, z: Any = 0, *factors: Any) -> Any:
     """`setloc(object, x, y, z, fx, fy, fz)`: puts the point that the factors (0 to 1) name at (x, y, z)."""
-    target = _changeable(node, "setloc()")
+    target = changeable(node, "setloc()")
     if isinstance(x, (Vec3, list)):
         place, *rest = Vec3(), y
         place.assign(x)
@@ -149,7 +135,7 @@ def set_location(world: World, node: Any, x: Any = 0, y: Any = 0, z: Any = 0, *f
 
 def _set_part(part: str) -> Callable[..., Any]:
     def assign(world: World, node: Any, x: Any = 0, y: Any = 0, z: Any = 0) -> Any:
-        target = _changeable(node, f"set{part}()")
+        target = changeable(node, f"set{part}()")
         vector = x if isinstance(x, (Vec3, list)) else Vec3(to_number(x), to_number(y), to_number(z))
         getattr(target, part).assign(vector)
         return node
@@ -163,7 +149,7 @@ def _component(part: str, axis: int) -> Callable[[World, Any], float]:
 
 def set_color(world: World, node: Any, r: Any, g: Any, b: Any, a: Any = 1) -> Any:
     """`setcolor(object, r, g, b)`."""
-    _changeable(node, "setcolor()").color.assign([r, g, b, a])
+    changeable(node, "setcolor()").color.assign([r, g, b, a])
     return node
 
 
@@ -196,24 +182,24 @@ def variable_text(world: World, node: Any, variable: Any) -> str:
     return to_text(get_variable(world, object_of(node, "getvarstr()"), variable))
 
 
-def variable_node(world: World, node: Any, variable: Any) -> Any:
-    """`getvarnode(object, variable)`: reading and writing it is reading and writing the variable."""
-    target = object_of(node, "getvarnode()")
-    return Attribute(target, "variables", variable, world) if variable_property(world, target, variable) else None
-
-
 def write_node(world: World, node: Any, value: Any) -> Any:
     """`setnodenum`, `setnodestr`, `set`: writes the value of a node, of a variable or of a label."""
     if isinstance(node, Attribute):
-        labels.write_attribute(world, node, value)
+        attributes.write(world, node, value)
+    elif isinstance(node, labels.Label):
+        labels.assign(node.owner, node.name, value)
     else:
-        _changeable(node, "setnodenum()").value = value
+        changeable(node, "setnodenum()").value = value
     return node
 
 
 def read_node(world: World, node: Any) -> Any:
     """`getnodenum`, `getnodestr`, `get`."""
-    return labels.read_attribute(world, node) if isinstance(node, Attribute) else node_of(node, "getnodenum()").value
+    if isinstance(node, Attribute):
+        return attributes.read(world, node)
+    if isinstance(node, labels.Label):
+        return labels.read(node.owner, node.name)
+    return node_of(node, "getnodenum()").value
 
 
 def set_label(world: World, node: Any, name: Any, value: Any = 0) -> Any:
@@ -332,17 +318,18 @@ def table() -> Mapping[str, Command]:
         "node": _bound(find_node, NODE, 1, 2),
         "objectexists": _bound(exists, INT, 1, 1),
         "rank": _bound(rank, NODE, 2, 2),
+        "rankobj": _bound(rank, NODE, 2, 2),
         "content": _bound(content, INT, 1, 1),
+        "contentobj": _bound(content, INT, 1, 1),
         "first": _bound(_child(0), NODE, 1, 1),
         "last": _bound(_child(-1), NODE, 1, 1),
         "next": _bound(_sibling(1), NODE, 1, 1),
         "prev": _bound(_sibling(-1), NODE, 1, 1),
         "up": _bound(lambda world, node: node_of(node, "up()").parent, NODE, 1, 1),
         "ownerobject": _bound(owner_object, OBJECT, 1, 1),
-        "isclasstype": _bound(is_class_type, INT, 2, 2),
         "createinstance": _bound(create_instance, OBJECT, 1, 2),
         "createcopy": _bound(create_copy, OBJECT, 2, 6),
-        "destroyobject": _bound(destroy, INT, 1, 1),
+        "insertcopy": _bound(insert_copy, OBJECT, 2, 2),
         "setname": _bound(set_name, NODE, 2, 2),
         "setnodename": _bound(set_name, NODE, 2, 2),
         "getname": _bound(lambda world, node: node_of(node, "getname()").name, STRING, 1, 1),
@@ -355,7 +342,6 @@ def table() -> Mapping[str, Command]:
         "setvarstr": _bound(set_variable_text, NODE, 3, 3),
         "getvarnum": _bound(variable_number, DOUBLE, 2, 2),
         "getvarstr": _bound(variable_text, STRING, 2, 2),
-        "getvarnode": _bound(variable_node, NODE, 2, 2),
         "setnodenum": _bound(write_node, NODE, 2, 2),
         "setnodestr": _bound(write_node, NODE, 2, 2),
         "set": _bound(write_node, NODE, 2, 2),
@@ -392,4 +378,4 @@ def table() -> Mapping[str, Command]:
             table[f"{letter}{command}"] = _bound(_component(part, axis), DOUBLE, 1, 1)
     for name, rgb in _COLORS.items():
         table[f"color{name}"] = _bound(_named_color(*rgb), NODE, 1, 1)
-    return table | connecting.table() | draws.table()
+    return table | treecommands.table() | connecting.table() | draws.table()

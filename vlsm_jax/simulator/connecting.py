@@ -8,7 +8,12 @@ from typing import Any
 from vlsm_jax.flexscript import Fault
 from vlsm_jax.flexscript.values import describe, to_int
 from vlsm_jax.flexscript.vocabulary import INT, NODE, OBJECT, Command
-from vlsm_jax.simulator.tree import Node, Wire
+from vlsm_jax.simulator import pairs
+from vlsm_jax.simulator.library import classes
+from vlsm_jax.simulator.pairs import Meaning
+from vlsm_jax.simulator.paths import Missing
+from vlsm_jax.simulator.tools import Tool, add_member, remove_member
+from vlsm_jax.simulator.tree import AutomaticNode, Node, Wire
 from vlsm_jax.simulator.world import World
 
 _KEYS = {"A": ("A", True), "Q": ("A", False), "S": ("S", True), "W": ("S", False)}
@@ -17,8 +22,8 @@ _KEYS = {"A": ("A", True), "Q": ("A", False), "S": ("S", True), "W": ("S", False
 def drag(world: World, source: Any, target: Any, key: Any) -> int:
     """`contextdragconnection(from, to, key)`: A and S draw, Q and W remove a connection.
 
-    What FlexSim accepts in silence is accepted with a warning: NULL at an end, a pair that is already connected,
-    removing what is not there.
+    What FlexSim accepts in silence is accepted with a warning: NULL at an end, classes that cannot be connected, a pair
+    that is already connected, removing what is not there.
     """
     letter = _letter(key)
     if letter.upper() in ("D", "E"):
@@ -46,18 +51,31 @@ def _letter(key: Any) -> str:
 
 def _ends(world: World, source: Any, target: Any) -> tuple[Node, Node] | None:
     for end in (source, target):
-        if end is None:
-            world.warn("null connection", "one end of the connection is NULL; nothing is connected", "was it found?")
+        if end is None or isinstance(end, Missing):
+            what = "NULL" if end is None else str(end)
+            world.warn("null connection", f"one end of the connection is {what}; nothing is connected", "was it found?")
             return None
         if not isinstance(end, Node):
             raise Fault(f"a connection needs objects, not {describe(end)}", code="type")
-        if end.cls is None or end.is_library or end.parent is None:
+        if end.cls is None or end.is_library or end.parent is None or end.automatic:
             world.warn("connection", f"{end.name!r} is not an object of the model; nothing is connected")
             return None
     return source, target
 
 
 def _draw(world: World, source: Node, target: Node, port: str) -> int:
+    if port == "A":
+        purpose = pairs.meaning(source, target)
+        if purpose is None:
+            return _unsupported(world, source, target, 'with "A"', pairs.hint(source, target))
+        if isinstance(source, Tool) or isinstance(target, Tool):
+            tool, member = (source, target) if isinstance(source, Tool) else (target, source)
+            return add_member(world, tool, member)
+    else:
+        purpose = None
+        if not (pairs.has_center_port(source) and pairs.has_center_port(target)):
+            hint = "members join a tool with the key A" if "tool" in (source.cls.role, target.cls.role) else ""
+            return _unsupported(world, source, target, "by center ports", hint)
     if source is target:
         world.warn("connection", f"{source.name!r} is connected to itself")
     elif world.tree.find_wire(source, target, port):
@@ -65,15 +83,38 @@ def _draw(world: World, source: Node, target: Node, port: str) -> int:
         world.warn(
             "duplicate connection", f"{source.name!r} is connected to {target.name!r} again: a second {what} port"
         )
-    if port == "A" and source.cls.name == "Sink":
-        world.warn("connection", f"{source.name!r} is a Sink: no item leaves it")
-    if port == "A" and target.cls.name == "Source":
-        world.warn("connection", f"{target.name!r} is a Source: no item enters it")
-    world.tree.connect(source, target, port)
+    if purpose is Meaning.FLOW:
+        if source.cls.name == "Sink":
+            world.warn("connection", f"{source.name!r} is a Sink: no item leaves it")
+        if target.cls.name == "Source":
+            world.warn("connection", f"{target.name!r} is a Source: no item enters it")
+    wire = world.tree.connect(source, target, port, attaches=purpose is Meaning.TRAVEL)
+    if purpose in pairs.TRANSFERS:
+        _add_transfer(world, wire, pairs.TRANSFERS[purpose])
     return 1
 
 
+def _unsupported(world: World, source: Node, target: Node, how: str, hint: str) -> int:
+    names = f"{source.name!r} ({source.cls.name}) and {target.name!r} ({target.cls.name})"
+    world.warn("unsupported pair", f"{names} cannot be connected {how}; nothing is connected", hint)
+    return 0
+
+
+def _add_transfer(world: World, wire: Wire, name: str) -> None:
+    """Puts the transfer into the conveyor: where items enter it, or where they leave it."""
+    conveyor = wire.target if name == "EntryTransfer" else wire.source
+    world.tree.count_node()
+    number = len(conveyor.children) + 1
+    while conveyor.child(f"{name}{number}"):
+        number += 1
+    wire.transfer = AutomaticNode(f"{name}{number}", classes().get(name) or classes()["ExitTransfer"])
+    conveyor.add(wire.transfer)
+
+
 def _erase(world: World, source: Node, target: Node, port: str) -> int:
+    if port == "A" and (isinstance(source, Tool) or isinstance(target, Tool)):
+        tool, member = (source, target) if isinstance(source, Tool) else (target, source)
+        return remove_member(world, tool, member)
     wire = world.tree.find_wire(source, target, port)
     if wire is None:
         world.warn("connection", f"{source.name!r} is not connected to {target.name!r}; nothing is removed")
@@ -93,6 +134,8 @@ def connect(world: World, source: Any, output: Any, target: Any, inlet: Any) -> 
     ends = _ends(world, source, target)
     if ends is None:
         return 0
+    if pairs.meaning(*ends) not in pairs.FLOWS:
+        return _draw(world, *ends, "A")
     for number, ports, side in ((output, ends[0].outputs, "output"), (inlet, ends[1].inputs, "input")):
         wanted = to_int(number)
         if wanted > 0 and wanted != len(ports) + 1:
@@ -148,6 +191,7 @@ def table() -> Mapping[str, Command]:
     return {
         "contextdragconnection": Command(drag, INT, 3, 3, True),
         "objectconnect": Command(object_connect, INT, 2, 2, True),
+        "defaultdragconnection": Command(drag, INT, 3, 3, True),
         "connect": Command(connect, INT, 4, 4, True),
         "inobject": Command(_peer("in"), OBJECT, 2, 2, True),
         "outobject": Command(_peer("out"), OBJECT, 2, 2, True),

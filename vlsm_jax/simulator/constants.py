@@ -32,12 +32,16 @@ _TASK_TYPES = (
 _CLASS_TYPES = {
     "ODT": 1, "FLEXSIMOBJECT": 2, "FIXEDRESOURCE": 4, "DISPATCHER": 8, "TASKEXECUTER": 16, "NAVIGATOR": 32,
     "PROCESSOR": 64, "NETWORKNODE": 128, "VISUALTOOL": 256, "CONVEYOR": 512, "TRAFFICCONTROLLER": 1024,
+    "MTBFMTTR": 0x800, "MERGESORT": 0x1000, "WANTCONNECTLOGIC": 0x2000, "FLUIDOBJECT": 0x4000, "FLUIDOBJECT2": 0x8000,
+    "LINECONTROLLER": 0x10000, "SYSTEMCONTROLLER": 0x20000, "FLEXSIMEVENTHANDLER": 0x40000, "OWNERDRAWN": 0x80000000,
 }  # fmt: skip
 _OTHERS = {
     "PREEMPT_NOT": 0, "PREEMPT_ONLY": 1, "PREEMPT_AND_ABORT_ACTIVE": 2, "PREEMPT_AND_ABORT_ALL": 3,
     "STAT_AVERAGE": 1, "STAT_MEAN": 1, "STAT_CURRENT": 2, "STAT_MIN": 3, "STAT_MAX": 4, "STAT_TIME_AT_VALUE": 5,
     "DATATYPE_NUMBER": 1, "DATATYPE_STRING": 2, "DATATYPE_COUPLING": 3, "DATATYPE_OBJECT": 4, "DATATYPE_PARTICLE": 5,
     "DATATYPE_BUNDLE": 6, "DATATYPE_SIMPLE": 7, "WARMUP_TIME_NODE": 82,
+    # What getmodelunit is asked for; of these, only the number of WARMUP_TIME_NODE is known, the rest are our own.
+    "LENGTH_MULTIPLE": 1, "TIME_MULTIPLE": 2, "FLUID_MULTIPLE": 3, "START_TIME_NODE": 80, "STOP_TIME_NODE": 81,
 }  # fmt: skip
 
 
@@ -53,3 +57,9 @@ def constants() -> Mapping[str, int]:
 def state_name(number: int) -> str:
     """Returns the name of a state as reports show it: "waiting for operator"."""
     return STATES[number].lower().replace("_", " ")
+
+
+def state_number(name: str) -> int | None:
+    """Returns the number of a state from its name, "STATE_BREAKDOWN", "BREAKDOWN" or "breakdown"; None for no state."""
+    plain = name.strip().upper().replace(" ", "_").removeprefix("STATE_")
+    return STATES.index(plain) if plain in STATES[1:] else None

@@ -1,4 +1,4 @@
-"""Labels of objects and items, and the values behind `object>variables/name` and `object>labels/name`."""
+"""Labels of objects and items."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any
 from vlsm_jax.flexscript import Fault
 from vlsm_jax.flexscript.values import copied, describe, to_text
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.paths import Attribute
-from vlsm_jax.simulator.properties import get_variable, set_variable
 from vlsm_jax.simulator.tree import Node
-from vlsm_jax.simulator.world import World
 
 MAX_LABELS = 1000
 
@@ -78,22 +75,3 @@ def assert_label(labels: Labels, name: Any, default: Any = 0) -> Label:
     if text not in holder_of(labels.owner):
         assign(labels.owner, text, default)
     return Label(labels.owner, text)
-
-
-def read_attribute(world: World, attribute: Attribute) -> Any:
-    """Reads the variable or label that an attribute path names."""
-    if attribute.folder == "variables" and attribute.name:
-        return get_variable(world, attribute.owner, attribute.name)
-    if attribute.folder == "labels" and attribute.name:
-        return holder_of(attribute.owner).get(attribute.name)
-    raise Fault(f"{attribute} has no value here", code="unsupported")
-
-
-def write_attribute(world: World, attribute: Attribute, value: Any) -> None:
-    """Writes the variable or label that an attribute path names."""
-    if attribute.folder == "variables" and attribute.name:
-        set_variable(world, attribute.owner, attribute.name, value)
-    elif attribute.folder == "labels" and attribute.name:
-        assign(attribute.owner, attribute.name, value)
-    else:
-        raise Fault(f"{attribute} cannot be written here", code="unsupported")

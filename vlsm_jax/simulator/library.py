@@ -13,6 +13,7 @@ from typing import Any
 from vlsm_jax.twin import Code, Distribution, ParameterValue
 
 FIXED_RESOURCE, TASK_EXECUTER, DISPATCHER, CONVEYOR = "fixed resource", "task executer", "dispatcher", "conveyor"
+CONVEYOR_POINT, NETWORK, VISUAL, TOOL = "conveyor point", "network", "visual", "tool"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +23,16 @@ class PropertyInfo:
     Attributes:
       name: as in FlexSim.
       kind: "bool", "enum", "unit" (a number, a code string, or [value, "unit"]), "any" (a number or code), "number",
-        "value" (a number or a reference), "vec3", "color", "array", "table" or "connections".
+        "value" (a number or a reference), "vec3", "color", "array", "table" or "connections"; of tools also "members"
+        (an array of objects), "state" (the number or name of a state) and "states" (an array of them).
       options: option name to number, of an enum.
+      columns: what the columns of a table hold, where it is known.
     """
 
     name: str
     kind: str
     options: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +41,16 @@ class ClassInfo:
 
     Attributes:
       name: as in `Object.create`, without its namespace.
-      role: "fixed resource", "task executer", "dispatcher", "conveyor", "conveyor point", "network" or "visual".
+      role: "fixed resource", "task executer", "dispatcher", "conveyor", "conveyor point", "network" or "visual"; "tool"
+        of what stands in the folder Tools.
       size: (x, y, z) in metres; a unit cube where it is not established.
       namespace: what stands before `::`, possibly empty.
       properties: by name.
       defaults: property name to value; properties without an established default are missing.
       variables: old variable name to property name.
+      groups: the classes that it inherits properties from, the most special one first.
+      plain_variables: old variables without a property, and their defaults.
+      evidence: on what the defaults of each group rest, for there is no official list of them.
     """
 
     name: str
@@ -52,6 +60,9 @@ class ClassInfo:
     properties: Mapping[str, PropertyInfo]
     defaults: Mapping[str, ParameterValue]
     variables: Mapping[str, str]
+    groups: tuple[str, ...] = ()
+    plain_variables: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    evidence: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def carries_items(self) -> bool:
@@ -69,19 +80,57 @@ class ClassInfo:
 
 
 @functools.cache
+def _data() -> Mapping[str, Any]:
+    text = importlib.resources.files("vlsm_jax.simulator").joinpath("library.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+@functools.cache
 def classes() -> Mapping[str, ClassInfo]:
     """Returns every class that a script can create, by name."""
-    text = importlib.resources.files("vlsm_jax.simulator").joinpath("library.json").read_text(encoding="utf-8")
-    data = json.loads(text)
+    data = _data()
     properties = {
-        group: {n: _property(n, e) for n, e in entries.items()} for group, entries in data["properties"].items()
+        group: {n: _property(n, e, data["columns"]) for n, e in entries.items()}
+        for group, entries in data["properties"].items()
     }
     return MappingProxyType({name: _class(name, entry, data, properties) for name, entry in data["classes"].items()})
 
 
-def _property(name: str, entry: Any) -> PropertyInfo:
+@functools.cache
+def tools() -> Mapping[str, ClassInfo]:
+    """Returns the kinds of tools that `Tools.create` makes here, by type.
+
+    Properties and variables of MTBFMTTR and TimeTable carry names of this emulator's own: FlexSim lists none for them.
+    """
+    found = {}
+    for name, entry in _data()["tools"].items():
+        properties = {n: _property(n, e, _data()["columns"]) for n, e in entry.get("properties", {}).items()}
+        found[name] = ClassInfo(
+            name=name,
+            role=TOOL,
+            size=(1, 1, 1),
+            namespace="",
+            properties=MappingProxyType(properties),
+            defaults=MappingProxyType({n: _value(v) for n, v in entry.get("defaults", {}).items()}),
+            variables=MappingProxyType(entry.get("variables", {})),
+            groups=(name,),
+        )
+    return MappingProxyType(found)
+
+
+def tool_folder(name: str) -> str:
+    """Returns the folder below Tools in which tools of a type stand."""
+    return _data()["tools"][name]["folder"]
+
+
+def unsupported_tools() -> tuple[str, ...]:
+    """Returns the types of tools that FlexSim has and this emulator has not."""
+    return tuple(_data()["unsupported tools"])
+
+
+def _property(name: str, entry: Any, columns: Mapping[str, list[str]]) -> PropertyInfo:
     if isinstance(entry, str):
-        return PropertyInfo(name, entry)
+        return PropertyInfo(name, entry, columns=tuple(columns.get(name, ())) if entry == "table" else ())
     return PropertyInfo(name, entry[0], MappingProxyType(entry[1]))
 
 
@@ -89,13 +138,18 @@ def _class(name: str, entry: dict, data: dict, properties: Mapping[str, Mapping[
     own: dict[str, PropertyInfo] = {}
     defaults: dict[str, Any] = {}
     variables: dict[str, str] = {}
+    plain: dict[str, float] = {}
+    evidence: dict[str, str] = {}
     # The class itself comes first, then its groups from the most special to the most general: the first one wins.
     for group in (name, *(g for g in entry["groups"] if g != name)):
-        if group == name or group in entry["groups"]:
-            for key, value in data["defaults"].get(group, {}).items():
-                defaults.setdefault(key, _value(value))
+        for key, value in data["defaults"].get(group, {}).items():
+            defaults.setdefault(key, _value(value))
+        for variable, value in data["plain variables"].get(group, {}).items():
+            plain.setdefault(variable, value)
+        if group in data["evidence"]:
+            evidence[group] = data["evidence"][group]
     for group in (*entry["groups"], "global"):
-        for key, info in properties[group].items():
+        for key, info in properties[group].items() if group in properties else ():
             own.setdefault(key, info)
         for variable, key in data["variables"].get(group, {}).items():
             variables.setdefault(variable, key)
@@ -109,6 +163,9 @@ def _class(name: str, entry: dict, data: dict, properties: Mapping[str, Mapping[
         properties=MappingProxyType(own),
         defaults=MappingProxyType({key: value for key, value in defaults.items() if key in own}),
         variables=MappingProxyType(variables),
+        groups=tuple(entry["groups"]),
+        plain_variables=MappingProxyType({k: v for k, v in plain.items() if k not in variables}),
+        evidence=MappingProxyType(evidence),
     )
 
 
@@ -116,8 +173,10 @@ def _value(entry: Any) -> ParameterValue:
     if isinstance(entry, dict):
         if "code" in entry:
             return Code(entry["code"])
+        if "table" in entry:
+            return Code(json.dumps(entry["table"]))
         return Distribution(entry["distribution"], tuple(entry["arguments"]))
-    return entry
+    return tuple(entry) if isinstance(entry, list) else entry
 
 
 @functools.cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlsm_jax.flexscript import Fault, Vocabulary, core_vocabulary
+from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.members import new_color
-from vlsm_jax.flexscript.values import Color, Vec3, describe, to_int, to_number, to_text
+from vlsm_jax.flexscript.values import Color, Vec3, copied, describe, to_int, to_number, to_text, truth
 from vlsm_jax.flexscript.vocabulary import (
     ARRAY,
     DOUBLE,
@@ -24,17 +25,18 @@ from vlsm_jax.flexscript.vocabulary import (
     Namespace,
     TypeSpec,
 )
-from vlsm_jax.simulator import commands, connecting, labels, live
+from vlsm_jax.simulator import attributes, commands, connecting, labels, live, tools, treecommands
 from vlsm_jax.simulator.constants import constants
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.paths import Attribute
+from vlsm_jax.simulator.paths import Attribute, Missing
 from vlsm_jax.simulator.properties import get_property, set_property
-from vlsm_jax.simulator.tree import Node
+from vlsm_jax.simulator.tools import Group, Tool
+from vlsm_jax.simulator.tree import AutomaticNode, Node
 from vlsm_jax.simulator.world import World, node_of, object_of
 
 # --- Types ------------------------------------------------------------------------------------------------------------
 
-_NODE_LIKE = (Node, Item, Attribute)
+_NODE_LIKE = (Node, Item, Attribute, Missing)
 
 
 def _to_node(value: Any) -> Any:
@@ -49,11 +51,18 @@ def _to_node(value: Any) -> Any:
 
 def _to_object(value: Any) -> Any:
     node = _to_node(value)
-    if isinstance(node, Attribute) or (isinstance(node, Node) and node.cls is None):
+    if isinstance(node, (Attribute, Missing)) or (isinstance(node, Node) and node.cls is None):
         raise Fault(
             "invalid cast exception", code="type", hint=f"{node} is no object; declare the variable as treenode"
         )
     return node
+
+
+def _to_group(value: Any) -> Any:
+    node = _to_node(value)
+    if node is None or isinstance(node, Group):
+        return node
+    raise Fault("invalid cast exception", code="type", hint=f"{node} is no group")
 
 
 def _no_value() -> None:
@@ -71,14 +80,6 @@ def _part(name: str) -> Callable[[Node], Any]:
 def _assign_part(name: str) -> Callable[[Node, Any], None]:
     read = _part(name)
     return lambda node, value: read(node).assign(value)
-
-
-def _rename(node: Node, name: Any) -> None:
-    text = to_text(name)[:200]
-    if node.is_library or node.parent is None:
-        raise Fault(f"{node.name!r} cannot be renamed", code="argument")
-    if text:
-        node.rename(text)
 
 
 def _set_rank(node: Node, rank: Any) -> None:
@@ -113,10 +114,20 @@ def _subnode_count(subnodes: Subnodes) -> int:
     return len(node.live.items) if node.live is not None else len(node.children)
 
 
-def _clear_subnodes(world: World, subnodes: Subnodes) -> int:
-    for child in reversed(subnodes.node.children[:]):
-        commands.destroy(world, child)
-    return 1
+def _add_subnode(world: World, subnodes: Subnodes, name: Any = "") -> Node:
+    return world.add_node(subnodes.node, to_text(name)[:200])
+
+
+def _assert_subnode(world: World, subnodes: Subnodes, name: Any, value: Any = None) -> Node:
+    found = subnodes.node.child(to_text(name))
+    if found is None:
+        found = _add_subnode(world, subnodes, name)
+        found.value = value
+    return found
+
+
+def _set_parent(node: Node, parent: Any) -> None:
+    treecommands.move(treecommands.changeable(node, "up"), node_of(parent, "up"))
 
 
 def _edge(at: int) -> Callable[[Node], Any]:
@@ -148,8 +159,14 @@ def _node_members() -> Members:
         "labels": labels.Labels,
         "stats": live.Statistics,
         "flags": live.Flags,
+        "dataType": treecommands.data_type,
     }
-    setters: dict[str, Callable[[Node, Any], None]] = {"name": _rename, "rank": _set_rank, "value": _set_value}
+    setters: dict[str, Callable[[Node, Any], None]] = {
+        "name": treecommands.rename,
+        "rank": _set_rank,
+        "value": _set_value,
+        "up": _set_parent,
+    }
     for part in ("location", "size", "rotation", "color"):
         getters[part] = _part(part)
         setters[part] = _assign_part(part)
@@ -163,7 +180,7 @@ def _node_members() -> Members:
         "setVariable": Command(_set_variable, VARIANT, 2, 2, True),
         "getVariable": Command(_get_variable, VARIANT, 1, 1, True),
         "find": Command(lambda world, node, path: world.find(node, path), NODE, 1, 1, True),
-        "destroy": Command(commands.destroy, INT, 0, 0, True),
+        "destroy": Command(treecommands.destroy, INT, 0, 0, True),
         "copy": Command(_copy, OBJECT, 0, 2, True),
         "is": Command(lambda node, *kind: int(node.cls is not None), INT, 0, 1),
         "as": Command(lambda node, *kind: _to_object(node), OBJECT, 0, 1),
@@ -203,8 +220,45 @@ def _get_variable(world: World, node: Node, name: Any) -> Any:
 
 
 def _copy(world: World, node: Node, container: Any = None, flags: Any = 0) -> Node:
-    destination = world.tree.model if container is None else node_of(container, "copy()")
-    return world.create_copy(object_of(node, "copy()"), destination)
+    if container is None or container == 0:
+        parent = world.tree.model if node.is_library or node.parent is None else node.parent
+        return world.create_copy(node, parent)
+    return world.create_copy(node, node_of(container, "copy()"))
+
+
+def _group_members() -> Members:
+    """`Group("Staff")`: the methods of a node and those of a group."""
+    node = _node_members()
+    return node._replace(
+        getters={**node.getters, "length": lambda group: len(group.members)},
+        methods={
+            **node.methods,
+            "addMember": Command(tools.add_member, INT, 1, 1, True),
+            "removeMember": Command(tools.remove_member, INT, 1, 1, True),
+            "isMember": Command(_is_member, INT, 1, 2),
+            "indexOf": Command(_index_of_member, INT, 1, 1),
+            "toFlatArray": Command(tools.flat_members, ARRAY, 0, 0),
+            "toArray": Command(lambda group: list(group.members), ARRAY, 0, 0),
+        },
+        index=_member_at,
+    )
+
+
+def _index_of_member(group: Group, value: Any) -> int:
+    members = group.members
+    return members.index(value) + 1 if value in members else 0
+
+
+def _is_member(group: Group, value: Any, recursive: Any = 0) -> int:
+    return int(value in (tools.flat_members(group) if truth(recursive) else group.members))
+
+
+def _member_at(group: Group, index: Any) -> Node:
+    at, members = to_int(index), group.members
+    if not 1 <= at <= len(members):
+        hint = f"{group.name!r} has {len(members)} member{'s' * (len(members) != 1)}"
+        raise Fault("Array index out of bounds", code="array index", hint=hint)
+    return members[at - 1]
 
 
 # --- Items, ports, labels, attributes ---------------------------------------------------------------------------------
@@ -275,20 +329,110 @@ def _label_members() -> tuple[Members, Members]:
     return all_labels, label
 
 
-def _attribute_members() -> Members:
-    """`obj.find(">variables/maxcontent").value`: reads and writes the property behind it."""
-    return Members(
+def _attribute_members() -> tuple[Members, Members]:
+    """`obj.find(">variables/maxcontent").value` reads and writes the property behind it; and what is below."""
+
+    def edge(at: int) -> Callable[[Attribute], Any]:
+        def read(attribute: Attribute) -> Any:
+            found = attributes.children(attribute.world, attribute)
+            return found[at] if found else None
+
+        return read
+
+    attribute = Members(
         {
-            "name": lambda attribute: attribute.name or attribute.folder,
-            "up": lambda attribute: attribute.owner,
-            "value": lambda attribute: labels.read_attribute(attribute.world, attribute),
+            "name": lambda attribute: attribute.steps[-1] if attribute.steps else attribute.folder,
+            "up": lambda attribute: attribute.world.find(attribute, ".."),
+            "value": lambda attribute: attributes.read(attribute.world, attribute),
+            "subnodes": attributes.AttributeNodes,
+            "first": edge(0),
+            "last": edge(-1),
+            "dataType": treecommands.data_type,
         },
-        {"value": lambda attribute, value: labels.write_attribute(attribute.world, attribute, value)},
+        {"value": lambda attribute, value: attributes.write(attribute.world, attribute, value)},
         {
-            "find": Command(lambda world, attribute, path: world.find(attribute.owner, path), NODE, 1, 1, True),
-            "destroy": Command(lambda attribute: 0, INT, 0, 0),
+            "find": Command(lambda world, attribute, path: world.find(attribute, path), NODE, 1, 1, True),
+            "destroy": Command(treecommands.destroy_attribute, INT, 0, 0, True),
+            "is": Command(lambda attribute, *kind: 0, INT, 0, 1),
+            "getPath": Command(lambda attribute, *root: str(attribute), STRING, 0, 1),
         },
     )
+    below = Members(
+        {"length": lambda nodes: len(attributes.children(nodes.attribute.world, nodes.attribute))},
+        {},
+        {
+            "add": Command(attributes.add_child, NODE, 0, 1, True),
+            "assert": Command(attributes.assert_child, NODE, 1, 2, True),
+            "clear": Command(attributes.clear, INT, 0, 0, True),
+            "toArray": Command(lambda nodes: attributes.children(nodes.attribute.world, nodes.attribute), ARRAY, 0, 0),
+        },
+        index=attributes.child_at,
+    )
+    return attribute, below
+
+
+class _NoMethods(dict):
+    """Every method of a node that does not exist: calling it raises."""
+
+    def get(self, name: str, default: Any = None) -> Command:
+        return Command(lambda missing, *arguments: _missing(missing, f"{name}()"), VARIANT, 0, 20)
+
+
+def _missing(missing: Missing, name: str, *value: Any) -> Any:
+    hint = "node() did not find it; test with objectexists()"
+    raise Fault(f"{name} of {missing}", code="null reference", hint=hint)
+
+
+# --- Parameters -------------------------------------------------------------------------------------------------------
+
+
+class Parameters(NamedTuple):
+    """`Model.parameters` or `Model.performanceMeasures`: values by name."""
+
+    world: World
+    what: str
+    values: dict[str, Any]
+
+
+class Parameter(NamedTuple):
+    """`Model.parameters["P"]`, with its `name` and `value`."""
+
+    table: Parameters
+    name: str
+
+
+def _read_parameter(table: Parameters, name: Any) -> Any:
+    text = to_text(name)
+    if text not in table.values:
+        hint = did_you_mean(text, table.values) or f"assign it first: Model.{table.what}.{text} = ..."
+        raise Fault(f"Model.{table.what} has no {text!r}", code="missing parameter", hint=hint)
+    return table.values[text]
+
+
+def _write_parameter(table: Parameters, name: Any, value: Any) -> None:
+    text, world = to_text(name)[:200], table.world
+    if text not in table.values:
+        message = f"Model.{table.what} has no {text!r} yet; it is added"
+        world.warn("parameter", message, "in FlexSim it must stand in a table of the model before a script sets it")
+        world.tree.count_node()
+    table.values[text] = copied(value)
+
+
+def _parameter_members() -> dict[type, Members]:
+    table = Members(
+        {"length": lambda table: len(table.values)},
+        {},
+        {},
+        missing=_read_parameter,
+        assign_missing=_write_parameter,
+        index=lambda table, name: Parameter(table, to_text(name)),
+        set_index=_write_parameter,
+    )
+    one = Members(
+        {"name": lambda one: one.name, "value": lambda one: _read_parameter(*one)},
+        {"value": lambda one, value: _write_parameter(*one, value)},
+    )
+    return {Parameters: table, Parameter: one}
 
 
 # --- Namespaces -------------------------------------------------------------------------------------------------------
@@ -305,10 +449,20 @@ def _namespaces() -> dict[str, Namespace]:
             "statisticalTime": Command(commands.now, DOUBLE, 0, 0, True),
             "nextStopTime": Command(lambda world: world.stop_time or 0.0, DOUBLE, 0, 0, True),
             "warmupTime": Command(lambda world: 0.0, DOUBLE, 0, 0, True),
+            "parameters": Command(lambda world: Parameters(world, "parameters", world.parameters), VARIANT, 0, 0, True),
+            "performanceMeasures": Command(
+                lambda world: Parameters(world, "performanceMeasures", world.measures), VARIANT, 0, 0, True
+            ),
         },
     )
     objects = Namespace({"create": Command(_create, OBJECT, 1, 2, True)})
-    return {"Model": model, "Object": objects}
+    tool_nodes = Namespace(
+        {
+            "create": Command(tools.create_tool, NODE, 1, 2, True),
+            "get": Command(tools.find_tool, NODE, 2, 2, True),
+        }
+    )
+    return {"Model": model, "Object": objects, "Tools": tool_nodes}
 
 
 def _create(world: World, name: Any, container: Any = None) -> Node:
@@ -335,6 +489,8 @@ _ELSEWHERE = frozenset((
 def vocabulary() -> Vocabulary:
     """Returns the language's vocabulary with everything that belongs to the tree and to a running model."""
     all_labels, label = _label_members()
+    attribute, below_attribute = _attribute_members()
+    members = _node_members()
     node = TypeSpec(NODE, _no_value, _to_node)
     obj = TypeSpec(OBJECT, _no_value, _to_object)
     classes_as_types = dict.fromkeys(("Dispatcher", "TaskExecuter", "FixedResource", "Conveyor.Item"), obj)
@@ -343,11 +499,23 @@ def vocabulary() -> Vocabulary:
         commands=commands.table(),
         constants=constants(),
         namespaces=_namespaces(),
-        types={"treenode": node, "Object": obj, "Token": obj, **classes_as_types},
+        types={
+            "treenode": node,
+            "Object": obj,
+            "Token": obj,
+            "Group": TypeSpec("Group", _no_value, _to_group),
+            **classes_as_types,
+        },
         members={
-            Node: _node_members(),
+            Node: members,
+            AutomaticNode: members,
+            Tool: members,
+            Group: _group_members(),
             Item: _item_members(),
-            Attribute: _attribute_members(),
+            Attribute: attribute,
+            attributes.AttributeNodes: below_attribute,
+            Missing: Members({}, {}, _NoMethods(), missing=_missing, assign_missing=_missing),
+            **_parameter_members(),
             connecting.PortList: _port_members(),
             labels.Labels: all_labels,
             labels.Label: label,
@@ -355,14 +523,18 @@ def vocabulary() -> Vocabulary:
                 {"length": _subnode_count},
                 {},
                 {
-                    "clear": Command(_clear_subnodes, INT, 0, 0, True),
+                    "add": Command(_add_subnode, NODE, 0, 1, True),
+                    "assert": Command(_assert_subnode, NODE, 1, 2, True),
+                    "clear": Command(
+                        lambda world, subnodes: treecommands.clear_contents(world, subnodes.node), INT, 0, 0, True
+                    ),
                     "toArray": Command(lambda subnodes: list(subnodes.node.children), ARRAY, 0, 0),
                 },
                 index=_subnode,
             ),
             **live.members(),
         },
-        kinds={NODE: Node, OBJECT: Node},
+        kinds={NODE: Node, OBJECT: Node, "Group": Group},
         loops={"forobjecttreeunder": loop, "forobjectlayerunder": loop._replace(iterate=_layer_under)},
         elsewhere=_ELSEWHERE,
         hints={

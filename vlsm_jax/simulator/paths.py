@@ -1,4 +1,10 @@
-"""Paths in the tree: `Name`, `Name~2`, `a/b`, `..`, `?Name`, `"quoted name"`, `Queue1>variables/maxcontent`, a rank."""
+"""Paths in the tree, as `find` and `node` take them.
+
+A path is a row of steps: `Name`, `a/b`, `Name~2` (the second of that name), `..` (the parent), `?Name` (the first of
+that name at any depth), `"a quoted name"`, a rank, `>` (from the tree of objects to the attributes of one:
+`Queue1>variables/maxcontent`), `+` behind a step (on to the node that the value there points at or names), and at the
+front `MODEL:/` or `MAIN:/`. `@` and `VIEW:/` lead to views, and there are none here.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,20 @@ import functools
 import re
 from typing import Any, NamedTuple
 
-from vlsm_jax.simulator.library import find_class
-from vlsm_jax.simulator.tree import Node
+from vlsm_jax.simulator.library import find_class, tools
+from vlsm_jax.simulator.tree import Node, Tree
 
 _STEP = re.compile(r'([/>]?)("[^"]*"|[^/>"]+)')
 _NUMBERED = re.compile(r"(.+)~(\d{1,9})")
 _DEFAULT_NAME = re.compile(r"([A-Za-z]+)(\d{1,6})")
+_ROOT = re.compile(r"(MAIN|MODEL|VIEW):/?(.*)", re.DOTALL)
+_PROJECT = re.compile(r"project/(model|library)(?:/(.*))?", re.DOTALL)
+
+FOLDERS = ("variables", "labels", "spatial", "visual", "stats")
+"""The folders of an object's attributes that scripts can reach."""
+
+MAX_DEPTH = 3
+"""How deep an attribute lies below its folder at most: the variable of a table, a row, a cell."""
 
 
 class Step(NamedTuple):
@@ -24,27 +38,62 @@ class Step(NamedTuple):
 
 
 class Attribute:
-    """A node of the attribute tree of an object: `variables`, `labels`, or one entry of them.
+    """A node of the attributes of an object: a folder such as `variables`, an entry, or a row or cell of a table there.
 
-    It holds nothing: reading and writing its value reads and writes the object's property or label.
+    It holds nothing: reading and writing its value reads and writes the object's property, label or place. Two
+    attributes of the same place are equal.
 
     Attributes:
       owner: the object.
-      folder: "variables", "labels", "spatial" or "" for the attribute root.
-      name: the entry within the folder, empty for the folder itself.
+      folder: one of `FOLDERS`.
+      steps: names or ranks below the folder; empty for the folder itself.
       world: the world that reading and writing goes through.
     """
 
-    __slots__ = ("folder", "name", "owner", "world")
+    __slots__ = ("folder", "owner", "steps", "world")
 
-    def __init__(self, owner: Node, folder: str, name: str = "", world: Any = None):
+    def __init__(self, owner: Node, folder: str, steps: tuple[str, ...] = (), world: Any = None):
         self.world = world
         self.owner = owner
         self.folder = folder
-        self.name = name
+        self.steps = steps
+
+    @property
+    def name(self) -> str:
+        """The entry within the folder, empty for the folder itself."""
+        return self.steps[0] if self.steps else ""
+
+    def child(self, name: str) -> Attribute:
+        """Returns the attribute of that name below this one, whether or not there is anything."""
+        return Attribute(self.owner, self.folder, (*self.steps, name), self.world)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Attribute) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple:
+        return id(self.owner), self.folder, self.steps
 
     def __str__(self) -> str:
-        return f"{self.owner.path()}>{self.folder}" + (f"/{self.name}" if self.name else "")
+        return f"{self.owner.path()}>{'/'.join((self.folder, *self.steps))}"
+
+
+class Missing:
+    """What `node()` returns for a path that leads nowhere: not NULL, but `objectexists` says 0 (FlexSim's SAFEREF).
+
+    Attributes:
+      path: what was looked for.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"a node that does not exist ({self.path!r})"
 
 
 @functools.lru_cache(maxsize=1024)
@@ -66,29 +115,61 @@ def steps(path: str) -> tuple[Step, ...] | None:
     return tuple(found) if found and end == len(path) else None
 
 
-def find(start: Node, path: str) -> Node | Attribute | None:
-    """Returns the node at a path from `start`, None when there is none."""
-    plain = start.child(path)
-    if plain is not None:
-        return plain
+def find(tree: Tree, start: Any, path: str, world: Any = None) -> Any:
+    """Returns the node or attribute at a path from `start`, None when there is none.
+
+    Args:
+      tree: where absolute paths begin.
+      start: a node or an attribute.
+      path: see the module.
+      world: handed to attributes, for reading and writing them.
+    """
+    if isinstance(start, Node):
+        plain = start.child(path)
+        if plain is not None:
+            return plain
+        if start.is_library:
+            parts = steps(path)
+            return library_entry(start, parts) if parts else start if path == "/" else None
+    if ":" in path:
+        root = _ROOT.fullmatch(path)
+        if root is not None:
+            return _from_root(tree, root[1], root[2], world)
     parts = steps(path)
     if parts is None:
-        return start if path == "/" else None
-    if start.is_library:
-        return library_entry(start, parts)
+        return start if path in ("/", "") else None
     node: Any = start
     for step in parts:
-        node = _walk(node, step)
+        node = _walk(tree, node, step, world)
         if node is None:
             return None
     return node
 
 
-def _walk(node: Any, step: Step) -> Any:
+def _from_root(tree: Tree, name: str, rest: str, world: Any) -> Any:
+    root = {"MODEL": tree.model, "MAIN": tree.main}.get(name)
+    if name == "MAIN":
+        project = _PROJECT.fullmatch(rest)
+        if project is not None:
+            root, rest = (tree.model if project[1] == "model" else tree.library), project[2] or ""
+    if root is None:
+        return None
+    return find(tree, root, rest, world) if rest else root
+
+
+def _walk(tree: Tree, node: Any, step: Step, world: Any) -> Any:
+    found = _plain_walk(node, step, world)
+    if found is None and step.name.endswith("+") and not step.quoted:
+        before = node if step.name == "+" else _plain_walk(node, step._replace(name=step.name[:-1]), world)
+        return _follow(tree, before, world)
+    return found
+
+
+def _plain_walk(node: Any, step: Step, world: Any) -> Any:
     if step.separator == ">":
-        return _attribute(node, step) if isinstance(node, Node) else None
+        return _attribute(node, step, world) if isinstance(node, Node) else None
     if isinstance(node, Attribute):
-        return Attribute(node.owner, node.folder, step.name) if not node.name else None
+        return _below_attribute(node, step)
     if step.name == ".." and not step.quoted:
         return node.parent
     if step.name.startswith("?") and not step.quoted:
@@ -100,10 +181,28 @@ def _walk(node: Any, step: Step) -> Any:
     return child
 
 
-def _attribute(node: Node, step: Step) -> Attribute | None:
-    if node.cls is None or step.name not in ("variables", "labels", "spatial", "visual", "stats"):
+def _follow(tree: Tree, node: Any, world: Any) -> Any:
+    """`+`: the node that a value points at, or the one at the path from the model that it holds as text."""
+    if node is None:
         return None
-    return Attribute(node, step.name)
+    value = world.read_attribute(node) if isinstance(node, Attribute) else node.value
+    if isinstance(value, str) and "+" not in value:
+        return find(tree, tree.model, value, world)
+    return value if isinstance(value, (Node, Attribute)) else None
+
+
+def _attribute(node: Node, step: Step, world: Any) -> Attribute | None:
+    if node.cls is None or step.name not in FOLDERS:
+        return None
+    return Attribute(node, step.name, (), world)
+
+
+def _below_attribute(attribute: Attribute, step: Step) -> Any:
+    if step.name == ".." and not step.quoted:
+        if not attribute.steps:
+            return attribute.owner
+        return Attribute(attribute.owner, attribute.folder, attribute.steps[:-1], attribute.world)
+    return attribute.child(step.name) if len(attribute.steps) < MAX_DEPTH else None
 
 
 def _search(node: Node, name: str, number: int) -> Node | None:
@@ -117,7 +216,8 @@ def _search(node: Node, name: str, number: int) -> Node | None:
 
 def library_entry(library: Node, parts: tuple[Step, ...]) -> Node | None:
     """Returns the library's entry for a path such as `?Source` or `/AGV/ControlPoint`; only its last step counts."""
-    info = find_class(parts[-1].name.removeprefix("?"))
+    name = parts[-1].name.removeprefix("?")
+    info = find_class(name) or tools().get(name)
     if info is None:
         return None
     entry = library.child(info.name)
@@ -136,7 +236,7 @@ def by_default_name(model: Node, path: str) -> Node | None:
         return None
     number = int(match[2])
     for node in model.children:
-        if node.cls is info and node.default_name:
+        if node.cls is info and node.default_name and node.name == info.name:
             number -= 1
             if number == 0:
                 return node

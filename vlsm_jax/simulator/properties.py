@@ -7,9 +7,12 @@ from typing import Any
 
 from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.faults import Fault, Unsupported
-from vlsm_jax.flexscript.values import Color, Vec3, describe, format_number, to_array, to_number, truth
-from vlsm_jax.simulator import codebody
-from vlsm_jax.simulator.library import ClassInfo, PropertyInfo
+from vlsm_jax.flexscript.tables import Table
+from vlsm_jax.flexscript.values import Color, Vec3, describe, to_number, to_text, truth
+from vlsm_jax.simulator import codebody, tables
+from vlsm_jax.simulator.constants import state_number
+from vlsm_jax.simulator.library import TOOL, ClassInfo, PropertyInfo
+from vlsm_jax.simulator.tools import Tool, groups_of, set_members, set_tools_of, tools_of
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.world import MAX_NAME, World
 from vlsm_jax.twin import Code, Distribution, ParameterValue
@@ -21,7 +24,6 @@ TRIGGER_NAMES = frozenset((
     "OnContinue", "OnStop", "OnResume",
 ))  # fmt: skip
 
-_MAX_ROWS, _MAX_COLUMNS = 1000, 50
 _PLACES = {"Location": "location", "Size": "size", "Rotation": "rotation", "Color": "color"}
 _UNITS = {
     "ms": 0.001, "s": 1, "sec": 1, "second": 1, "seconds": 1, "min": 60, "minute": 60, "minutes": 60, "h": 3600,
@@ -54,8 +56,18 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
         return
     info = property_info(cls, name)
     if info is None:
-        message = f"{cls.name} has no property {name[:MAX_NAME]!r}; nothing is set"
-        world.warn("unknown property", message, lambda: _property_hint(cls, name))
+        message = f"{cls.name} has no property {name[:MAX_NAME]!r}"
+        if not world.dialect.unknown_properties:
+            raise Fault(message, code="unknown property", hint=_property_hint(cls, name))
+        world.warn("unknown property", f"{message}; nothing is set", lambda: _property_hint(cls, name))
+        return
+    if info.kind == "table":
+        world.open_tables.pop((node, name), None)
+    elif info.kind == "members" and isinstance(node, Tool):
+        set_members(world, node, value)
+        return
+    elif name in ("MTBFMTTRs", "TimeTables"):
+        set_tools_of(world, node, name.removesuffix("s"), value)
         return
     setting = to_setting(world, node, info, value)
     if setting is not None:
@@ -65,6 +77,8 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
 def _property_hint(cls: ClassInfo, name: str) -> str:
     if name in TRIGGER_NAMES:
         return f"did you mean {TRIGGERS}{name}?"
+    if name in cls.variables:
+        return f"{name} is an old variable: use setvarnum, or the property {cls.variables[name]}"
     return did_you_mean(name, [*cls.properties, *(TRIGGERS + trigger for trigger in TRIGGER_NAMES)])
 
 
@@ -75,10 +89,14 @@ def to_setting(world: World, node: Node, info: PropertyInfo, value: Any) -> Para
         return _option(world, node, info, value)
     if kind == "bool":
         return _flag(world, node, info, value)
-    if isinstance(value, str):
+    if kind == "table":
+        return _table(world, node, info, value)
+    if isinstance(value, str) and kind not in ("state", "states"):
         if kind == "code":
             return Code(value)
         return _code(world, node, info, value)
+    if kind in ("state", "states"):
+        return _states(world, node, info, value)
     if isinstance(value, (int, float)):
         return _finite(world, node, info, value)
     if type(value) is list and kind in ("unit", "any", "number", "value"):
@@ -87,8 +105,10 @@ def to_setting(world: World, node: Node, info: PropertyInfo, value: Any) -> Para
         return tuple(value)
     if isinstance(value, (Vec3, Color)):
         return tuple(value)
-    if kind == "table" and type(value) is list:
-        return Code(_table_text(value))
+    if type(value) is dict and kind == "value":
+        return tables.write_rows([[to_text(key), entry] for key, entry in value.items()])
+    if isinstance(value, Node) and kind in ("any", "value"):
+        return _reference(world, node, info, value)
     if value is None:
         world.warn("value", f"{info.name} of {node.name} is set to NULL; nothing is set")
     else:
@@ -147,11 +167,11 @@ def _code(world: World, node: Node, info: PropertyInfo, text: str) -> ParameterV
     if body.bare and not isinstance(body.value, (int, float)):
         if isinstance(body.value, Code) and not _looks_like_code(text):
             return text
-        world.warn(
-            "bare expression",
-            f"{info.name} of {node.name} is a bare expression",
-            "FlexSim takes the text as a code body: write return ...;",
-        )
+        message = f"{info.name} of {node.name} is a bare expression"
+        hint = "FlexSim takes the text as a code body: write return ...;"
+        if not world.dialect.bare_expressions:
+            raise Fault(message, code="bare expression", hint=hint)
+        world.warn("bare expression", message, hint)
     return body.value
 
 
@@ -187,18 +207,39 @@ def _with_unit(world: World, node: Node, info: PropertyInfo, value: list) -> Par
     return None
 
 
-def _table_text(rows: list) -> str:
-    """The rows of a table as the FlexScript literal that gives them."""
+def _table(world: World, node: Node, info: PropertyInfo, value: Any) -> ParameterValue | None:
+    rows = tables.to_rows(value, info)
+    if rows is not None:
+        return tables.write_rows(rows)
+    if isinstance(value, str) and codebody.understand(value).value == Code(value):
+        return Code(value)
+    what = f"{info.name} of {node.name}"
+    columns = ", ".join(info.columns)
+    world.warn(
+        "value",
+        f"{what} is a table and cannot be set to {describe(value)}; nothing is set",
+        f"give its rows: [[{columns}], ...]" if columns else "give its rows: [[...], ...]",
+    )
+    return None
 
-    def cell(value: Any) -> str:
-        if isinstance(value, str):
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return format_number(to_number(value))
 
-    def row(values: Any) -> str:
-        return "[" + ", ".join(map(cell, to_array(values)[:_MAX_COLUMNS])) + "]"
+def _reference(world: World, node: Node, info: PropertyInfo, target: Node) -> ParameterValue | None:
+    """A property that was given an object: code that finds it, for that is what the property holds in FlexSim."""
+    if target.cls is None or target.is_library:
+        world.warn("value", f"{info.name} of {node.name} is set to {target.name!r}, no object; nothing is set")
+        return None
+    name = target.name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return Code(f'return Model.find("{name}");')
 
-    return "[" + ", ".join(map(row, rows[:_MAX_ROWS])) + "]"
+
+def _states(world: World, node: Node, info: PropertyInfo, value: Any) -> ParameterValue | None:
+    values = value if type(value) is list else [value]
+    numbers = [state_number(v) if isinstance(v, str) else int(to_number(v)) for v in values]
+    if None in numbers or (info.kind == "state" and len(numbers) != 1):
+        message = f"{info.name} of {node.name} cannot be set to {describe(value)}; nothing is set"
+        world.warn("value", message, "give the number or the name of a state, such as STATE_BREAKDOWN")
+        return None
+    return numbers[0] if info.kind == "state" else tuple(numbers)
 
 
 def get_property(world: World, node: Node, name: str) -> Any:
@@ -212,13 +253,87 @@ def get_property(world: World, node: Node, name: str) -> Any:
         return cls.name
     if name in _PLACES:
         return getattr(node, _PLACES[name]).copy()
+    if name in _READ_ONLY and cls.role != TOOL:
+        return _READ_ONLY[name](world, node)
     info = property_info(cls, name)
     if info is None:
-        message = f"{cls.name} has no property {name[:MAX_NAME]!r}; the result is Null"
-        world.warn("unknown property", message, lambda: _property_hint(cls, name))
+        message = f"{cls.name} has no property {name[:MAX_NAME]!r}"
+        if not world.dialect.unknown_properties:
+            raise Fault(message, code="unknown property", hint=_property_hint(cls, name))
+        world.warn("unknown property", f"{message}; the result is Null", lambda: _property_hint(cls, name))
         return None
+    if info.kind == "members":
+        return list(node.members) if isinstance(node, Tool) else []
+    if info.kind == "table":
+        rows = table_rows(world, node, info)
+        if rows is not None:
+            return [list(row) for row in rows]
     value = node.settings.get(name, cls.default(name))
     return to_script(value)
+
+
+_READ_ONLY = {
+    "InObjects": lambda world, node: [wire.source for wire in node.inputs],
+    "OutObjects": lambda world, node: [wire.target for wire in node.outputs],
+    "CenterObjects": lambda world, node: [wire.other(node) for wire in node.centers],
+    "NetworkNodes": lambda world, node: world.tree.attached(node),
+    "MTBFMTTRs": lambda world, node: tools_of(world, node, "MTBFMTTR"),
+    "TimeTables": lambda world, node: tools_of(world, node, "TimeTable"),
+    "Groups": groups_of,
+    "Container": lambda world, node: node.parent,
+}
+
+
+def table_rows(world: World, node: Node, info: PropertyInfo) -> tables.Rows | None:
+    """Returns the rows of a table property, as they are now; None where it holds code. Changing them has no effect."""
+    table = world.open_tables.get((node, info.name))
+    if table is not None:
+        return table.rows
+    value = node.settings.get(info.name, node.cls.default(info.name))
+    return [] if value is None else tables.read_rows(value)
+
+
+def open_table(world: World, node: Node, info: PropertyInfo) -> Table:
+    """Returns a table property for work on its cells; what is changed is written back when the script has ended.
+
+    A Combiner's component list has one row per input port from the second on.
+
+    Raises:
+      Fault: the property holds code.
+    """
+    key = node, info.name
+    table = world.open_tables.get(key)
+    if table is None:
+        rows = table_rows(world, node, info)
+        if rows is None:
+            raise Fault(f"{info.name} of {node.name} holds code", code="value", hint="set it to an array of rows")
+        table = tables.table_of_rows(
+            rows,
+            info,
+            name=f"{info.name} of {node.name}",
+            read_only=world.clock is not None or node.is_library,
+            changed=lambda: world.changed_tables.add(key),
+        )
+        if world.clock is not None:
+            return table
+        world.open_tables[key] = table
+    if info.name == "ComponentsList":
+        while len(table.rows) < len(node.inputs) - 1:
+            table.rows.append([tables.new_cell(info, n) for n in range(1, len(table.col_headers) + 1)])
+            table.row_headers.append("")
+        for n in range(len(table.rows)):
+            table.row_headers[n] = table.row_headers[n] or f"From Input Port {n + 2}"
+    return table
+
+
+def close_tables(world: World) -> None:
+    """Writes every table that the script has changed back into its property."""
+    for node, name in world.changed_tables:
+        table = world.open_tables.get((node, name))
+        if table is not None:
+            node.settings[name] = tables.write_rows(table.rows)
+    world.changed_tables.clear()
+    world.open_tables.clear()
 
 
 def to_script(value: ParameterValue | None) -> Any:
@@ -234,39 +349,62 @@ def to_script(value: ParameterValue | None) -> Any:
 # --- Variables: the old names of properties ---------------------------------------------------------------------------
 
 
-def variable_property(world: World, node: Node, variable: Any) -> str | None:
-    """Returns the property behind an old variable name; None, with a warning, when there is none."""
+def variable_info(world: World, node: Node, variable: Any) -> PropertyInfo | None:
+    """Returns what stands behind an old variable name; None, with a warning, when there is nothing.
+
+    The name of a variable without a property is its own.
+    """
     cls = node.cls
     if cls is None:
         raise Fault(f"{node.name!r} is a plain node and has no variables", code="unknown property")
     if not isinstance(variable, str):
         raise Unsupported("variables by number are not supported", hint="use the variable's name")
     name = cls.variables.get(variable)
-    if name is None:
-        message = f"{cls.name} has no variable {variable[:MAX_NAME]!r}; nothing is set or read"
-        world.warn("unknown variable", message, lambda: _variable_hint(cls, variable))
-    return name
+    if name is not None:
+        # A variable whose property the class does not have, such as a Source's maxcontent, is there all the same.
+        return property_info(cls, name) or PropertyInfo(name, "value")
+    if variable in cls.plain_variables or (node, variable) in world.variables:
+        return PropertyInfo(variable, "value")
+    message = f"{cls.name} has no variable {variable[:MAX_NAME]!r}; nothing is set or read"
+    world.warn("unknown variable", message, lambda: _variable_hint(cls, variable))
+    return None
+
+
+def has_variable(world: World, node: Node, variable: str) -> bool:
+    """Whether an object has a variable of that name."""
+    cls = node.cls
+    known = variable in cls.variables or variable in cls.plain_variables
+    return known or (node, variable) in world.variables
 
 
 def _variable_hint(cls: ClassInfo, variable: str) -> str:
     if variable not in cls.properties:
-        return did_you_mean(variable, cls.variables)
+        return did_you_mean(variable, [*cls.variables, *cls.plain_variables])
     name = cls.variable_of.get(variable)
     return f"use setProperty, or the variable {name}" if name else "use setProperty"
 
 
 def set_variable(world: World, node: Node, variable: Any, value: Any) -> None:
     """Sets a variable by its old name."""
-    name = variable_property(world, node, variable)
-    if name is not None:
-        set_property(world, node, name, value)
+    info = variable_info(world, node, variable)
+    if info is None:
+        return
+    if info.name == variable:
+        world.variables[node, variable] = value
+    elif property_info(node.cls, info.name) is None:
+        world.warn("unused", f"{variable} of {node.name} has no effect: a {node.cls.name} has no {info.name}")
+    else:
+        set_property(world, node, info.name, value)
 
 
 def get_variable(world: World, node: Node, variable: Any) -> Any:
     """Reads a variable by its old name; an option comes as its number."""
-    name = variable_property(world, node, variable)
-    if name is None:
+    info = variable_info(world, node, variable)
+    if info is None:
         return None
-    value = get_property(world, node, name)
-    info = node.cls.properties.get(name)
-    return info.options.get(value, value) if info and isinstance(value, str) and info.options else value
+    if info.name == variable:
+        return world.variables.get((node, variable), node.cls.plain_variables.get(variable, 0))
+    if property_info(node.cls, info.name) is None:
+        return 0
+    value = get_property(world, node, info.name)
+    return info.options.get(value, value) if isinstance(value, str) and info.options else value

@@ -22,12 +22,15 @@ class Wire:
       source: where it was drawn from.
       target: where it was drawn to.
       port: "A" from an output to an input, "S" between center ports.
+      transfer: the EntryTransfer, ExitTransfer or Transfer that FlexSim puts between a conveyor and its neighbour;
+        None for every other wire.
     """
 
     number: int
     source: Node
     target: Node
     port: str
+    transfer: Node | None = None
 
     def other(self, node: Node) -> Node:
         """Returns the end that is not `node`."""
@@ -48,6 +51,8 @@ class Node:
       labels: by name.
       settings: property name to the value that a script set.
       default_name: whether the name is still the one that creation gave.
+      place: the source text and the offset of the command that created the node, None for what no script made.
+      automatic: whether the node came into being as part of another, as a transfer does; no object of the Twin.
       is_library: whether this is an entry of the library, not an object of the model.
       live: the running counterpart during a run, else None.
       flags: of the tree view; kept, without effect.
@@ -55,8 +60,10 @@ class Node:
 
     __slots__ = (
         "_index", "_parts", "centers", "children", "cls", "default_name", "flags", "inputs", "is_library",
-        "labels", "live", "name", "outputs", "parent", "settings", "value",
+        "labels", "live", "name", "outputs", "parent", "place", "settings", "value",
     )  # fmt: skip
+
+    automatic = False
 
     def __init__(self, name: str, cls: ClassInfo | None = None):
         self.name = name
@@ -72,6 +79,7 @@ class Node:
         self.labels: dict[str, Any] = {}
         self.settings: dict[str, ParameterValue] = {}
         self.default_name = False
+        self.place: tuple[Any, int | None] | None = None
         self.is_library = False
         self.live: Any = None
         self.flags: dict[str, Any] = {}
@@ -191,6 +199,19 @@ class Node:
             node = node.parent
         return False
 
+    def move(self, parent: Node) -> None:
+        """Makes the node the last child of another parent; raises `ValueError` when that lies within the node."""
+        if parent.is_within(self):
+            raise ValueError(f"{self.name!r} cannot be moved into itself")
+        if self.parent is not None:
+            self.parent.remove(self)
+        parent.add(self)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the node was destroyed: it has no parent and is no root."""
+        return self.parent is None and self.cls is not None
+
     def path(self) -> str:
         """Returns names from the root down, with slashes."""
         names = []
@@ -201,13 +222,24 @@ class Node:
         return "/".join(reversed(names))
 
 
+class AutomaticNode(Node):
+    """A node that FlexSim adds by itself: a transfer between a conveyor and its neighbour, or a navigator."""
+
+    __slots__ = ()
+
+    automatic = True
+
+
 class Tree:
     """The model, the library, and the count of nodes and wires against a budget.
 
     Attributes:
       model: the root of the model; its first child is the folder Tools.
+      tools: the folder Tools: tables, groups, breakdowns, time tables and navigators, none of them part of the Twin.
       library: the root of the library; its entries come into being when they are asked for.
       main: the root of everything else; empty here.
+      attachments: wires between an object and a node of a travel network. They are no ports of the object, so that no
+        item is sent along them.
     """
 
     def __init__(self, *, max_nodes: int):
@@ -218,7 +250,9 @@ class Tree:
         self.max_nodes = max_nodes
         self.node_count = 0
         self._wire_numbers = itertools.count()
-        self.model.add(Node("Tools"))
+        self.attachments: list[Wire] = []
+        self.tools = Node("Tools")
+        self.model.add(self.tools)
 
     def count_node(self) -> None:
         """Takes one node or wire from the budget; raises `OutOfBudget` when none is left."""
@@ -229,20 +263,25 @@ class Tree:
             )
 
     def objects(self) -> list[Node]:
-        """Returns the objects of the model, containers before what they contain; Tools is left out."""
+        """Returns the objects of the model, containers before what they contain; Tools and what is automatic not."""
         found: list[Node] = []
         for top in self.model.children:
             if top.cls is not None:
-                found.append(top)
-                if top.children:
-                    found.extend(node for node in top.below() if node.cls is not None)
+                if not top.automatic:
+                    found.append(top)
+            elif top is self.tools:
+                continue
+            if top.children:
+                found.extend(node for node in top.below() if node.cls is not None and not node.automatic)
         return found
 
-    def connect(self, source: Node, target: Node, port: str) -> Wire:
-        """Draws a wire; both ends get it as their last port."""
+    def connect(self, source: Node, target: Node, port: str, *, attaches: bool = False) -> Wire:
+        """Draws a wire; both ends get it as their last port, unless it only attaches an object to a travel network."""
         self.count_node()
         wire = Wire(next(self._wire_numbers), source, target, port)
-        if port == "A":
+        if attaches:
+            self.attachments.append(wire)
+        elif port == "A":
             source.outputs.append(wire)
             target.inputs.append(wire)
         else:
@@ -255,27 +294,38 @@ class Tree:
         """Removes a wire; later ports move up."""
         flow = wire.port == "A"
         ends = (wire.source.outputs, wire.target.inputs) if flow else (wire.source.centers, wire.target.centers)
-        for ports in ends:
+        for ports in (*ends, self.attachments):
             if wire in ports:
                 ports.remove(wire)
+        transfer = wire.transfer
+        if transfer is not None and transfer.parent is not None:
+            transfer.parent.remove(transfer)
 
     def find_wire(self, source: Node, target: Node, port: str) -> Wire | None:
         """Returns the last wire drawn between two nodes, None when there is none."""
-        ports = source.outputs if port == "A" else source.centers
-        for wire in reversed(ports):
+        for wire in reversed(source.outputs if port == "A" else source.centers):
             if wire.other(source) is target:
                 return wire
+        if port == "A" and self.attachments:
+            ends = {source, target}
+            return next((wire for wire in reversed(self.attachments) if {wire.source, wire.target} == ends), None)
         return None
+
+    def attached(self, node: Node) -> list[Node]:
+        """Returns the network nodes at which an object stands, or the objects that stand at a network node."""
+        return [wire.other(node) for wire in self.attachments if node in (wire.source, wire.target)]
 
     def wires(self) -> list[Wire]:
         """Returns the wires among the objects of the model, in the order of drawing."""
         found = {wire.number: wire for node in self.objects() for wire in (*node.outputs, *node.centers)}
+        found.update((wire.number, wire) for wire in self.attachments)
         return [found[number] for number in sorted(found)]
 
     def destroy(self, node: Node) -> None:
         """Removes a node with everything below it and every wire at it."""
         for each in (node, *node.below()):
-            for wire in (*each.inputs, *each.outputs, *each.centers):
+            attached = [wire for wire in self.attachments if each in (wire.source, wire.target)]
+            for wire in (*each.inputs, *each.outputs, *each.centers, *attached):
                 self.disconnect(wire)
         if node.parent is not None:
             node.parent.remove(node)

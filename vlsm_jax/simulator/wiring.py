@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Severity
+from vlsm_jax.simulator.cautions import CAUTIONS, Model, finding, flows
 from vlsm_jax.simulator.tree import Node
 
 SIMULATED = frozenset(("Source", "Queue", "Processor", "Combiner", "Separator", "Sink"))
 """Classes whose behaviour is simulated. Objects of others can be built, named, set and connected."""
 
-_NEEDS_EXECUTERS = ("UseTransport", "UseProcessOperators", "UseSetupOperators")
+NOT_SIMULATED = ("UseTransport", "UseProcessOperators", "UseSetupOperators")
+"""Settings that need task executers; what stands here keeps a model from running when it is set to 1."""
 
 
 class Wiring(NamedTuple):
@@ -21,7 +23,7 @@ class Wiring(NamedTuple):
       reached: objects that items can reach from a Source, Sources included, in the order of the tree.
       has_flow: whether a Sink is reachable from a Source.
       runnable: whether every reachable object can be simulated.
-      diagnostics: findings.
+      diagnostics: findings, each where the object that it is about was created.
     """
 
     reached: tuple[Node, ...]
@@ -32,45 +34,20 @@ class Wiring(NamedTuple):
 
 def examine(objects: Sequence[Node], names: Mapping[Node, str]) -> Wiring:
     """Follows the flow from every Source and reports what a run would stumble over."""
-    findings: list[Diagnostic] = []
-
-    def note(code: str, message: str, hint: str = "", severity: Severity = Severity.WARNING) -> None:
-        findings.append(Diagnostic(code, severity, message, hint=hint))
-
     carriers = [node for node in objects if node.cls.carries_items]
     sources = [node for node in carriers if node.cls.name == "Source"]
     reached = _reach(sources)
+    findings: list[Diagnostic] = []
     has_flow = any(node.cls.name == "Sink" for node in reached)
     if not has_flow:
-        _no_path(note, sources, carriers)
-    runnable = True
-    for node in carriers:
-        name, cls = names[node], node.cls.name
-        if node not in reached:
-            note("unreachable", f"no item can reach {name!r} ({cls})", "connect it behind a Source")
-            continue
-        if cls not in SIMULATED:
-            runnable = False
-            message = f"{name!r} is a {cls}; objects of this class can be built, but not run yet"
-            note("unsupported class", message, "", Severity.ERROR)
-            continue
-        for setting in _NEEDS_EXECUTERS:
-            if node.settings.get(setting):
-                runnable = False
-                message = f"{setting} of {name!r} needs task executers, which cannot be run yet"
-                note("unsupported class", message, f"set {setting} to 0", Severity.ERROR)
-        if cls != "Sink" and not any(_flows(wire.target) for wire in node.outputs):
-            note("dead end", f"items cannot leave {name!r} ({cls})", "connect it to another object")
-        if cls == "Queue":
-            _check_batch(note, node, name)
-        if cls in ("Combiner", "Separator") and node.settings.get("MaxContent", 1) != 1:
-            note("unused", f"MaxContent of {name!r} has no effect: a {cls} handles one batch at a time")
+        findings.append(_no_path(sources, carriers))
     order = tuple(node for node in carriers if node in reached)
-    return Wiring(order, has_flow, runnable, tuple(findings))
-
-
-def _flows(node: Node) -> bool:
-    return node.cls is not None and node.cls.carries_items and node.cls.name != "Source"
+    obstacles = _obstacles(order, names)
+    findings.extend(obstacles)
+    model = Model(tuple(objects), names, frozenset(reached))
+    for caution in CAUTIONS:
+        findings.extend(caution(model))
+    return Wiring(order, has_flow, not obstacles, tuple(findings))
 
 
 def _reach(sources: Sequence[Node]) -> set[Node]:
@@ -81,13 +58,13 @@ def _reach(sources: Sequence[Node]) -> set[Node]:
         if node.cls.name == "Sink":
             continue
         for wire in node.outputs:
-            if wire.target not in reached and _flows(wire.target):
+            if wire.target not in reached and flows(wire.target):
                 reached.add(wire.target)
                 stack.append(wire.target)
     return reached
 
 
-def _no_path(note, sources: Sequence[Node], carriers: Sequence[Node]) -> None:
+def _no_path(sources: Sequence[Node], carriers: Sequence[Node]) -> Diagnostic:
     if not sources:
         message, hint = "the model has no Source", 'create one: Object.create("Source")'
     elif not any(node.cls.name == "Sink" for node in carriers):
@@ -95,13 +72,20 @@ def _no_path(note, sources: Sequence[Node], carriers: Sequence[Node]) -> None:
     else:
         message = "no Sink can be reached from a Source"
         hint = 'connect the objects in the direction of the flow: contextdragconnection(from, to, "A")'
-    note("wiring", message, hint, Severity.ERROR)
+    return Diagnostic("wiring", Severity.ERROR, message, hint=hint)
 
 
-def _check_batch(note, node: Node, name: str) -> None:
-    if not node.settings.get("DoBatching"):
-        return
-    batch = node.settings.get("BatchSize", node.cls.default("BatchSize"))
-    room = node.settings.get("MaxContent", node.cls.default("MaxContent"))
-    if isinstance(batch, (int, float)) and isinstance(room, (int, float)) and batch > room:
-        note("batch", f"BatchSize {batch} of {name!r} is more than its MaxContent {room}; no batch is ever complete")
+def _obstacles(reached: Sequence[Node], names: Mapping[Node, str]) -> list[Diagnostic]:
+    """Returns what of the reachable objects cannot be simulated yet."""
+    found = []
+    for node in reached:
+        name, cls = names[node], node.cls.name
+        if cls not in SIMULATED:
+            message = f"{name!r} is a {cls}; objects of this class can be built, but not run yet"
+            found.append(finding(node, "unsupported class", message, severity=Severity.ERROR))
+            continue
+        for setting in NOT_SIMULATED:
+            if node.settings.get(setting):
+                message = f"{setting} of {name!r} needs task executers, which cannot be run yet"
+                found.append(finding(node, "unsupported class", message, f"set {setting} to 0", Severity.ERROR))
+    return found

@@ -13,16 +13,21 @@ from vlsm_jax.flexscript import (
     Fault,
     Machine,
     Severity,
+    Unsupported,
     Vocabulary,
     compile_expression,
     compile_program,
     parse,
     parse_expression,
 )
+from vlsm_jax.flexscript.coroutines import no_model
 from vlsm_jax.flexscript.diagnostics import SourceText, did_you_mean
+from vlsm_jax.flexscript.tables import Table
 from vlsm_jax.flexscript.values import describe, to_text
 from vlsm_jax.simulator import paths
-from vlsm_jax.simulator.library import ClassInfo, classes, find_class
+from vlsm_jax.simulator.library import ClassInfo, classes, find_class, tools
+from vlsm_jax.simulator.tables import write_rows
+from vlsm_jax.simulator.tools import add_automatic, all_tools, automatic_named, create_tool
 from vlsm_jax.simulator.tree import Node, Tree
 
 MAX_WARNINGS = 200
@@ -61,6 +66,11 @@ class World:
       stop_time: what the script gave `stoptime`, None when it did not.
       clock: the running model, None while the script builds.
       draws: random numbers for distributions that scripts call.
+      open_tables: table properties that the script works on, by object and property.
+      changed_tables: those of them that it has changed.
+      variables: values of old variables that stand for no property, by object and name.
+      parameters: values of `Model.parameters`, by name.
+      measures: values of `Model.performanceMeasures`, by name.
     """
 
     def __init__(self, budget: Budget, dialect: Dialect, vocabulary: Vocabulary):
@@ -68,6 +78,8 @@ class World:
         self.budget = budget
         self.dialect = dialect
         self.tree = Tree(max_nodes=budget.nodes)
+        if not dialect.duplicate_names:
+            self.tree.model.flags[_UNIQUE_NAMES] = 1
         self.machine = Machine(self, steps=budget.steps, wall_seconds=budget.wall_seconds)
         self.warnings: list[Diagnostic] = []
         self._warned: set[tuple] = set()
@@ -75,6 +87,11 @@ class World:
         self.run_speed = 4.0
         self.clock: Any = None
         self.draws: Any = None
+        self.open_tables: dict[tuple[Node, str], Table] = {}
+        self.changed_tables: set[tuple[Node, str]] = set()
+        self.variables: dict[tuple[Node, str], Any] = {}
+        self.parameters: dict[str, Any] = {}
+        self.measures: dict[str, Any] = {}
 
     # --- Findings -----------------------------------------------------------------------------------------------------
 
@@ -107,6 +124,22 @@ class World:
                 return compile_expression(expression, source, self.vocabulary, self.machine, self.dialect)
         return compile_program(parse(text, label), self.vocabulary, self.machine, self.dialect)
 
+    def place(self) -> tuple[SourceText | None, int | None]:
+        """Returns where the command that runs stands: its text and the offset in it."""
+        return self.machine.source, self.machine.at
+
+    # --- What the language asks of the world --------------------------------------------------------------------------
+
+    def suspend(self, delay: float, resume: Callable[[Any], None]) -> None:
+        """Resumes code that waits, after a delay in seconds; raises `Fault` while no model runs."""
+        if self.clock is None:
+            raise no_model()
+        self.clock.after(delay, resume)
+
+    def random_number(self) -> float:
+        """The next number from 0 to 1 of the stream that scripts draw from."""
+        return self.draws.draw("uniform", 0, (0.0, 1.0))
+
     # --- Creation -----------------------------------------------------------------------------------------------------
 
     def create(self, info: ClassInfo, container: Node | None = None) -> Node:
@@ -117,35 +150,88 @@ class World:
         container = container or self.tree.model
         name = info.name
         if not self.dialect.bare_class_names:
-            number = 1
-            while container.child(f"{name}{number}"):
-                number += 1
-            name = f"{name}{number}"
+            name = self._free_name(container, name, 1)
         node = Node(name, info)
         container.add(node)
         node.default_name = True
+        machine = self.machine
+        node.place = (machine.source, machine.at)
+        if info.role != "fixed resource":
+            add_automatic(self.tree, node)
         return node
+
+    def _free_name(self, container: Node, stem: str, number: int) -> str:
+        """Returns the first of `stem1`, `stem2`, ... from a number on that no child of a container bears."""
+        first = number
+        while container.child(f"{stem}{number}"):
+            number += 1
+        self.machine.charge((number - first) // 8)
+        return f"{stem}{number}"
 
     def create_by_name(self, name: str) -> Node:
         """`Object.create(name)`; raises `Fault` when there is no such class."""
         info = find_class(name)
         if info is None:
+            if name in tools():
+                self.warn("tool", f"{name} is a tool, no object", f'write Tools.create("{name}")')
+                return create_tool(self, name)
             hint = did_you_mean(name, classes())
             raise Fault(f"there is no class {name!r} in the library", code="unknown class", hint=hint)
         return self.create(info)
 
-    def create_copy(self, original: Node, container: Node) -> Node:
-        """Returns a copy of an object, with its settings and without its connections."""
-        if original.cls is None:
-            raise Fault("only objects can be copied", code="unsupported")
-        copy = self.create(original.cls, container)
-        if not original.is_library:
+    def create_copy(self, original: Node, container: Node, same_name: bool = False) -> Node:
+        """Returns a copy of an object or node with its settings, labels and what is in it, without its connections.
+
+        A copy of a named object takes the name with the next free number, `Oven2` for one of `Oven`, unless it shall
+        keep the same name. The number is an assumption: FlexSim is only known to append something.
+        """
+        if original.is_library:
+            return self.create(original.cls, container) if original.cls else self._copy_node(original, container)
+        if container.is_within(original):
+            raise Fault(f"{original.name!r} cannot be copied into itself", code="argument")
+        copy = self._copy_node(original, container)
+        if original.cls is not None and not original.default_name and not same_name:
+            copy.rename(self._free_name(container, original.name.rstrip("0123456789") or original.name, 2))
+            copy.default_name = True
+        return copy
+
+    def _copy_node(self, original: Node, container: Node) -> Node:
+        if original.automatic or (original.cls is not None and original.cls.role == "tool"):
+            raise Unsupported(f"copying {original.name!r} is not supported")
+        if original.cls is not None:
+            copy = self.create(original.cls, container)
             copy.settings.update(original.settings)
-            copy.labels.update(original.labels)
             for part in ("location", "size", "rotation"):
                 getattr(copy, part).assign(getattr(original, part))
             copy.color.assign(original.color)
+            for node, name in self.changed_tables:
+                if node is original:
+                    copy.settings[name] = write_rows(self.open_tables[node, name].rows)
+            for (node, name), value in list(self.variables.items()):
+                if node is original:
+                    self.variables[copy, name] = value
+        else:
+            copy = self.add_node(container)
+        copy.labels.update(original.labels)
+        copy.value = original.value
+        if original.name != copy.name:
+            copy.rename(original.name)
+        copy.default_name = original.default_name
+        for child in list(original.children):
+            if not child.automatic:
+                self._copy_node(child, copy)
         return copy
+
+    def add_node(self, container: Node, name: str = "") -> Node:
+        """Puts a new plain node at the end of a node's children."""
+        if container.is_library:
+            raise Fault("the library cannot be changed", code="argument")
+        if self.clock is not None:
+            raise Unsupported("adding nodes while the model runs is not supported")
+        self.tree.count_node()
+        node = Node(name)
+        container.add(node)
+        return node
 
     def rename(self, node: Node, name: Any) -> None:
         """Gives an object a name; an empty one is ignored with a warning."""
@@ -153,48 +239,111 @@ class World:
         if not text:
             self.warn("name", f"an empty name for {node.name} is ignored", "give it a non-empty string")
             return
+        refuse_duplicate(node, text)
         node.rename(text)
 
     # --- Search -------------------------------------------------------------------------------------------------------
 
-    def find(self, start: Node, path: Any) -> Node | paths.Attribute | None:
+    def find(self, start: Node | paths.Attribute, path: Any) -> Node | paths.Attribute | None:
         """Finds a node by path; a path that leads nowhere gives NULL, as in FlexSim, and a warning."""
         if not isinstance(path, str):
             raise Fault(f"a path is a string, not {describe(path)}", code="argument")
-        path = path.removeprefix("MODEL:/") if path.startswith("MODEL:/") else path
-        model = self.tree.model
-        node = paths.find(start, path)
-        if node is None and start is model and self.dialect.numbered_fallback and self.dialect.bare_class_names:
-            node = paths.by_default_name(model, path)
-            if node is not None:
-                self.warn(
-                    "default name", f"{path!r} is found by its default name only", "name every object: x.name = ..."
-                )
-                return node
+        node = paths.find(self.tree, start, path, self)
+        if type(node) is paths.Attribute and not self.has_attribute(node):
+            node = None
         if node is None:
-            self._warn_not_found(start, path)
-        elif isinstance(node, paths.Attribute):
-            node.world = self
-        elif node.default_name and not node.is_library:
-            self.warn("default name", f"{path!r} is found by its default name only", "name every object: x.name = ...")
+            node = self._find_otherwise(start, path)
+        elif type(node) is Node and node.default_name and not node.is_library:
+            self.warn("default name", f"{path!r} is found by its default name only", _NAME_EVERY_OBJECT)
         return node
 
-    def _warn_not_found(self, start: Node, path: str) -> None:
+    def _find_otherwise(self, start: Node | paths.Attribute, path: str) -> Node | None:
+        """Returns what goes by a name that it does not bear: a default name, or an automatic navigator."""
+        model, dialect = self.tree.model, self.dialect
+        if start is model:
+            automatic = automatic_named(self.tree, path)
+            if automatic is not None:
+                return automatic
+        if start is model and dialect.numbered_fallback and dialect.bare_class_names:
+            node = paths.by_default_name(model, path)
+            if node is not None:
+                self.warn("default name", f"{path!r} is found by its default name only", _NAME_EVERY_OBJECT)
+                return node
+        self._warn_not_found(start, path)
+        return None
+
+    def has_attribute(self, attribute: paths.Attribute) -> bool:
+        """Whether there is anything at the path of an attribute."""
+        from vlsm_jax.simulator import attributes  # attributes know the world, and so come in late
+
+        return attributes.exists(self, attribute)
+
+    def read_attribute(self, attribute: paths.Attribute) -> Any:
+        """Returns the value of an attribute; raises `Fault` where it has none."""
+        from vlsm_jax.simulator import attributes
+
+        return attributes.read(self, attribute)
+
+    def find_table(self, reference: Any) -> Table | None:
+        """Returns a global table by name or number, or the table at a node; None where there is none."""
+        from vlsm_jax.simulator import attributes
+
+        if isinstance(reference, paths.Attribute):
+            return attributes.table_at(self, reference)
+        if isinstance(reference, Node):
+            return reference.value if isinstance(reference.value, Table) else None
+        found = all_tools(self.tree, "GlobalTable")
+        if isinstance(reference, str):
+            named = next((tool for tool in found if tool.name == reference), None)
+            if named is None:
+                node = paths.find(self.tree, self.tree.model, reference, self)
+                return None if node is None else self.find_table(node)
+            return named.value
+        if isinstance(reference, (int, float)):
+            at = int(reference) if reference == reference else 0
+            return found[at - 1].value if 1 <= at <= len(found) else None
+        return None
+
+    def _warn_not_found(self, start: Node | paths.Attribute, path: str) -> None:
         shown = path[:MAX_NAME]
-        if start.is_library:
+        if isinstance(start, Node) and start.is_library:
             message = f"the library has no {shown!r}; the result is NULL"
             self.warn("not found", message, lambda: did_you_mean(shown.lstrip("/?"), classes()))
-        else:
-            message = f"{shown!r} was not found; the result is NULL"
+            return
+        message = f"{shown!r} was not found; the result is NULL"
+        if shown.startswith(("VIEW:", "@")):
+            self.warn("not found", message, "there are no views here")
+        elif isinstance(start, Node):
             self.warn("not found", message, lambda: did_you_mean(shown, start.names()[:2000]))
+        else:
+            self.warn("not found", message)
+
+
+_NAME_EVERY_OBJECT = "name every object: x.name = ..."
+
+
+_UNIQUE_NAMES = "unique names"
+
+
+def refuse_duplicate(node: Node, name: str) -> None:
+    """Raises `Fault` when another object of the model bears that name and the dialect does not allow it."""
+    if _UNIQUE_NAMES in node.parent.flags:  # type: ignore[union-attr]
+        other = node.parent.child(name)  # type: ignore[union-attr]
+        if other is not None and other is not node:
+            raise Fault(f"another object is named {name!r}", code="duplicate name", hint="choose another name")
 
 
 def node_of(value: Any, what: str) -> Node:
     """Returns a value as a node; raises `Fault` with `what` was attempted when it is NULL or none."""
     if type(value) is Node:
         return value
-    if type(value) is list and value and type(value[0]) is Node:
+    if type(value) is list and value and isinstance(value[0], Node):
         return value[0]
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, paths.Missing):
+        hint = "node() did not find it; test with objectexists()"
+        raise Fault(f"{what} of {value}", code="null reference", hint=hint)
     if value is None:
         raise Fault(f"{what} of NULL", code="null reference", hint="the object was not found, or never assigned")
     raise Fault(f"{what} needs an object, not {describe(value)}", code="type")

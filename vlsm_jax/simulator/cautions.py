@@ -1,0 +1,256 @@
+"""What FlexSim accepts in silence and a modeller would regret, found in a model that is built but has not run.
+
+Every caution is a function of the `Model` that yields findings; `CAUTIONS` lists them. A finding says what is wrong and
+what to do, and stands where the object was created. A model that is as its maker meant it gives none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from vlsm_jax.flexscript import Diagnostic, Severity
+from vlsm_jax.simulator import tables
+from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
+from vlsm_jax.simulator.tools import Tool
+from vlsm_jax.simulator.tree import Node
+from vlsm_jax.twin import Code, Distribution, ParameterValue
+
+
+class Model(NamedTuple):
+    """A built model.
+
+    Attributes:
+      objects: in the order of the tree.
+      names: a unique name for each.
+      reached: those that items can reach, Sources included.
+    """
+
+    objects: tuple[Node, ...]
+    names: Mapping[Node, str]
+    reached: frozenset[Node]
+
+
+class Use(NamedTuple):
+    """A setting by which an object asks for task executers.
+
+    Attributes:
+      setting: 1 to ask.
+      reference: the property that says whom; by default the first center port.
+      what: for a message.
+    """
+
+    setting: str
+    reference: str
+    what: str
+
+
+USES = (
+    Use("UseTransport", "TransportRef", "a transport"),
+    Use("UseProcessOperators", "OperatorRef", "operators"),
+    Use("UseSetupOperators", "OperatorRef", "operators"),
+    Use("UseOperators", "OperatorRef", "operators"),
+)
+
+
+def finding(node: Node, code: str, message: str, hint: str = "", severity: Severity = Severity.WARNING) -> Diagnostic:
+    """Returns a diagnostic at the place where a node was created."""
+    source, at = node.place or (None, None)
+    if source is None or at is None:
+        return Diagnostic(code, severity, message, hint=hint)
+    return source.diagnostic(code, message, at, hint=hint, severity=severity)
+
+
+def flows(node: Node) -> bool:
+    """Whether items can be sent to a node."""
+    return node.cls is not None and node.cls.carries_items and node.cls.name != "Source"
+
+
+def is_executer(node: Node) -> bool:
+    """Whether a node is a task executer or a dispatcher."""
+    return node.cls is not None and node.cls.role in (TASK_EXECUTER, DISPATCHER)
+
+
+def setting(node: Node, name: str) -> ParameterValue | None:
+    """Returns what a script set, else the default."""
+    value = node.settings.get(name)
+    return value if value is not None else node.cls.default(name)
+
+
+# --- Flow -------------------------------------------------------------------------------------------------------------
+
+
+def unreachable(model: Model) -> Iterator[Diagnostic]:
+    """Objects that no item can reach."""
+    for node in model.objects:
+        if node.cls.carries_items and node not in model.reached:
+            message = f"no item can reach {model.names[node]!r} ({node.cls.name})"
+            yield finding(node, "unreachable", message, "connect it behind a Source")
+
+
+def dead_ends(model: Model) -> Iterator[Diagnostic]:
+    """Objects that items cannot leave."""
+    for node in model.objects:
+        if node in model.reached and node.cls.name != "Sink" and not any(flows(w.target) for w in node.outputs):
+            message = f"items cannot leave {model.names[node]!r} ({node.cls.name})"
+            yield finding(node, "dead end", message, "connect it to another object")
+
+
+def ports_beyond(model: Model) -> Iterator[Diagnostic]:
+    """Port numbers that are constant, or drawn from a range, and larger than the number of ports."""
+    for node in model.objects:
+        if node not in model.reached:
+            continue
+        for name, ports, side in (("SendToPort", node.outputs, "output"), ("PullStrategy", node.inputs, "input")):
+            highest = _highest(node.settings.get(name))
+            if highest > len(ports):
+                count = f"{len(ports)} {side} port{'s' * (len(ports) != 1)}"
+                message = f"{name} of {model.names[node]!r} gives port {highest:g}, but there are {count}"
+                yield finding(node, "port", message, f"use 1 to {len(ports)}, or 0 for any port")
+
+
+def _highest(value: ParameterValue | None) -> float:
+    if isinstance(value, (int, float)):
+        return value
+    if isinstance(value, Distribution) and value.name in ("duniform", "uniform") and len(value.arguments) == 2:
+        return max(value.arguments)
+    return 0
+
+
+def batches(model: Model) -> Iterator[Diagnostic]:
+    """Queues that wait for more items than they can hold."""
+    for node in model.objects:
+        if node.cls.name != "Queue" or not node.settings.get("DoBatching"):
+            continue
+        batch, room = setting(node, "BatchSize"), setting(node, "MaxContent")
+        if isinstance(batch, (int, float)) and isinstance(room, (int, float)) and batch > room:
+            message = f"BatchSize {batch} of {model.names[node]!r} is more than its MaxContent {room}"
+            yield finding(node, "batch", f"{message}; no batch is ever complete", "raise MaxContent")
+
+
+def one_batch_at_a_time(model: Model) -> Iterator[Diagnostic]:
+    """Combiners and Separators with a capacity, which has no effect on them."""
+    for node in model.objects:
+        is_one = node.cls.name in ("Combiner", "Separator") and node.settings.get("MaxContent", 1) != 1
+        if is_one and node in model.reached:
+            message = f"MaxContent of {model.names[node]!r} has no effect: a {node.cls.name} handles one batch"
+            yield finding(node, "unused", f"{message} at a time", "leave it out")
+
+
+def components(model: Model) -> Iterator[Diagnostic]:
+    """Combiners whose list asks for components at input ports that are not there."""
+    for node in model.objects:
+        rows = tables.read_rows(node.settings.get("ComponentsList")) if node.cls.name == "Combiner" else None
+        if rows and len(rows) > max(0, len(node.inputs) - 1) and node in model.reached:
+            message = f"ComponentsList of {model.names[node]!r} has {len(rows)} rows for {len(node.inputs)} input ports"
+            yield finding(node, "components", message, "it has a row per input port from the second on")
+
+
+# --- Task executers ---------------------------------------------------------------------------------------------------
+
+
+def without_executer(model: Model) -> Iterator[Diagnostic]:
+    """Objects that ask for a transport or operators and have nobody at their center ports."""
+    for node in model.objects:
+        if any(is_executer(wire.other(node)) for wire in node.centers):
+            continue
+        for use in USES:
+            if not node.settings.get(use.setting) or use.setting not in node.cls.properties:
+                continue
+            if not _by_center_port(setting(node, use.reference)):
+                continue
+            name = model.names[node]
+            message = f"{use.setting} of {name!r} is 1, but no task executer or dispatcher is at its center ports"
+            hint = f'connect {use.what}: contextdragconnection({name}, operator, "S")'
+            yield finding(node, "no executer", message, hint)
+
+
+def _by_center_port(reference: ParameterValue | None) -> bool:
+    if isinstance(reference, Code):
+        return "centerObjects" in reference.text or "centerobject" in reference.text
+    return reference is None
+
+
+def unused_executers(model: Model) -> Iterator[Diagnostic]:
+    """Task executers and dispatchers at a center port of an object that does not use them."""
+    for node in model.objects:
+        if is_executer(node) or _asks(node):
+            continue
+        for wire in node.centers:
+            other = wire.other(node)
+            if is_executer(other):
+                what, whom = f"{model.names[node]!r} ({node.cls.name})", f"{model.names[other]!r} ({other.cls.name})"
+                known = [use.setting for use in USES if use.setting in node.cls.properties]
+                hint = f"set {' or '.join(known)} to 1" if known else "connect it to the object that items leave"
+                yield finding(node, "unused executer", f"{what} is connected to {whom} and does not use it", hint)
+
+
+def _asks(node: Node) -> bool:
+    """Whether an object uses task executers, by a setting or by code that mentions center ports."""
+    if any(node.settings.get(use.setting) for use in USES):
+        return True
+    return any(
+        isinstance(value, Code) and ("center" in value.text or "dispatch" in value.text or "task" in value.text.lower())
+        for value in node.settings.values()
+    )
+
+
+def idle_executers(model: Model) -> Iterator[Diagnostic]:
+    """Task executers and dispatchers that are connected to nothing, and dispatchers without a team."""
+    texts: list[str] | None = None
+    for node in model.objects:
+        if not is_executer(node):
+            continue
+        name, cls = model.names[node], node.cls.name
+        if not node.centers and not node.inputs and not node.outputs:
+            if texts is None:
+                texts = [v.text for each in model.objects for v in each.settings.values() if isinstance(v, Code)]
+            if any(name in text for text in texts):
+                continue
+            hint = 'connect the object that needs it: contextdragconnection(object, executer, "S")'
+            yield finding(node, "idle executer", f"{name!r} ({cls}) is connected to nothing and gets no work", hint)
+        elif cls == "Dispatcher" and not any(is_executer(wire.target) for wire in node.outputs):
+            hint = 'connect its task executers: contextdragconnection(dispatcher, executer, "A")'
+            yield finding(node, "no team", f"the Dispatcher {name!r} has no task executer to give work to", hint)
+
+
+# --- Tools ------------------------------------------------------------------------------------------------------------
+
+
+def tools_without_effect(model: Model) -> Iterator[Diagnostic]:
+    """Breakdowns and time tables without members or times."""
+    for tool in _tools(model):
+        if tool.cls.name not in ("MTBFMTTR", "TimeTable") or not setting(tool, "Enabled"):
+            continue
+        if not tool.members:
+            message = f"{tool.name!r} ({tool.cls.name}) has no members"
+            yield finding(tool, "tool", message, 'tool.setProperty("Members", [object, ...])')
+        times = ("UpTime", "DownTime") if tool.cls.name == "MTBFMTTR" else ("Table",)
+        for name in times:
+            if tool.settings.get(name) is None:
+                message = f"{name} of {tool.name!r} is not set; it never takes effect"
+                yield finding(tool, "tool", message, f'tool.setProperty("{name}", ...)')
+
+
+def _tools(model: Model) -> Iterator[Tool]:
+    node: Node | None = model.objects[0] if model.objects else None
+    while node is not None and node.parent is not None:
+        node = node.parent
+    folder = node.child("Tools") if node is not None else None
+    for below in folder.below() if folder is not None else ():
+        if isinstance(below, Tool):
+            yield below
+
+
+CAUTIONS: tuple[Callable[[Model], Iterator[Diagnostic]], ...] = (
+    unreachable,
+    dead_ends,
+    ports_beyond,
+    batches,
+    one_batch_at_a_time,
+    components,
+    without_executer,
+    unused_executers,
+    idle_executers,
+    tools_without_effect,
+)
