@@ -14,6 +14,7 @@ from vlsm_jax.flexscript.lists import PullResult
 from vlsm_jax.flexscript.machine import Machine
 from vlsm_jax.flexscript.operators import VARIES, Operand, Run
 from vlsm_jax.flexscript.scope import FIRST_FREE_SLOT, INSTANCE_SLOT, PARAMETERS_SLOT
+from vlsm_jax.flexscript.specials import SPECIAL, signature
 from vlsm_jax.flexscript.vocabulary import (
     ARRAY,
     DOUBLE,
@@ -76,7 +77,7 @@ class CallCompiler(ExpressionCompiler):
             return self._call_function(own, node)
         if name in _PARAMETER_COMMANDS:
             return self._parameter(name, node)
-        special = _SPECIAL_COMMANDS.get(name)
+        special = SPECIAL.get(name)
         if special is not None:
             return special(self, node)
         command = self.vocabulary.commands.get(name)
@@ -92,7 +93,7 @@ class CallCompiler(ExpressionCompiler):
             return self.error("argument", f"not enough parameters for {name}", node.at, _takes(name, command))
         if len(operands) > command.maximum:
             takes = f"{name} takes {command.maximum} parameter{'s' * (command.maximum != 1)}"
-            self.warn("argument", f"{takes}, the rest is ignored", node.at, _signature(name))
+            self.warn("argument", f"{takes}, the rest is ignored", node.at, signature(name))
         constants = [None if operand.constant is VARIES else operand.constant for operand in operands]
         doubtful = misnomers.suspicious(name, constants) if any(c is not None for c in constants) else ""
         if doubtful:
@@ -342,16 +343,11 @@ def _acceptance(spec: TypeSpec) -> Callable[[Any], bool]:
     return lambda value: kind == VARIANT or (isinstance(value, ValueType) and value.type_name == kind)
 
 
-def _signature(name: str) -> str:
-    known = known_commands().get(name)
-    return f"{name}{known.signature}" if known else ""
-
-
 def _takes(name: str, command: Command) -> str:
     """What a command or method takes: its signature where that is known."""
-    signature = _signature(name)
-    if signature:
-        return signature
+    known = signature(name)
+    if known:
+        return known
     least, most = command.minimum, command.maximum
     count = f"{least}" if least == most else f"at least {least}" if most >= 20 else f"{least} to {most}"
     return f"{name} takes {count} parameter{'s' * (count != '1')}"
@@ -382,103 +378,6 @@ def _bound_call(function: Callable[..., Any], machine: Machine, runs: list[Run],
 
     return call
 
-
-# --- Commands that are more than a function of their arguments --------------------------------------------------------
-
-
-def _print(compiler: CallCompiler, node: syntax.Call) -> Operand:
-    runs = [compiler.expression(argument).run for argument in node.arguments]
-    write = compiler.machine.write
-    return Operand(lambda frame: write(*[run(frame) for run in runs]), INT)
-
-
-def _parameter_count(compiler: CallCompiler, node: syntax.Call) -> Operand:
-    return Operand(lambda frame: len(frame[PARAMETERS_SLOT]), INT)
-
-
-def _counted(compiler: CallCompiler, node: syntax.Call, names: tuple[str, ...]) -> tuple[list[Run], list[int]]:
-    """Compiles the first argument of a command, then the others in a scope with `count` and further names."""
-    runs = [compiler.expression(node.arguments[0]).run]
-    compiler.scopes.enter()
-    slots = [compiler.scopes.declare(name, INT if name == "count" else DOUBLE, DOUBLE).slot for name in names]
-    runs += [compiler.expression(argument).run for argument in node.arguments[1:]]
-    compiler.scopes.leave()
-    return runs, slots
-
-
-def _repeat(compiler: CallCompiler, node: syntax.Call) -> Operand:
-    """`repeat(n, expression)`: evaluates the expression n times, with `count` from 1."""
-    if len(node.arguments) != 2:
-        return compiler.error("argument", "repeat takes a number and an expression", node.at)
-    (times, body), (slot,) = _counted(compiler, node, ("count",))
-    machine = compiler.machine
-
-    def run(frame: list) -> Any:
-        result = None
-        for count in range(1, values.to_int(times(frame)) + 1):
-            machine.charge(1)
-            frame[slot] = count
-            result = body(frame)
-        return result
-
-    return Operand(run, VARIANT)
-
-
-def _find_match(compiler: CallCompiler, node: syntax.Call) -> Operand:
-    """`findmatch(n, test, result, reverse)`: the result for the first count whose test is true, else 0."""
-    if not 2 <= len(node.arguments) <= 4:
-        return compiler.error("argument", "not enough parameters for findmatch", node.at, _signature("findmatch"))
-    runs, (slot,) = _counted(compiler, node, ("count",))
-    machine, truth = compiler.machine, values.truth
-
-    def run(frame: list) -> Any:
-        counts = range(1, values.to_int(runs[0](frame)) + 1)
-        for count in reversed(counts) if len(runs) > 3 and truth(runs[3](frame)) else counts:
-            machine.charge(1)
-            frame[slot] = count
-            if truth(runs[1](frame)):
-                return runs[2](frame) if len(runs) > 2 else count
-        return 0
-
-    return Operand(run, VARIANT)
-
-
-def _find_extreme(name: str, sign: int) -> Callable[[CallCompiler, syntax.Call], Operand]:
-    """`findmax(n, value, result, criterion, reverse)` and `findmin`: the result where the value is the most extreme."""
-
-    def compile_call(compiler: CallCompiler, node: syntax.Call) -> Operand:
-        if not 2 <= len(node.arguments) <= 5:
-            return compiler.error("argument", f"not enough parameters for {name}", node.at, _signature(name))
-        runs, (slot, best_slot) = _counted(compiler, node, ("count", "maxvalue" if sign > 0 else "minvalue"))
-        machine, truth, to_float = compiler.machine, values.truth, values.to_float
-
-        def run(frame: list) -> Any:
-            counts = range(1, values.to_int(runs[0](frame)) + 1)
-            best, result = None, 0
-            for count in reversed(counts) if len(runs) > 4 and truth(runs[4](frame)) else counts:
-                machine.charge(1)
-                frame[slot] = count
-                if len(runs) > 3 and not truth(runs[3](frame)):
-                    continue
-                value = to_float(runs[1](frame))
-                if best is None or (value - best) * sign > 0:
-                    frame[best_slot] = best = value
-                    result = runs[2](frame) if len(runs) > 2 else value
-            return result
-
-        return Operand(run, VARIANT)
-
-    return compile_call
-
-
-_SPECIAL_COMMANDS: dict[str, Callable[[CallCompiler, syntax.Call], Operand]] = {
-    **dict.fromkeys(("print", "pt", "pd", "pf", "pr", "pc", "mpt", "mpd", "mpf", "mpr", "printarray"), _print),
-    "parqty": _parameter_count,
-    "repeat": _repeat,
-    "findmatch": _find_match,
-    "findmax": _find_extreme("findmax", 1),
-    "findmin": _find_extreme("findmin", -1),
-}
 
 CallCompiler.handlers = {
     **ExpressionCompiler.handlers,

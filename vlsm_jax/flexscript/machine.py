@@ -38,11 +38,25 @@ class Machine:
       coroutine: the code that runs when it may wait, None when it may not.
       sleeping: code that waits to be resumed.
       lists: global lists by name, where the world keeps none.
+      token_rest: what `stringtoken` has not given yet.
     """
 
     __slots__ = (
-        "_deadline", "at", "calls", "check_at", "coroutine", "depth", "lines", "lists", "sleeping", "source", "steps",
-        "total_steps", "wall_seconds", "world",
+        "_deadline",
+        "at",
+        "calls",
+        "check_at",
+        "coroutine",
+        "depth",
+        "lines",
+        "lists",
+        "sleeping",
+        "source",
+        "steps",
+        "token_rest",
+        "total_steps",
+        "wall_seconds",
+        "world",
     )  # fmt: skip
 
     def __init__(self, world: Any, *, steps: int, wall_seconds: float):
@@ -59,6 +73,7 @@ class Machine:
         self.coroutine: Coroutine | None = None
         self.sleeping: dict[Coroutine, None] = {}
         self.lists: dict[str, List] = {}
+        self.token_rest = ""
 
     def check(self) -> None:
         """Raises `OutOfBudget` when steps or time ran out; called when `steps` falls below `check_at`."""

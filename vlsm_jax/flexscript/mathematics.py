@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vlsm_jax.flexscript.faults import Fault
-from vlsm_jax.flexscript.values import INT_MAX, divide_floats, to_float, to_int, to_number
+from vlsm_jax.flexscript.values import INT_MAX, divide_floats, equal, to_float, to_int, to_number, truth
 from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, VARIANT, Command
 
 
@@ -106,6 +106,97 @@ def clamp(value: Any, low: Any, high: Any) -> int | float:
     return max(to_number(low), min(to_number(value), to_number(high)))
 
 
+def factorial(value: Any) -> float:
+    """n! as a double; infinite beyond its range."""
+    count = to_int(value)
+    return math.inf if count > 170 else float(math.factorial(max(0, count)))
+
+
+def quotient(a: Any, b: Any) -> int:
+    """`div(a, b)`: the whole part of a / b; raises `Fault` on a zero divisor."""
+    result = divide_floats(to_float(a), to_float(b))
+    if not math.isfinite(result):
+        raise Fault("integer division by zero", hint="test the divisor first")
+    return math.trunc(result)
+
+
+def student_t(confidence: Any, degrees: Any) -> float:
+    """`qstudentt(confidence, degrees)`: the quantile for a two-sided interval, such as 2.262 for (0.95, 9)."""
+    from scipy.special import stdtrit  # heavy, and hardly any script asks for it
+
+    level, freedom = to_float(confidence), to_float(degrees)
+    if not 0 < level < 1 or freedom < 1:
+        raise Fault("qstudentt needs a confidence between 0 and 1 and at least 1 degree of freedom", code="argument")
+    return float(stdtrit(freedom, 0.5 + level / 2))
+
+
+def half_width(deviation: Any, count: Any, confidence: Any) -> float:
+    """`calculateconfidence(stddev, n, confidence)`: half the width of the confidence interval of a mean."""
+    points = to_float(count)
+    if points < 2:
+        raise Fault("calculateconfidence needs at least 2 data points", code="argument")
+    return student_t(confidence, points - 1) * to_float(deviation) / math.sqrt(points)
+
+
+def _same(a: Any, b: Any) -> int:
+    return int(equal(a, b) or (not truth(a) and not truth(b)))
+
+
+def _listed(combine: Callable[[list], Any]) -> Callable[..., Any]:
+    """`listsum(n, a, b, ...)` and its kin: the first n of the values."""
+
+    def run(count: Any, *values: Any) -> Any:
+        numbers = [to_number(value) for value in values[: max(0, to_int(count))]]
+        if not numbers:
+            raise Fault("the list holds no number", code="argument")
+        return combine(numbers)
+
+    return run
+
+
+def _in_list(count: Any, value: Any, *values: Any) -> int:
+    return int(any(equal(value, other) for other in values[: max(0, to_int(count))]))
+
+
+def _less_than_rest(numbers: list) -> float:
+    return numbers[0] - sum(numbers[1:])
+
+
+def _old_operators() -> Mapping[str, Command]:
+    """The commands that stood for operators before the language had them."""
+    compare = {
+        "eq": _same, "ne": lambda a, b: 1 - _same(a, b), "lt": lambda a, b: int(to_float(a) < to_float(b)),
+        "le": lambda a, b: int(to_float(a) <= to_float(b)), "gt": lambda a, b: int(to_float(a) > to_float(b)),
+        "ge": lambda a, b: int(to_float(a) >= to_float(b)),
+        "bitwiseand": lambda a, b: to_int(a) & to_int(b), "bitwiseor": lambda a, b: to_int(a) | to_int(b),
+        "bitwisexor": lambda a, b: to_int(a) ^ to_int(b), "div": quotient,
+    }  # fmt: skip
+    arithmetic = {
+        "add": lambda a, b: to_float(a) + to_float(b), "sub": lambda a, b: to_float(a) - to_float(b),
+        "mul": lambda a, b: to_float(a) * to_float(b), "divide": lambda a, b: divide_floats(to_float(a), to_float(b)),
+        "maxof": lambda a, b: max(to_float(a), to_float(b)), "minof": lambda a, b: min(to_float(a), to_float(b)),
+    }  # fmt: skip
+    lists = {
+        "listmax": max, "listmaximum": max, "listmin": min, "listminimum": min, "listsum": sum, "listmul": math.prod,
+        "listmean": lambda numbers: sum(numbers) / len(numbers), "listsub": _less_than_rest,
+    }  # fmt: skip
+    return {
+        **{name: Command(function, INT, 2, 2) for name, function in compare.items()},
+        **{name: Command(function, DOUBLE, 2, 2) for name, function in arithmetic.items()},
+        **{name: Command(_listed(function), DOUBLE, 2, 20) for name, function in lists.items()},
+        "listinlist": Command(_in_list, INT, 2, 20),
+        "bitwisenot": Command(lambda a: ~to_int(a), INT, 1, 1),
+    }
+
+
+_METERS = {"cm": 0.01, "in": 0.0254, "ft": 0.3048, "fpm": 0.3048 / 60, "fps": 0.3048, "mph": 0.44704}
+"""Lengths and speeds in the units of a model, meters and seconds."""
+
+
+def _scaled(factor: float) -> Callable[[Any], float]:
+    return lambda value: to_float(value) * factor
+
+
 def tables() -> tuple[Mapping[str, Command], Mapping[str, Command], Mapping[str, Command]]:
     """Returns the old commands, the methods of `Math` and its properties."""
     real = {
@@ -136,16 +227,23 @@ def tables() -> tuple[Mapping[str, Command], Mapping[str, Command], Mapping[str,
         "floor": floor, "ceil": ceil, "trunc": trunc, "frac": Command(lambda v: modulo(v, 1), DOUBLE, 1, 1),
         "fmod": Command(modulo, DOUBLE, 2, 2),
         "pi": Command(lambda: math.pi, DOUBLE, 0, 0),
+        "sign": Command(sign, INT, 1, 1), "factorial": Command(factorial, DOUBLE, 1, 1),
+        "degreestoradians": real["radians"], "radianstodegrees": real["degrees"],
+        "qstudentt": Command(student_t, DOUBLE, 2, 2), "calculateconfidence": Command(half_width, DOUBLE, 3, 3),
+        **_old_operators(),
+        **{name: Command(_scaled(factor), DOUBLE, 1, 1) for name, factor in _METERS.items()},
     }  # fmt: skip
     methods = {
         **real, **shared, "log": log, "floor": floor, "ceil": ceil, "trunc": trunc,
         "fabs": Command(absolute, VARIANT, 1, 1), "abs": Command(absolute, VARIANT, 1, 1),
         "sign": Command(sign, INT, 1, 1), "fmod": Command(modulo, DOUBLE, 2, 2), "clamp": Command(clamp, VARIANT, 3, 3),
-        "frac": old["frac"], "sqr": old["sqr"],
+        "frac": old["frac"], "sqr": old["sqr"], "factorial": old["factorial"],
     }  # fmt: skip
     properties = {
         "pi": Command(lambda: math.pi, DOUBLE, 0, 0),
         "e": Command(lambda: math.e, DOUBLE, 0, 0),
         "INT_MAX": Command(lambda: INT_MAX, INT, 0, 0),
+        "PI": Command(lambda: math.pi, DOUBLE, 0, 0),
+        "E": Command(lambda: math.e, DOUBLE, 0, 0),
     }
     return old, methods, properties

@@ -114,6 +114,15 @@ def _to_vector(kind: type[Components]) -> Callable[[Any], Any]:
 # --- Numbers ----------------------------------------------------------------------------------------------------------
 
 
+def variant_type(value: Any) -> int:
+    """`getvartype(value)`: the number of `VAR_TYPE_NUMBER` and its kin."""
+    if value is None:
+        return 0
+    if isinstance(value, (int, float)):
+        return 1
+    return {str: 2, list: 4, dict: 5}.get(type(value), 3)
+
+
 def _to_num(value: Any) -> float:
     return texts.text_number(value) if isinstance(value, str) else to_float(value)
 
@@ -183,6 +192,7 @@ def tables() -> tuple[Mapping[type, Members], Mapping[str, Namespace], Mapping[s
         "tonum": Command(_to_num, DOUBLE, 1, 1),
         "anum": Command(_to_num, DOUBLE, 1, 1),
         "Variant": Command(lambda value=None: value, VARIANT, 0, 1),
+        "getvartype": Command(variant_type, "int", 1, 1),
     }
     return members, namespaces, commands
 
