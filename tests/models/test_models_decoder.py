@@ -392,7 +392,7 @@ def test_parameters_in_bfloat16():
 def test_errors_name_the_choices():
     with pytest.raises(ValueError, match=r"remat 'some' is not one of none, full, dots"):
         make(small_config(), remat="some")
-    with pytest.raises(ValueError, match=r"attention implementation 'fast' is not one of xla"):
+    with pytest.raises(ValueError, match=r"attention implementation 'fast' is not one of xla, cudnn, splash"):
         make(small_config(), attention_implementation="fast")
     decoder = make(small_config())
     cache = KVCache.init(decoder.config, 1, 4)

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-IMPLEMENTATIONS = ("xla",)
+from vlsm_jax.models.attention_kernels import check_platform, cudnn_attention, splash_attention
+
+IMPLEMENTATIONS = ("xla", "cudnn", "splash")
 
 # Finite, so that a row which sees nothing gives an ordinary number and not NaN.
 HIDDEN_SCORE = -0.7 * float(jnp.finfo(jnp.float32).max)
@@ -86,7 +88,8 @@ def attention(
       q: [B, S, N, H].
       k, v: [B, T, K, H]; K divides N.
       mask: who sees whom; None lets every query see every key.
-      implementation: "xla", plain products with a float32 softmax.
+      implementation: "xla", plain products with a float32 softmax, anywhere; "splash", a kernel for TPU; "cudnn", one
+        for NVIDIA GPUs. With a cache, where queries are few, all three are "xla".
       scale: what scores are multiplied by; None is H ** -0.5.
 
     Returns:
@@ -94,9 +97,13 @@ def attention(
 
     Raises:
       ValueError: an unknown implementation.
+      AttentionPlatformError: an implementation that the platform does not have.
     """
-    check_implementation(implementation)
+    check_platform(check_implementation(implementation))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if implementation != "xla" and (mask is None or mask.aligned):
+        kernel = {"splash": splash_attention, "cudnn": cudnn_attention}[implementation]
+        return kernel(q, k, v, mask, scale=scale)
     if mask is None or not mask.aligned or q.shape[1] <= MIN_BLOCK:
         return _attend(q, k, v, mask=mask, scale=scale)
     # Block by block, each against the keys it can see only: half the work, and scores small enough to stay in the
