@@ -1,0 +1,11 @@
+Object source = Object.create("Source"); source.name = "Arrivals"; source.location = Vec3(-5, 0, 0);
+source.setProperty("InterArrivalTime", "return exponential(0, 4, getstream(current));");
+Object belt = Object.create("Conveyor::StraightConveyor"); belt.name = "Belt"; belt.location = Vec3(0, 0, 1);
+belt.setProperty("EndLocation", Vec3(10, 0, 1)); belt.setProperty("Speed", 0.5);
+Object curve = Object.create("Conveyor::CurvedConveyor"); curve.name = "Curve"; curve.location = Vec3(10, 0, 1);
+Object check = Object.create("Conveyor::DecisionPoint"); check.name = "Check"; check.location = Vec3(5, 0, 1);
+Object press = Object.create("Processor"); press.name = "Press"; press.location = Vec3(15, 0, 0);
+press.setProperty("ProcessTime", 3);
+Object sink = Object.create("Sink"); sink.name = "Exit"; sink.location = Vec3(20, 0, 0);
+contextdragconnection(source, belt, "A"); contextdragconnection(belt, curve, "A");
+contextdragconnection(curve, press, "A"); contextdragconnection(press, sink, "A");
