@@ -371,14 +371,14 @@ def test_unsupported_classes_in_the_flow_stop_the_run_and_others_do_not(model):
         "Out": ("Sink", {}),
         "Team": ("Dispatcher", {}),
         "Man": ("Operator", {}),
-        "Spare": ("MultiProcessor", {}),
+        "Spare": ("MergeSort", {}),
     }
     report = run(model(objects, "In>Work Work>Out Team>Man"), until=1000)
     assert report.verdict is Verdict.OK
-    assert [d.message for d in report.diagnostics] == ["no item can reach 'Spare' (MultiProcessor)"]
+    assert [d.message for d in report.diagnostics] == ["no item can reach 'Spare' (MergeSort)"]
     report = run(model(objects, "In>Work Work>Spare Spare>Out"), until=1000)
     assert report.verdict is Verdict.RUN_ERROR
-    assert "'Spare' is a MultiProcessor" in errors(report)[0].message
+    assert "'Spare' is a MergeSort" in errors(report)[0].message
 
 
 @pytest.mark.parametrize(

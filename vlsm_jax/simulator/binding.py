@@ -73,6 +73,10 @@ class Binding:
         """Returns a property that is 0 or 1."""
         return self.setting(node, name) is not None and bool(self.number(node, name))
 
+    def variable(self, node: Node, name: str) -> bool:
+        """Returns whether a script set an old variable that has no property."""
+        return bool(self.world.variables.get((node, name), 0))
+
     def count(self, node: Node, name: str) -> int:
         """Returns a property as a whole number; at least 0, at most what counts as unlimited."""
         value = self.number(node, name)
@@ -80,7 +84,10 @@ class Binding:
 
     def duration(self, node: Node, name: str) -> Duration:
         """Returns the function that gives the next duration; negative ones count as 0."""
-        value = self.setting(node, name)
+        return self.duration_of(node, name, self.setting(node, name))
+
+    def duration_of(self, node: Node, name: str, value: ParameterValue | None) -> Duration:
+        """The same for a value that stands in no property of its own; the name tells its stream from others."""
         if isinstance(value, Distribution):
             # `next` takes a default, which is never needed here: it lets the item pass as the argument.
             return functools.partial(next, self.sampler(node, name, value, 0.0))
@@ -108,25 +115,26 @@ class Binding:
 
     def sampler(self, node: Node, name: str, value: Distribution, minimum: float) -> Iterator[float]:
         """Returns the values of a distribution from the stream of one property of one object; raises `Fault`."""
+        owner = self.names.get(node, node.name)
         try:
-            generator = distributions.stream(self._seed, self._replication, self.names[node], name)
+            generator = distributions.stream(self._seed, self._replication, owner, name)
             return distributions.sampler(value, generator, minimum=minimum)
         except DistributionError as error:
-            raise Fault(f"{name} of {self.names[node]!r}: {error}", code="distribution", hint=error.hint) from None
+            raise Fault(f"{name} of {owner!r}: {error}", code="distribution", hint=error.hint) from None
 
     def hook(self, node: Node, name: str) -> Hook | None:
-        """Returns a trigger as a function of item and port, None when a script has not set it."""
+        """Returns a trigger as a function of its parameters (item and port), None when a script has not set it."""
         value = node.settings.get(name)
         if not isinstance(value, Code):
             return None
         run = self.code(node, name, value).run
-        return lambda item, port: run(node, (item, port))
+        return lambda *parameters: run(node, parameters)
 
     def code(self, node: Node, name: str, value: Code) -> CompiledCode:
         """Returns a code body, compiled; raises `Fault` when it does not compile."""
         compiled = self._codes.get((node, name))
         if compiled is None:
-            compiled = compile_body(self.world, self.names[node], name, value)
+            compiled = compile_body(self.world, self.names.get(node, node.name), name, value)
             self._codes[node, name] = compiled
         return compiled
 

@@ -58,16 +58,22 @@ class Calendar:
         due = self.now + delay if delay > 0 else self.now
         heapq.heappush(self.heap, (due, self.ticket(), callback, argument))
 
-    def withdraw(self, owner: Any) -> list[Pending]:
+    def withdraw(self, owner: Any, argument: Any = None) -> list[Pending]:
         """Takes every event of an object off the calendar, the next one first: its callbacks are the object's methods.
+
+        With an argument, only the events that carry it.
 
         Events are looked through one by one, which is cheap beside a stop of the object and costs nothing without one.
         """
         heap = self.heap
-        taken = sorted(entry for entry in heap if getattr(entry[2], "__self__", None) is owner)
+
+        def is_meant(entry: tuple) -> bool:
+            return getattr(entry[2], "__self__", None) is owner and (argument is None or entry[3] is argument)
+
+        taken = sorted(filter(is_meant, heap))
         if taken:
             # In place, since a running loop holds on to the list.
-            heap[:] = [entry for entry in heap if getattr(entry[2], "__self__", None) is not owner]
+            heap[:] = itertools.filterfalse(is_meant, heap)
             heapq.heapify(heap)
         return [Pending(entry[0] - self.now, entry[2], entry[3]) for entry in taken]
 

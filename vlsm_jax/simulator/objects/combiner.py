@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from vlsm_jax.flexscript import Fault, parse_expression, syntax
+from vlsm_jax.flexscript import Fault, Unsupported, parse_expression, syntax
 from vlsm_jax.flexscript.values import to_int
 from vlsm_jax.simulator.constants import BLOCKED, COLLECTING, IDLE, PROCESSING, SETUP, WAITING_FOR_TRANSPORT
 from vlsm_jax.simulator.kernel import Calendar
@@ -69,9 +69,17 @@ class Combiner(Processor):
         self._promised.add(item)
 
     def _count(self, sender: FixedResource) -> None:
-        # One sender may be connected to several ports; its item counts for the first that still needs one.
-        port = next(n for n, owed in enumerate(self._needed) if owed and self.inputs[n] is sender)
+        # One sender may be connected to several ports; its item counts for the first that still needs one. What a
+        # script moves here comes through no port, and counts for the first that needs anything.
+        owed = [n for n, owed in enumerate(self._needed) if owed]
+        port = next((n for n in owed if self.inputs[n] is sender), owed[0] if owed else None)
+        if port is None:
+            raise Unsupported(f"{self.name!r} has its batch already and cannot take another item")
         self._needed[port] -= 1
+
+    def abandon(self, item: Item) -> None:
+        if item not in self.waiting:
+            raise Unsupported(f"{item.name!r} belongs to a batch of {self.name!r} and cannot be taken away")
 
     def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
         self.admit(item, sender)
@@ -108,7 +116,7 @@ class Combiner(Processor):
         else:
             for component in components:
                 self.absorb(component)
-                component.holder = None
+                component.holder = first if self.mode == "Pack" else None
             if self.mode == "Pack":
                 first.contents = (*first.contents, *components)
         for each in released:

@@ -34,7 +34,8 @@ class LiveObject:
       state_time: seconds in each state since the last reset.
       received, sent, most, stay_total, stay_least, stay_most: statistics since the last reset.
       absorbed_total: seconds inside of items that went into a container, or ended, without leaving.
-      on_stop, on_resume: called without arguments when the first stop begins and the last one ends.
+      on_stop: called at each stop with the number of stops in force, the state and the id.
+      on_resume: called at each resume with the number of stops left and the id.
       stops: the state of each pause in force, by its key.
       halts: the keys among them that stand for a stop of the whole object, ports included.
     """
@@ -52,8 +53,8 @@ class LiveObject:
         self.node = node
         self.name = name
         self.items: dict[Item, None] = {}
-        self.on_stop: Callable[[], None] | None = None
-        self.on_resume: Callable[[], None] | None = None
+        self.on_stop: Callable[[int, int, Any], Any] | None = None
+        self.on_resume: Callable[[int, Any], Any] | None = None
         self.stops: dict[Any, int] = {}
         self.halts: set[Any] = set()
         self._frozen: list[Pending] = []
@@ -163,20 +164,20 @@ class LiveObject:
 
     def stop(self, state: int, key: Any = 0) -> None:
         """Stops the object under an id; a second stop under the same id changes nothing."""
-        key = (_STOP, key)
-        if key in self.halts:
+        halt = (_STOP, key)
+        if halt in self.halts:
             return
-        self.halts.add(key)
-        self.pause(state, key)
-        if len(self.halts) == 1 and self.on_stop is not None:
-            self.on_stop()
+        self.halts.add(halt)
+        self.pause(state, halt)
+        if self.on_stop is not None:
+            self.on_stop(len(self.halts), state, key)
 
     def resume(self, key: Any = 0) -> None:
         """Withdraws the stop of that id; the object goes on when none is left."""
-        key = (_STOP, key)
-        if key not in self.halts:
+        halt = (_STOP, key)
+        if halt not in self.halts:
             return
-        self.halts.discard(key)
-        self.go_on(key)
-        if not self.halts and self.on_resume is not None:
-            self.on_resume()
+        self.halts.discard(halt)
+        self.go_on(halt)
+        if self.on_resume is not None:
+            self.on_resume(len(self.halts), key)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import TYPE_CHECKING, Protocol
 
+from vlsm_jax.flexscript import Unsupported
 from vlsm_jax.simulator.constants import BLOCKED, IDLE, PROCESSING, SETUP, WAITING_FOR_TRANSPORT
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
@@ -86,7 +87,9 @@ class Processor(FixedResource):
         if len(items) > self.most:
             self.most = len(items)
         if self.on_entry is not None:
-            self.on_entry(item, self.inputs.index(sender) + 1)
+            self.on_entry(item, self.input_port(sender))
+            if item.holder is not self:
+                return None
         if not self._at_once:
             self.begin(item)
             self._refresh()
@@ -115,7 +118,8 @@ class Processor(FixedResource):
             self.on_setup_finish(item, 0)
         if self._crew is not None:
             self._crew.free(item, SETUP)
-        self._begin_processing(item)
+        if item.holder is self:
+            self._begin_processing(item)
         self._refresh()
 
     def _begin_processing(self, item: Item) -> None:
@@ -140,13 +144,23 @@ class Processor(FixedResource):
             self.on_process_finish(item, 0)
         if self._crew is not None:
             self._crew.free(item, PROCESSING)
-        at = self.offer(item)
-        if at is not None:
-            at.release(item)
+        if item.holder is self:
+            at = self.offer(item)
+            if at is not None:
+                at.release(item)
         if self.room > 0:
             self.receive()
         if not self._in_process:
             self._refresh()
+
+    def abandon(self, item: Item) -> None:
+        for callback in self.cancel(item):
+            if self._crew is not None:
+                raise Unsupported(f"{self.name!r} works on {item.name!r} with operators; it cannot be taken away")
+            if callback == self._finish_callback:
+                self._in_process -= 1
+            else:
+                self._in_setup -= 1
 
     def awaiting_transport(self) -> None:
         self._refresh()

@@ -53,7 +53,9 @@ class Queue(FixedResource):
         if len(items) > self.most:
             self.most = len(items)
         if self.on_entry is not None:
-            self.on_entry(item, self.inputs.index(sender) + 1)
+            self.on_entry(item, self.input_port(sender))
+            if item.holder is not self:
+                return None
         if self.batch:
             self._collect(item)
             return None
@@ -73,7 +75,7 @@ class Queue(FixedResource):
 
     def leave(self, item: Item, peer: FixedResource) -> None:
         if self.on_exit is not None:
-            self.on_exit(item, self.outputs.index(peer) + 1)
+            self.tell_exit(item, peer)
         items = self.items
         del items[item]
         self.room += 1
@@ -91,6 +93,11 @@ class Queue(FixedResource):
             self.set_state(RELEASING if self.waiting else COLLECTING)
         if self._flushing:
             self._flush_one()
+
+    def abandon(self, item: Item) -> None:
+        super().abandon(item)
+        if item in self._collected:
+            self._collected.remove(item)
 
     # --- Batches ------------------------------------------------------------------------------------------------------
 

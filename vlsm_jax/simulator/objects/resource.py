@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vlsm_jax.flexscript import Fault, Unsupported
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook, LiveObject
@@ -29,8 +30,8 @@ MAX_HOPS = 100
 CLOSED = 1 << 61
 """Taken from the room of an object whose input is closed."""
 
-BY_SCRIPT, BY_STOP = 1, 2
-"""Why a port is closed: a script's own command, or a stop of the object."""
+BY_SCRIPT, BY_STOP, BY_STOPPED_PORT = 1, 2, 4
+"""Why a port is closed: a script's own command, a stop of the object, or a stop of its ports alone."""
 
 Route = Callable[[Item], int]
 Transport = Callable[[Item, "FixedResource"], None]
@@ -51,6 +52,7 @@ class FixedResource(LiveObject):
       pulls: whether this object chooses what it takes.
       pull_port: PullStrategy, None for any port.
       pull_requirement: PullRequirement, None for any item.
+      repulls: whether PullStrategy is asked for again whenever an item is on offer, not only for the next item.
       transport: calls for the transport of an item to a peer; None where items move at once.
       fetched: items that a transport has been called for and that are still inside, with their peers.
       expected: how many places are kept for items under way.
@@ -60,8 +62,10 @@ class FixedResource(LiveObject):
     """
 
     __slots__ = (
+        "_chosen_port",
         "_input_closures",
         "_output_closures",
+        "_port_stops",
         "expected",
         "fetched",
         "inputs",
@@ -74,6 +78,7 @@ class FixedResource(LiveObject):
         "pull_port",
         "pull_requirement",
         "pulls",
+        "repulls",
         "reroutes",
         "room",
         "route",
@@ -97,6 +102,8 @@ class FixedResource(LiveObject):
         self.pulls = False
         self.pull_port: Callable[[], int] | None = None
         self.pull_requirement: Callable[[Item], int] | None = None
+        self.repulls = False
+        self._chosen_port: int | None = None
         self.transport: Transport | None = None
         self.fetched: dict[Item, FixedResource] = {}
         self.expected = 0
@@ -106,6 +113,7 @@ class FixedResource(LiveObject):
         self.on_exit: Hook | None = None
         self._input_closures = 0
         self._output_closures = 0
+        self._port_stops = [0, 0]
 
     def connect(self, binding: Binding) -> None:
         self.bind_pull(binding)
@@ -117,6 +125,7 @@ class FixedResource(LiveObject):
         if not binding.flag(node, "Pull"):
             return
         self.pulls = True
+        self.repulls = binding.variable(node, "pullcontinuous")
         strategy = binding.whole(node, "PullStrategy")
         if strategy is not None:
             self.pull_port = lambda: strategy(None)
@@ -129,6 +138,7 @@ class FixedResource(LiveObject):
         route = binding.whole(self.node, "SendToPort")
         if route is None:
             return
+        self.reroutes = binding.variable(self.node, "sendtocontinuous")
         count, name, world = len(self.outputs), self.name, binding.world
 
         def checked(item: Item) -> int:
@@ -155,14 +165,51 @@ class FixedResource(LiveObject):
         self.book_in(item)
         self.room -= 1
         if self.on_entry is not None:
-            self.on_entry(item, self.inputs.index(sender) + 1)
+            self.on_entry(item, self.input_port(sender))
 
     def leave(self, item: Item, peer: FixedResource) -> None:
         """Books an item out."""
         if self.on_exit is not None:
-            self.on_exit(item, self.outputs.index(peer) + 1)
-        self.book_out(item)
+            self.tell_exit(item, peer)
+        # What `book_out` does, written out: every item of every station passes here.
+        del self.items[item]
         self.room += 1
+        self.sent += 1
+        stay = self.calendar.now - item.entered
+        self.stay_total += stay
+        if stay < self.stay_least:
+            self.stay_least = stay
+        if stay > self.stay_most:
+            self.stay_most = stay
+
+    def input_port(self, sender: FixedResource) -> int:
+        """Returns the number of the port at which a sender is connected, 0 for one that is not."""
+        return self.inputs.index(sender) + 1 if sender in self.inputs else 0
+
+    def tell_exit(self, item: Item, peer: FixedResource) -> None:
+        """Calls the OnExit trigger, before the item has left."""
+        self.on_exit(item, self.outputs.index(peer) + 1 if peer in self.outputs else 0)
+        if item.holder is not self:
+            raise Fault(f"OnExit of {self.name!r} takes away the item that is leaving", code="unsupported")
+
+    def detach(self, item: Item, peer: FixedResource) -> None:
+        """Takes an item out at any time, whatever goes on with it; raises `Unsupported` where that cannot be undone."""
+        if item in self.fetched:
+            raise Unsupported(f"{item.name!r} in {self.name!r} is called for by a transport and cannot be taken away")
+        self.abandon(item)
+        self.waiting.pop(item, None)
+        self.leave(item, peer)
+        self.took()
+
+    def abandon(self, item: Item) -> None:
+        """Ends what goes on with an item inside, before a script takes it away."""
+        self.cancel(item)
+
+    def cancel(self, item: Item) -> list[Callable[[Any], None]]:
+        """Takes the events of an item off the calendar, held ones too; returns their callbacks."""
+        held = [event for event in self._frozen if event.argument is item]
+        self._frozen = [event for event in self._frozen if event.argument is not item]
+        return [event.callback for event in (*held, *self.calendar.withdraw(self, item))]
 
     def absorb(self, item: Item) -> None:
         """Takes an item out that does not leave: it goes into a container, or ends here."""
@@ -268,7 +315,12 @@ class FixedResource(LiveObject):
 
     def eligible(self) -> Sequence[FixedResource]:
         """Returns the inputs that an object that pulls looks at now, in the order in which it does."""
-        only = self.pull_port() if self.pull_port is not None else 0
+        if self.pull_port is None:
+            return self.inputs
+        only = self._chosen_port
+        if only is None or self.repulls:
+            # Asked for once per item, as the next one is looked for, unless the script wants it continuously.
+            only = self._chosen_port = self.pull_port()
         return self.inputs[only - 1 : only] if only > 0 else self.inputs
 
     def choose(self, peer: FixedResource) -> Item | None:
@@ -282,6 +334,7 @@ class FixedResource(LiveObject):
                 port = waiting[item] = self.route(item)
             bound_for_peer = port == 0 or (port > 0 and self.outputs[port - 1 : port] == [peer])
             if bound_for_peer and (peer.pull_requirement is None or peer.pull_requirement(item)):
+                peer._chosen_port = None
                 return item
         return None
 
@@ -289,7 +342,10 @@ class FixedResource(LiveObject):
         """Whether an object that pulls takes this item now."""
         if sender not in self.eligible():
             return False
-        return self.pull_requirement is None or bool(self.pull_requirement(item))
+        if self.pull_requirement is not None and not self.pull_requirement(item):
+            return False
+        self._chosen_port = None
+        return True
 
     def took(self) -> None:
         """Called when a peer took a waiting item: the room that has appeared here is filled by an event of its own."""
@@ -358,6 +414,28 @@ class FixedResource(LiveObject):
                 self.simple = self.plain_flow
                 if self.waiting:
                     self._call_peers()
+
+    def stop_input(self) -> None:
+        """Closes the input once more: it opens when every stop has been resumed."""
+        self._port_stops[0] += 1
+        self.close_input(BY_STOPPED_PORT)
+
+    def resume_input(self) -> None:
+        """Takes back one stop of the input."""
+        self._port_stops[0] = max(0, self._port_stops[0] - 1)
+        if not self._port_stops[0]:
+            self.open_input(BY_STOPPED_PORT)
+
+    def stop_output(self) -> None:
+        """Closes the output once more: it opens when every stop has been resumed."""
+        self._port_stops[1] += 1
+        self.close_output(BY_STOPPED_PORT)
+
+    def resume_output(self) -> None:
+        """Takes back one stop of the output."""
+        self._port_stops[1] = max(0, self._port_stops[1] - 1)
+        if not self._port_stops[1]:
+            self.open_output(BY_STOPPED_PORT)
 
     def stop(self, state: int, key: Any = 0) -> None:
         super().stop(state, key)

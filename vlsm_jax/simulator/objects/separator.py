@@ -1,4 +1,7 @@
-"""The Separator."""
+"""The Separator.
+
+When it unpacks, the container is released once all that came out of it has left.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Separator(Processor):
       copies: items made by splitting so far, over the whole run.
     """
 
-    __slots__ = ("_closed", "copies", "next_number", "quantity", "splits")
+    __slots__ = ("_closed", "_container", "copies", "next_number", "quantity", "splits")
 
     def __init__(
         self,
@@ -47,10 +50,18 @@ class Separator(Processor):
         self.next_number = next_number
         self.copies = 0
         self._closed = False
+        self._container: Item | None = None
 
     def leave(self, item: Item, peer: FixedResource) -> None:
         super().leave(item, peer)
-        if self._closed and not self.items:
+        if not self._closed:
+            return
+        container = self._container
+        if container is not None and (item is container or len(self.items) == 1):
+            self._container = None
+            if item is not container:
+                self.calendar.after(0.0, self.release, container)
+        if not self.items:
             self._closed = False
             self.room += CLOSED
             self.calendar.after(0.0, self.receive)
@@ -58,6 +69,10 @@ class Separator(Processor):
 
     def _finish(self, item: Item) -> None:
         self._processed(item)
+        if item.holder is not self:  # OnProcessFinish took it away
+            self.calendar.after(0.0, self.receive)
+            self._refresh()
+            return
         self._closed = True
         self.room -= CLOSED
         for each in self._split(item) if self.splits else self._unpack(item):
@@ -82,7 +97,10 @@ class Separator(Processor):
         item.contents = inside[:kept]
         for each in taken:
             self.produce(each)
-        return [*taken, item]
+        if not taken:
+            return [item]
+        self._container = item
+        return taken
 
 
 def create(binding: Binding, node: Node, name: str) -> Separator:
