@@ -1,6 +1,14 @@
+import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import jax
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,18 +34,36 @@ contextdragconnection(machine, sink, "A");
 """
 
 
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def validated(text, schema, part=None):
+    """Returns the one JSON object in a text, which fits a schema of the documentation, or one of its parts."""
+    schema = json.loads((DOCS / f"{schema}.schema.json").read_text())
+    if part:
+        schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
+    value = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    jsonschema.validate(value, schema, jsonschema.Draft202012Validator)
+    return value
+
+
 @pytest.fixture
 def vlsm(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "line.fsx").write_text(LINE)
     (tmp_path / "typo.fsx").write_text(LINE.replace("contextdragconnection(machine", "contextdragconection(machine"))
-    return lambda *args: CliRunner().invoke(app, list(args), catch_exceptions=False)
+    (tmp_path / "half.fsx").write_text(LINE.replace('contextdragconnection(machine, sink, "A");', ""))
+    return lambda *args, **kwargs: CliRunner().invoke(app, list(args), catch_exceptions=False, **kwargs)
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
 
 
 def test_run_prints_what_the_function_returns(vlsm):
     result = vlsm("run", "line.fsx", "--until", "3600", "--json")
     assert result.exit_code == 0
-    report = json.loads(result.stdout)
+    report = validated(result.stdout, "report")
+    assert report.pop("failure") is None
     assert report == json.loads(json.dumps(run(LINE, until=3600).to_dict()))
     # One item every 10 s; the first comes at 10, and the one that comes at 3590 is done at 3598.
     assert report["kpis"]["throughput"]["Shipping"]["mean"] == 359
@@ -46,9 +72,60 @@ def test_run_prints_what_the_function_returns(vlsm):
 def test_run_says_it_in_words(vlsm):
     result = vlsm("run", "line.fsx", "--until", "3600")
     assert result.exit_code == 0
-    assert "verdict  ok" in result.stdout
-    assert "throughput at Shipping  359 per hour" in result.stdout
-    assert "bottleneck              Mill" in result.stdout
+    lines = [" ".join(line.split()) for line in result.stdout.replace("\u00a0", " ").splitlines()]
+    assert lines[0] == "verdict ok"
+    assert "simulated 3600 s (1 h 0 min), 1 run" in lines
+    assert "throughput 359 items/h" in lines
+    assert "lead time 8 s" in lines
+    # 359 items of 8 s are done; the 360th has just come in.
+    assert "bottleneck Mill (79.8% utilised)" in lines
+    assert "Mill Processor 360 359 0.80 1 8.0 79.8% processing 80%, idle 20%" in lines
+    assert "\x1b" not in result.stdout
+
+
+def test_run_in_replications_shows_half_widths(vlsm, tmp_path):
+    script = LINE.replace(
+        '"InterArrivalTime", 10', '"InterArrivalTime", "return exponential(0, 10, getstream(current));"'
+    )
+    (tmp_path / "random.fsx").write_text(script)
+    result = vlsm("run", "random.fsx", "--replications", "3", "--seed", "7", "--until", "3600", "--warmup", "600")
+    assert "the first 600 s (10\u00a0min 0\u00a0s) left out, 3 runs" in result.stdout
+    kpis = run(script, until=3600, warmup=600, replications=3, seed=7).kpis
+    half = kpis.total_throughput.half_width
+    assert 1 <= half < 10
+    assert f"{kpis.total_throughput.mean:.1f} ± {half:.1f} items/h" in result.stdout
+
+
+def test_run_keeps_the_scripts_own_stop_time(vlsm, tmp_path):
+    (tmp_path / "own.fsx").write_text(LINE + "stoptime(1000);")
+    assert json.loads(vlsm("run", "own.fsx", "--json").stdout)["kpis"]["until"] == 1000
+    assert json.loads(vlsm("run", "own.fsx", "--until", "50", "--json").stdout)["kpis"]["until"] == 50
+    assert json.loads(vlsm("run", "line.fsx", "--json").stdout)["kpis"]["until"] == 28800
+    result = vlsm("run", "own.fsx", "--warmup", "1000")
+    assert result.exit_code == 2
+    assert "own.fsx: warmup is 1000.0 and the stop time 1000" in result.stderr
+
+
+def test_run_reads_standard_input(vlsm):
+    result = vlsm("run", "-", "--until", "3600", "--json", input=LINE)
+    assert json.loads(result.stdout)["kpis"]["throughput"]["Shipping"]["mean"] == 359
+
+
+def test_the_trace_is_a_file_of_every_entry_and_exit(vlsm, tmp_path):
+    assert vlsm("run", "line.fsx", "--until", "35", "--trace", "trace.csv").exit_code == 0
+    with (tmp_path / "trace.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["time", "kind", "object", "item"]
+    mill = [(float(row["time"]), row["kind"]) for row in rows if row["object"] == "Mill" and row["item"] == "2"]
+    assert mill == [(20, "entry"), (28, "exit")]
+    # One that cannot be written is found out before the run, and leaves nothing behind.
+    before = sorted(tmp_path.iterdir())
+    for path in ("none/trace.csv", "."):
+        result = vlsm("run", "line.fsx", "--trace", path)
+        assert result.exit_code == 2, result.stdout
+        assert path in result.stderr
+        assert not result.stdout
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_script_that_fails_is_status_1_with_a_hint(vlsm):
@@ -56,41 +133,230 @@ def test_a_script_that_fails_is_status_1_with_a_hint(vlsm):
         result = vlsm(verb, "typo.fsx")
         assert result.exit_code == 1
         assert "line 11, column 1" in result.stdout
+        assert '    contextdragconection(machine, sink, "A");\n    ^' in result.stdout
         assert "did you mean contextdragconnection?" in result.stdout
+        report = validated(vlsm(verb, "typo.fsx", "--json").stdout, "report")
+        assert (report["ok"], report["failure"], report["twin"], report["kpis"]) == (False, "unknown name", None, None)
+
+
+def test_what_a_script_prints_cannot_steer_the_terminal(vlsm):
+    result = vlsm("run", "-", input='print("\x1b[2Jgone");\nModel.find("\x1b[2Jgone");' + LINE)
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    assert "print: \\x1b[2Jgone" in result.stdout
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
 
 
 def test_check_takes_many_files(vlsm):
     assert vlsm("check", "line.fsx").exit_code == 0
     result = vlsm("check", "line.fsx", "typo.fsx", "--json")
     assert result.exit_code == 1
-    assert {name: row["ok"] for name, row in json.loads(result.stdout).items()} == {"line.fsx": True, "typo.fsx": False}
+    checked = validated(result.stdout, "report", "check")
+    assert not checked["ok"]
+    assert {name: report["ok"] for name, report in checked["files"].items()} == {"line.fsx": True, "typo.fsx": False}
+
+
+def test_check_of_one_file_has_its_report_at_the_top(vlsm):
+    report = validated(vlsm("check", "line.fsx", "--json").stdout, "report")
+    assert report["ok"]
+    assert len(report["twin"]["objects"]) == 3
+    assert report["kpis"] is None
+    assert report["files"]["line.fsx"]["twin"] == report["twin"]
+
+
+def test_check_follows_the_wires_without_running(vlsm):
+    result = vlsm("check", "half.fsx", "line.fsx")
+    assert result.exit_code == 1
+    assert "half.fsx: wiring, 3 objects, 1 connections" in result.stdout
+    assert "no Sink can be reached from a Source" in result.stdout
+    assert "line.fsx: ok, 3 objects, 2 connections" in result.stdout
+    checked = json.loads(vlsm("check", "half.fsx", "--json").stdout)
+    ran = json.loads(vlsm("run", "half.fsx", "--json").stdout)
+    assert checked["verdict"] == ran["verdict"] == checked["failure"] == "wiring"
+    assert checked["diagnostics"] == ran["diagnostics"]
+    # A model that would never end is checked all the same.
+    endless = LINE.replace('"ProcessTime", 8', '"ProcessTime", "while (1) {} return 1;"')
+    assert vlsm("check", "-", input=endless).exit_code == 0
+
+
+# --- score ------------------------------------------------------------------------------------------------------------
 
 
 def test_score(vlsm, tmp_path):
-    assert json.loads(vlsm("score", "--reference", "line.fsx", "--candidate", "line.fsx", "--json").stdout)["svr"] == 1
+    same = vlsm("score", "--reference", "line.fsx", "--candidate", "line.fsx", "--json")
+    assert validated(same.stdout, "score", "pair")["svr"] == 1
     (tmp_path / "other.fsx").write_text(LINE.replace('"Mill"', '"Lathe"'))
     result = vlsm("score", "--reference", "line.fsx", "--candidate", "other.fsx")
     assert result.exit_code == 0
-    # Neither wire of two is the reference's, two objects of three are.
-    assert "SVR     0.2667  (connections 0.0000, objects 0.6667)" in result.stdout
+    # Neither wire of two is the reference's, two objects of three are; names aside it is the same factory.
+    assert "SVR         0.2667  (0.6 x connections 0.0000 + 0.4 x objects 0.6667)" in result.stdout
+    assert "structure   1.0000  (wires with names aside; the same graph)" in result.stdout
     assert "missing object: Mill" in result.stdout
+    args = ("score", "--reference", "line.fsx", "--candidate", "other.fsx", "--weights", "0.1", "0.9", "--json")
+    assert json.loads(vlsm(*args).stdout)["svr"] == pytest.approx(0.6)
+    assert vlsm("score", "--reference", "line.fsx", "--candidate", "half.fsx").exit_code == 1
+    piped = vlsm("score", "--reference", "line.fsx", "--candidate", "-", "--json", input=LINE)
+    assert json.loads(piped.stdout)["svr"] == 1
+
+
+def test_score_compares_figures_over_replications(vlsm):
+    args = ("score", "--reference", "line.fsx", "--candidate", "line.fsx", "--until", "900", "--replications", "2")
+    assert "figures     1.0000  agree\n  = throughput: 356, the reference 356 ± 0 items/h" in vlsm(*args).stdout
+    assert validated(vlsm(*args, "--json").stdout, "score", "pair")["agreement"]["score"] == 1
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for folder, change in (("gold", "8"), ("made", "9")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.fsx").write_text(LINE)
+        (tmp_path / folder / "b.fsx").write_text(LINE.replace('"ProcessTime", 8', f'"ProcessTime", {change}'))
+        (tmp_path / folder / ".hidden").write_text(folder)
+    return tmp_path
+
+
+def test_score_of_folders_matches_file_names(vlsm, folders):
+    args = ("score", "--reference", "gold", "--candidate", "made", "--until", "600")
+    result = vlsm(*args, "--workers", "2", "--json")
+    assert result.exit_code == 0
+    scored = validated(result.stdout, "score", "set")
+    assert [(row["id"], row["pmr"]) for row in scored["rows"]] == [("a.fsx", 1), ("b.fsx", 0.5)]
+    assert scored["summary"]["pmr"]["mean"] == 0.75
+    assert scored["tables"] == scored["errors"] == []
+    alone = vlsm(*args, "--workers", "1", "--json")
+    assert alone.stdout == result.stdout
+    words = vlsm(*args).stdout
+    assert "b.fsx  1.0000  0.5000" in words
+    assert "PMR                         0.7500" in words
+    (folders / "made" / "extra.fsx").write_text(LINE)
+    (folders / "gold" / "z.fsx").write_text(LINE)
+    result = vlsm(*args)
+    assert result.exit_code == 2
+    assert "z.fsx in gold but not in made; extra.fsx in made but not in gold" in result.stderr
+
+
+def test_score_of_rows_with_a_table_by_industry_and_layout(vlsm, tmp_path):
+    rows = [
+        {"id": "x", "reference": LINE, "candidate": LINE, "metadata": {"industry": "pcb", "layout": "linear"}},
+        {"id": "y", "reference": LINE, "candidate": "Object a = ;", "industry": "led", "layout": "linear"},
+        {"reference": "Object a = ;", "candidate": LINE, "prompt": "left out"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = vlsm("score", "rows.jsonl", "--until", "600", "--json")
+    assert result.exit_code == 1
+    scored = validated(result.stdout, "score", "set")
+    assert [row["id"] for row in scored["rows"]] == ["x", "y"]
+    assert scored["rows"][1]["failure"] == "parse"
+    assert scored["rows"][1]["metadata"] == {"industry": "led", "layout": "linear"}
+    (error,) = scored["errors"]
+    assert error["id"] == "rows.jsonl:3"
+    assert "builds nothing" in error["error"]
+    (svr, _, esr) = scored["tables"]
+    assert svr["cells"]["all"]["linear"] == {"n": 2, **scored["summary"]["svr"]}
+    assert esr["cells"]["pcb"]["all"]["mean"] == 1
+    words = vlsm("score", "--reference", "rows.jsonl", "--until", "600")
+    assert "| led | 0.000 (1) | 0.000 (1) |" in words.stdout
+    assert "rows.jsonl:3: the reference script builds nothing" in words.stderr
+    assert "failure" in words.stdout
+
+
+def test_score_reads_the_predictions_of_an_evaluation(vlsm, tmp_path):
+    from vlsm_jax.data.triplets import Record
+    from vlsm_jax.evaluation.evaluate import evaluate
+
+    record = Record("one", "", "A line.", LINE, "here:1", {"industry": "pcb", "layout": "linear"})
+    summary = evaluate([record], lambda batch: [LINE], directory=tmp_path / "out", until=600.0, workers=0)
+    scored = json.loads(vlsm("score", "out/predictions.jsonl", "--until", "600", "--json").stdout)
+    assert scored["summary"] == json.loads(json.dumps(summary.to_dict()))
+    assert scored["rows"][0]["metadata"]["industry"] == "pcb"
+
+
+# --- Wrong usage ------------------------------------------------------------------------------------------------------
 
 
 def test_unreadable_input_is_status_2(vlsm, tmp_path):
     (tmp_path / "binary.fsx").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad.jsonl").write_text('{"reference": "", "candidate": ""}\n{"reference": 3, "candidate": ""}\n')
+    (tmp_path / "torn.jsonl").write_text('{"reference": "", "cand')
+    (tmp_path / "twice.jsonl").write_text('{"id": 1, "reference": "", "candidate": ""}\n' * 2)
+    (tmp_path / "empty.jsonl").write_text("\n")
     for args, message in (
         (("run", "none.fsx"), "no file at none.fsx"),
         (("run", "binary.fsx"), "binary.fsx is not UTF-8 text"),
+        (("run", "folder"), "folder: Is a directory"),
+        (("run", "/dev/zero"), "that is no script"),
+        (("check", "line.fsx", "none.fsx"), "no file at none.fsx"),
+        (("check", "-", "-"), "read once only"),
+        (("run", "line.fsx", "--until", "0"), "--until is 0"),
+        (("run", "line.fsx", "--until", "nan"), "--until is nan"),
+        (("run", "line.fsx", "--until", "inf"), "--until is inf"),
+        (("run", "line.fsx", "--warmup", "-1"), "--warmup is -1"),
+        (("run", "typo.fsx", "--until", "60", "--warmup", "60"), "--warmup 60 leaves nothing of --until 60"),
         (("score", "--reference", "typo.fsx", "--candidate", "line.fsx"), "typo.fsx"),
+        (("score", "--reference", "line.fsx"), "give --reference and --candidate"),
+        (("score", "--reference", "-", "--candidate", "-"), "read once only"),
+        (("score", "--reference", "folder", "--candidate", "line.fsx"), "one is a folder, the other is not"),
+        (("score", "--reference", "folder", "--candidate", "folder"), "no files in folder"),
+        (("score", "rows.jsonl", "--reference", "line.fsx"), "give either"),
+        (("score", "none.jsonl"), "no file at none.jsonl"),
+        (("score", "bad.jsonl"), "bad.jsonl:2: field 'reference' is missing or not text"),
+        (("score", "torn.jsonl"), "torn.jsonl:1: not JSON"),
+        (("score", "twice.jsonl"), "twice.jsonl:2: id '1' occurs twice"),
+        (("score", "empty.jsonl"), "empty.jsonl holds no rows"),
+        (("score", "--reference", "line.fsx", "--candidate", "line.fsx", "--weights", "0.6", "0.6"), "SVR weights"),
         (("generate", "--sketch", "none.png", "--prompt", " ", "--model", "none"), "the prompt is empty"),
         (("generate", "--sketch", "none.png", "--prompt", "x", "--model", "none"), "no model at none"),
         (("data", "validate", "none.jsonl"), "no data file at none.jsonl"),
     ):
         result = vlsm(*args)
         assert result.exit_code == 2, args
-        assert message in result.stderr
-    assert vlsm("run").exit_code == 2
-    assert vlsm("run", "line.fsx", "--until", "soon").exit_code == 2
+        assert message in result.stderr, (args, result.stderr)
+        assert not result.stdout, args
+    for args in (("run",), ("run", "line.fsx", "--until", "soon"), ("run", "line.fsx", "--replications", "0")):
+        assert vlsm(*args).exit_code == 2
+
+
+# --- As a process -----------------------------------------------------------------------------------------------------
+
+PROGRAM = [sys.executable, "-c", "from vlsm_jax.cli import main; main()"]
+ROOT = Path(__file__).parents[1]
+
+
+def process(*args, **kwargs):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*PROGRAM, *args], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(vlsm, tmp_path):
+    many = "".join(f'Object o{i} = Object.create("Queue"); o{i}.name = "Q{i}";\n' for i in range(3000))
+    (tmp_path / "many.fsx").write_text(many)
+    running = process("check", "many.fsx", "--json")
+    assert running.stdout.read(1) == b"{"
+    running.stdout.close()
+    assert running.wait(60) == 128 + signal.SIGPIPE
+    assert running.stderr.read() == b""
+    running.stderr.close()
+
+
+def test_an_interrupt_ends_the_work_at_once(vlsm, tmp_path):
+    slow = LINE.replace('"ProcessTime", 8', '"ProcessTime", "for (int i = 0; i < 300; i++) {} return 8;"')
+    rows = [{"id": i, "reference": slow + f"// {i}", "candidate": slow} for i in range(200)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    running = process("score", "rows.jsonl", "--workers", "2", start_new_session=True)
+    time.sleep(3)
+    assert running.poll() is None
+    began = time.monotonic()
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert time.monotonic() - began < 10
+    assert b"Traceback" not in errors
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_data_make_and_validate(vlsm, tmp_path):

@@ -181,6 +181,7 @@ def _keep(
                 settings=settings,
                 generation_seconds=candidate.seconds,
                 generation_tokens=candidate.tokens,
+                metadata=getattr(sample, "extra", {}),
             )
         )
         if progress:

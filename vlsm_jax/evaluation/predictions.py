@@ -54,6 +54,7 @@ class Prediction:
       settings: how it was generated and run.
       generation_seconds: wall time of generation; a batch's time is shared among its samples. None if not measured.
       generation_tokens: tokens generated; None if not counted.
+      metadata: what else is known of the sample, such as its industry and layout.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Prediction:
     settings: Settings
     generation_seconds: float | None = None
     generation_tokens: int | None = None
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -78,6 +80,7 @@ class Prediction:
         row = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         row["scores"] = self.scores.to_dict()
         row["settings"] = dataclasses.asdict(self.settings)
+        row["metadata"] = dict(self.metadata)
         # Only the Twin and the KPIs are of use again; the verdict and the diagnostics stand in the scores.
         for report in ("reference_report", "candidate_report"):
             row[report] = {key: row[report].get(key) for key in ("ok", "verdict", "twin", "kpis")}

@@ -23,11 +23,16 @@ MEASURES: Mapping[str, str] = {
     "object_score": "  objects, recall",
     "object_precision": "  objects, precision",
     "object_f1": "  objects, F1",
+    "structure_share": "  wires, names aside",
+    "same_structure": "  same graph, names aside",
     "pmr": "PMR",
+    "parameter_recall": "  within tolerance, recall",
+    "parameter_f1": "  within tolerance, F1",
     "esr": "ESR",
     "bleu4": "BLEU-4",
     "exact": "same Twin",
     "intent": "same throughput",
+    "agreement": "KPI agreement",
 }
 
 
@@ -58,17 +63,21 @@ def read_scores(path: str | os.PathLike) -> Summary:
 
 
 def format_table(summary: Summary) -> str:
-    """Returns the summary as lines of plain text: every measure with its interval, then the verdicts."""
+    """Returns the summary as lines of plain text: every measure with its interval, then verdicts and failures."""
     width = max(map(len, MEASURES.values()))
     lines = [f"{'':{width}}    mean   95 % interval      n = {summary.n}"]
     for field, label in MEASURES.items():
         value: Interval | None = getattr(summary, field)
-        if value is None:  # no reference of this test set has a throughput
+        if value is None:  # not measured, or no reference of this test set has it
             continue
         lines.append(f"{label:{width}}  {value.mean:.4f}   {value.low:.4f} to {value.high:.4f}")
-    lines.append("")
-    lines.append(f"{'verdict':{width}}   count   share")
-    lines.extend(
-        f"{verdict:{width}}  {count:6d}  {count / summary.n:6.1%}" for verdict, count in summary.verdicts.items()
-    )
+    lines += _counts("verdict", summary.verdicts, summary.n)
+    if summary.failures:
+        lines += _counts("failure", summary.failures, summary.n)
     return "\n".join(lines)
+
+
+def _counts(title: str, counts: Mapping[str, int], n: int) -> list[str]:
+    width = max(map(len, MEASURES.values()))
+    rows = [f"{name:{width}}  {count:6d}  {count / n:6.1%}" for name, count in counts.items()]
+    return ["", f"{title:{width}}   count   share", *rows]
