@@ -97,10 +97,11 @@ class Calendar:
         try:
             while True:
                 start, before = self.now, self.events
-                for done in range(_BATCH):  # noqa: B007
+                batch = min(_BATCH, max(1, self._max_events + 1 - before))
+                for done in range(batch):  # noqa: B007
                     self.now, _, callback, argument = pop(heap)
                     callback(argument)
-                self.events += _BATCH
+                self.events += batch
                 done = 0
                 still = still + self.events - before if self.now == start else 0
                 if still > ZERO_TIME_EVENTS:

@@ -100,6 +100,7 @@ class Source(FixedResource):
     def _emit(self, item: Item, row: int) -> None:
         item.holder = self
         self.items[item] = None
+        self.most = max(self.most, len(self.items))
         if self.on_creation is not None:
             self.on_creation(item, row)
         self.release(item)
