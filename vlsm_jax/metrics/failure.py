@@ -37,7 +37,7 @@ class Failure(enum.Enum):
     EXCEPTION = "exception"
     """Any other exception of the script, such as a division by zero."""
     WIRING = "wiring"
-    """No Sink can be reached from a Source, or a connection makes no sense."""
+    """No Sink can be reached from a Source, or an executer, path or other partner is not connected."""
     STARVED = "starved"
     """It runs, and objects wait for items that do not come."""
     BLOCKED = "blocked"
@@ -62,19 +62,20 @@ LABELS: Mapping[str, Failure] = MappingProxyType(
             Failure.UNKNOWN_NAME: (
                 "unknown name", "unknown command", "unknown method", "unknown type", "unknown class",
                 "unknown property", "unknown variable", "unknown option", "missing label", "redeclared", "name",
-                "default name", "duplicate name",
+                "default name", "duplicate name", "tool", "missing parameter", "parameter", "member",
             ),
             Failure.NULL_REFERENCE: ("null reference", "null connection", "not found"),
-            Failure.TYPE: ("type",),
+            Failure.TYPE: ("type", "task"),
             Failure.ARGUMENT: ("argument", "regular expression"),
             Failure.INDEX: ("array index", "map key", "table", "list"),
             Failure.VALUE: (
                 "value", "unit", "distribution", "bare expression", "assumed", "batch", "drawn once", "stream",
-                "date",
+                "date", "speed", "capacity",
             ),
-            Failure.EXCEPTION: ("exception", "no effect", "coroutine"),
+            Failure.EXCEPTION: ("exception", "no effect", "no run", "coroutine", "dispatch", "aborted"),
             Failure.WIRING: (
-                "wiring", "connection", "duplicate connection", "unreachable", "dead end", "port", "unused",
+                "wiring", "connection", "duplicate connection", "unsupported pair", "unreachable", "dead end", "port",
+                "unused", "no executer", "network", "team",
             ),
             Failure.STARVED: ("starved",),
             Failure.BLOCKED: ("blocked",),

@@ -23,6 +23,7 @@ from vlsm_jax.simulator.constants import (
     state_name,
 )
 from vlsm_jax.simulator.objects.combiner import Combiner
+from vlsm_jax.simulator.objects.live_object import LiveObject
 from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.objects.source import Source
@@ -39,7 +40,7 @@ class Cause(enum.Enum):
     STARVED = "starved"
     """Objects wait for items that did not come."""
     BLOCKED = "blocked"
-    """Items wait where no port leads on, or for an executer that does not come."""
+    """Items wait where no port leads on, in an object that is stopped, or for an executer that does not come."""
     SLOW = "no flow"
     """Items are still on their way."""
 
@@ -58,20 +59,21 @@ class Standstill(NamedTuple):
     since: float
 
 
-def stands_still(resources: Iterable[FixedResource], events_due: int) -> bool:
+def stands_still(objects: Iterable[LiveObject], events_due: int) -> bool:
     """Says whether a model can never move again although items are in it: nothing is due any more."""
-    return not events_due and any(resource.items for resource in resources if not isinstance(resource, Sink))
+    return not events_due and any(live.items for live in objects if not isinstance(live, Sink))
 
 
-def explain(resources: Iterable[FixedResource]) -> Standstill:
+def explain(objects: Iterable[LiveObject]) -> Standstill:
     """Follows the waits of a model that has ended, for objects with items and what these wait for."""
-    holders = [resource for resource in resources if resource.items and not isinstance(resource, Sink)]
+    objects = tuple(objects)
+    holders = [live for live in objects if live.items and not isinstance(live, Sink)]
     since = max((item.entered for resource in holders for item in resource.items), default=0.0)
     if not holders:
-        names = tuple(resource.name for resource in resources if isinstance(resource, Source))
+        names = tuple(live.name for live in objects if isinstance(live, Source))
         return Standstill(Cause.STARVED, names[:_NAMED], since)
-    waits: dict[FixedResource, tuple[FixedResource, ...]] = {}
-    ends: dict[FixedResource, Cause] = {}
+    waits: dict[LiveObject, tuple[LiveObject, ...]] = {}
+    ends: dict[LiveObject, Cause] = {}
     stack = list(holders)
     while stack:
         resource = stack.pop()
@@ -107,13 +109,18 @@ def describe(still: Standstill) -> tuple[str, str]:
         case Cause.STARVED:
             return f"objects wait for items that did not come from {named}", "connect what feeds it, or run longer"
         case Cause.BLOCKED:
-            return f"items cannot go on from {named}", "connect an output, or check SendToPort"
+            hint = "connect an output, check SendToPort, or see what stops it or whom it waits for"
+            return f"items cannot go on from {named}", hint
         case Cause.SLOW:
             return (f"items are still under way in {named}" if named else ""), "run longer"
 
 
-def _waits_for(resource: FixedResource) -> tuple[Cause | None, tuple[FixedResource, ...]]:
+def _waits_for(resource: LiveObject) -> tuple[Cause | None, tuple[LiveObject, ...]]:
     """Returns what one object waits for; without others, why the wait ends at it."""
+    if resource.stops:
+        return Cause.BLOCKED, ()
+    if not isinstance(resource, FixedResource):
+        return Cause.SLOW, ()  # an executer with its load
     state = resource.state
     if resource.waiting:
         peers = _peers_of_waiting(resource)
@@ -142,11 +149,11 @@ def _peers_of_waiting(resource: FixedResource) -> tuple[FixedResource, ...]:
     return tuple(peers)
 
 
-def _circle(waits: Mapping[FixedResource, tuple[FixedResource, ...]]) -> list[FixedResource]:
+def _circle(waits: Mapping[LiveObject, tuple[LiveObject, ...]]) -> list[LiveObject]:
     """Returns objects that wait for each other in a circle, empty where there is none."""
-    done: set[FixedResource] = set()
+    done: set[LiveObject] = set()
     for start in waits:
-        path: dict[FixedResource, None] = {}
+        path: dict[LiveObject, None] = {}
         stack = [] if start in done else [(start, iter(waits[start]))]
         if stack:
             path[start] = None
