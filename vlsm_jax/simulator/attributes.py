@@ -204,6 +204,7 @@ def children(world: World, attribute: Attribute) -> list[Attribute]:
             count = len(table.rows) if len(steps) == 1 else len(table.col_headers)
         else:
             count = 0
+        world.machine.charge(count // 4)
         return [attribute.child(str(n)) for n in range(1, count + 1)]
     if attribute.folder == "labels":
         names = list(labels.holder_of(owner))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from vlsm_jax.flexscript import Diagnostic, Dialect, Fault, OutOfBudget, Severity, compile_program, parse
 from vlsm_jax.flexscript.diagnostics import SourceText
 from vlsm_jax.flexscript.values import to_number
+from vlsm_jax.simulator.cautions import finding
 from vlsm_jax.simulator.draws import Draws
 from vlsm_jax.simulator.names import vocabulary
 from vlsm_jax.simulator.properties import close_tables
@@ -110,7 +111,7 @@ def twin_of(world: World) -> tuple[Twin | None, list[Diagnostic]]:
         if name != node.name:
             message = f"another object is named {node.name!r} as well; this one is {name!r}"
             hint = "name every object: x.name = ..." if node.default_name else "choose another name"
-            findings.append(Diagnostic("duplicate name", Severity.WARNING, message, hint=hint))
+            findings.append(finding(node, "duplicate name", message, hint))
         try:
             objects.append(_twin_object(node, name))
         except (TwinError, OverflowError) as error:

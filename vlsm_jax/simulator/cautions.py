@@ -218,18 +218,16 @@ def idle_executers(model: Model) -> Iterator[Diagnostic]:
 
 
 def tools_without_effect(model: Model) -> Iterator[Diagnostic]:
-    """Breakdowns and time tables without members or times."""
+    """Breakdowns and time tables without members, time tables without rows."""
     for tool in _tools(model):
         if tool.cls.name not in ("MTBFMTTR", "TimeTable") or not setting(tool, "Enabled"):
             continue
         if not tool.members:
             message = f"{tool.name!r} ({tool.cls.name}) has no members"
             yield finding(tool, "tool", message, 'tool.setProperty("Members", [object, ...])')
-        times = ("UpTime", "DownTime") if tool.cls.name == "MTBFMTTR" else ("Table",)
-        for name in times:
-            if tool.settings.get(name) is None:
-                message = f"{name} of {tool.name!r} is not set; it never takes effect"
-                yield finding(tool, "tool", message, f'tool.setProperty("{name}", ...)')
+        elif tool.cls.name == "TimeTable" and not tables.read_rows(tool.settings.get("Table")):
+            message = f"the TimeTable {tool.name!r} has no rows"
+            yield finding(tool, "tool", message, 'tool.setProperty("Table", [[time, state, duration], ...])')
 
 
 def _tools(model: Model) -> Iterator[Tool]:

@@ -104,10 +104,8 @@ def _add_transfer(world: World, wire: Wire, name: str) -> None:
     """Puts the transfer into the conveyor: where items enter it, or where they leave it."""
     conveyor = wire.target if name == "EntryTransfer" else wire.source
     world.tree.count_node()
-    number = len(conveyor.children) + 1
-    while conveyor.child(f"{name}{number}"):
-        number += 1
-    wire.transfer = AutomaticNode(f"{name}{number}", classes().get(name) or classes()["ExitTransfer"])
+    info = classes().get(name) or classes()["ExitTransfer"]
+    wire.transfer = AutomaticNode(world.free_name(conveyor, name, 1), info)
     conveyor.add(wire.transfer)
 
 

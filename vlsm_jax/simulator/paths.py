@@ -159,7 +159,9 @@ def _from_root(tree: Tree, name: str, rest: str, world: Any) -> Any:
 
 def _walk(tree: Tree, node: Any, step: Step, world: Any) -> Any:
     found = _plain_walk(node, step, world)
-    if found is None and step.name.endswith("+") and not step.quoted:
+    if not step.name.endswith("+") or step.quoted:
+        return found
+    if found is None or (isinstance(found, Attribute) and not world.has_attribute(found)):
         before = node if step.name == "+" else _plain_walk(node, step._replace(name=step.name[:-1]), world)
         return _follow(tree, before, world)
     return found

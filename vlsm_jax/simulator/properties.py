@@ -66,8 +66,11 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
     elif info.kind == "members" and isinstance(node, Tool):
         set_members(world, node, value)
         return
-    elif name in ("MTBFMTTRs", "TimeTables"):
+    elif name in ("MTBFMTTRs", "TimeTables", "Groups"):
         set_tools_of(world, node, name.removesuffix("s"), value)
+        return
+    elif name in ("Class", "Classes", "Container"):
+        world.warn("value", f"{name} of {node.name} cannot be set; nothing is set")
         return
     setting = to_setting(world, node, info, value)
     if setting is not None:
@@ -267,6 +270,7 @@ def get_property(world: World, node: Node, name: str) -> Any:
     if info.kind == "table":
         rows = table_rows(world, node, info)
         if rows is not None:
+            world.machine.charge(len(rows) // 2)
             return [list(row) for row in rows]
     value = node.settings.get(name, cls.default(name))
     return to_script(value)
@@ -390,6 +394,8 @@ def set_variable(world: World, node: Node, variable: Any, value: Any) -> None:
     if info is None:
         return
     if info.name == variable:
+        if value != node.cls.plain_variables.get(variable, value):
+            world.warn("unused", f"{variable} of {node.name} is kept, but has no effect here")
         world.variables[node, variable] = value
     elif property_info(node.cls, info.name) is None:
         world.warn("unused", f"{variable} of {node.name} has no effect: a {node.cls.name} has no {info.name}")

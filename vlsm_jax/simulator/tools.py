@@ -143,6 +143,8 @@ def remove_member(world: World, tool: Tool, value: Any) -> int:
 
 def set_members(world: World, tool: Tool, value: Any) -> None:
     """Makes an array of objects, or a single one, the members of a tool."""
+    if isinstance(value, Group) and not isinstance(tool, Group):
+        value = flat_members(value)
     values = value if isinstance(value, list) else [] if value is None or value == 0 else [value]
     found = [_member(world, tool, each) for each in values[:MAX_MEMBERS]]
     unique = dict.fromkeys(member for member in found if member is not None)
