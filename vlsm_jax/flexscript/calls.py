@@ -131,10 +131,11 @@ class CallCompiler(ExpressionCompiler):
             return self.error("argument", f"not enough parameters for {name}", node.at, f"{name}(num index)")
         index = self.expression(node.arguments[0]).run
         convert = {"parval": values.to_number, "parstr": values.to_text}.get(name)
+        before = int(name == "msgparam")  # of an OnMessage trigger, whose first parameter is the sender
 
         def read(frame: list) -> Any:
             parameters = frame[PARAMETERS_SLOT]
-            at = values.to_int(index(frame))
+            at = values.to_int(index(frame)) + before
             value = parameters[at - 1] if 1 <= at <= len(parameters) else None
             return convert(value) if convert else value
 

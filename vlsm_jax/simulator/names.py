@@ -25,7 +25,7 @@ from vlsm_jax.flexscript.vocabulary import (
     Namespace,
     TypeSpec,
 )
-from vlsm_jax.simulator import attributes, commands, connecting, labels, live, tools, treecommands
+from vlsm_jax.simulator import attributes, commands, connecting, labels, live, run_commands, tools, treecommands
 from vlsm_jax.simulator.constants import constants
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.paths import Attribute, Missing
@@ -495,7 +495,7 @@ def vocabulary() -> Vocabulary:
     obj = TypeSpec(OBJECT, _no_value, _to_object)
     classes_as_types = dict.fromkeys(("Dispatcher", "TaskExecuter", "FixedResource", "Conveyor.Item"), obj)
     loop = LoopSpec("a", NODE, _tree_under, 1)
-    return core_vocabulary().extended(
+    whole = core_vocabulary().extended(
         commands=commands.table(),
         constants=constants(),
         namespaces=_namespaces(),
@@ -542,3 +542,4 @@ def vocabulary() -> Vocabulary:
             "item": "declare it first: Object item = param(1);",
         },
     )
+    return run_commands.extend(whole)

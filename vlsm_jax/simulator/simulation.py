@@ -9,7 +9,20 @@ from typing import Any, NamedTuple
 from vlsm_jax.flexscript import CompiledCode, OutOfBudget
 from vlsm_jax.simulator.binding import Binding
 from vlsm_jax.simulator.kernel import Calendar
-from vlsm_jax.simulator.objects import combiner, processor, queue, separator, sink, source
+from vlsm_jax.simulator.objects import (
+    basic,
+    breakdowns,
+    combiner,
+    conveyor,
+    multiprocessor,
+    processor,
+    queue,
+    separator,
+    sink,
+    source,
+    storage,
+    timetable,
+)
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook, LiveObject
 from vlsm_jax.simulator.objects.resource import FixedResource
@@ -26,6 +39,15 @@ CREATORS: Mapping[str, Callable[[Binding, Node, str], LiveObject]] = MappingProx
     "Combiner": combiner.create,
     "Separator": separator.create,
     "Sink": sink.create,
+    "StraightConveyor": conveyor.create,
+    "CurvedConveyor": conveyor.create,
+    "Rack": storage.create,
+    "FloorStorage": storage.create,
+    "GravityFlowRack": storage.create,
+    "PushBackRack": storage.create,
+    "DriveInRack": storage.create,
+    "MultiProcessor": multiprocessor.create,
+    "BasicFR": basic.create,
 })  # fmt: skip
 """How a running object of each class is made of its settings. Objects of other classes can be built, but not run."""
 
@@ -36,6 +58,9 @@ _TRIGGERS = {
     "OnProcessFinish": "on_process_finish",
     "OnSetupFinish": "on_setup_finish",
     "OnEndCollecting": "on_batch",
+    "OnEndDwellTime": "on_end_dwell",
+    "OnStop": "on_stop",
+    "OnResume": "on_resume",
 }
 
 
@@ -56,6 +81,7 @@ class Simulation:
       binding: what settings mean in it.
       objects: the running objects, in the order of the tree.
       resources: those among them that items flow through.
+      downtimes: breakdowns and time tables that stop objects.
     """
 
     def __init__(
@@ -72,7 +98,7 @@ class Simulation:
         self.world = world
         self.calendar = Calendar(max_events=world.budget.events, check=self._check)
         world.draws = world.draws.again(seed, replication)
-        self.binding = binding = Binding(world, self.calendar, names, seed=seed, replication=replication, codes=codes)
+        world.binding = self.binding = binding = Binding(world, self.calendar, names, seed=seed, replication=replication, codes=codes)
         self.objects: dict[Node, LiveObject] = binding.live
         for node in nodes:
             self.objects[node] = node.live = CREATORS[node.cls.name](binding, node, names[node])
@@ -89,9 +115,11 @@ class Simulation:
                 live.settle_flow()
             if trace is not None:
                 _attach(trace, live)
+        self.downtimes = (*breakdowns.bind(binding), *timetable.bind(binding))
 
     def close(self) -> None:
         """Takes the running objects off the tree."""
+        self.world.binding = None
         for node in self.objects:
             node.live = None
 
@@ -100,6 +128,8 @@ class Simulation:
         self._reset_triggers()
         for live in self.objects.values():
             live.start()
+        for downtime in self.downtimes:
+            downtime.start()
         if warmup > 0:
             self.calendar.run(warmup)
             for live in self.objects.values():
@@ -135,7 +165,7 @@ class Simulation:
             attribute = _TRIGGERS.get(trigger)
             if attribute is not None and hasattr(live, attribute):
                 setattr(live, attribute, self.binding.hook(node, key))
-            elif trigger != "OnReset":
+            elif trigger not in ("OnReset", "OnMessage"):
                 self.world.warn("unsupported", f"{key} of {live.name!r} is not run: the trigger is not supported here")
 
     def _reset_triggers(self) -> None:

@@ -9,7 +9,10 @@ from vlsm_jax.flexscript import Diagnostic, Severity
 from vlsm_jax.simulator.cautions import CAUTIONS, Model, finding, flows
 from vlsm_jax.simulator.tree import Node
 
-SIMULATED = frozenset(("Source", "Queue", "Processor", "Combiner", "Separator", "Sink"))
+SIMULATED = frozenset((
+    "Source", "Queue", "Processor", "Combiner", "Separator", "Sink", "StraightConveyor", "CurvedConveyor", "Rack",
+    "FloorStorage", "GravityFlowRack", "PushBackRack", "DriveInRack", "MultiProcessor", "BasicFR",
+))  # fmt: skip
 """Classes whose behaviour is simulated. Objects of others can be built, named, set and connected."""
 
 NOT_SIMULATED = ("UseTransport", "UseProcessOperators", "UseSetupOperators")

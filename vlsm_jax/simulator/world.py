@@ -65,6 +65,7 @@ class World:
       warnings: findings that do not stop the script.
       stop_time: what the script gave `stoptime`, None when it did not.
       clock: the running model, None while the script builds.
+      binding: what settings mean in the running model, None while the script builds.
       draws: random numbers for distributions that scripts call.
       open_tables: table properties that the script works on, by object and property.
       changed_tables: those of them that it has changed.
@@ -86,6 +87,7 @@ class World:
         self.stop_time: float | None = None
         self.run_speed = 4.0
         self.clock: Any = None
+        self.binding: Any = None
         self.draws: Any = None
         self.open_tables: dict[tuple[Node, str], Table] = {}
         self.changed_tables: set[tuple[Node, str]] = set()

@@ -66,6 +66,8 @@ class MultiProcessor(FixedResource):
         if number == len(self.processes):
             self._at = None
             self.release(item)
+            if self.room > 0:
+                self.receive()
             self._refresh()
             return
         process = self.processes[number]
@@ -83,6 +85,10 @@ class MultiProcessor(FixedResource):
             self.on_process_finish(item, number + 1)
         if item.holder is self:
             self._begin(item, number + 1)
+        else:
+            self._at = None
+            self.receive()
+            self._refresh()
 
     def abandon(self, item: Item) -> None:
         if item not in self.waiting:

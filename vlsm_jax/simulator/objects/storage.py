@@ -58,6 +58,8 @@ class Storage(FixedResource):
             self.on_end_dwell(item, 0)
         if item.holder is self:
             self.release(item)
+        if self.room > 0:
+            self.receive()
         self._refresh()
 
     def leave(self, item: Item, peer: FixedResource) -> None:
