@@ -323,6 +323,20 @@ def test_model_parameters():
     assert build("Model.parameters.None;").diagnostics[0].code == "missing parameter"
 
 
+def test_model_dates():
+    script = """
+    function_s(getmodelunit(START_TIME_NODE), "setDateTime", DateTime("2030-05-01 00:00:00"));
+    function_s(getmodelunit(STOP_TIME_NODE), "setDateTime", DateTime("2030-05-02 00:00:00"));
+    print(Model.getTime(DateTime("2030-05-01 08:00:00")), Model.nextStopTime, Model.getTime());
+    print(Model.getDateTime(3600) == DateTime("2030-05-01 01:00:00"), Model.dateTime == Model.startDateTime);
+    """
+    assert printed(script) == ("28800 86400 0", "1 1")
+    (error,) = build("Model.startDateTime;").diagnostics
+    assert error.code == "unsupported"
+    assert "START_TIME_NODE" in error.hint
+    assert build('function_s(model(), "anything");').diagnostics[0].code == "unsupported command"
+
+
 def test_model_time_while_building():
     assert printed("stoptime(500); print(Model.time, Model.nextStopTime, Model.warmupTime, time());") == ("0 500 0 0",)
 

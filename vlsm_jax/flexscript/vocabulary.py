@@ -141,6 +141,8 @@ class Vocabulary:
 class Dialect:
     """Choices where the public sources on FlexScript are silent or disagree.
 
+    The defaults are what we recommend: they take what may be right, and a warning says where FlexSim may differ.
+
     Attributes:
       text_plus_number: whether `"Queue" + 1` concatenates; else it is a compile error.
       number_plus_text: whether `1 + "st"` concatenates; else it is a compile error.

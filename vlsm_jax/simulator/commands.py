@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vlsm_jax.flexscript import Fault, Unsupported, known_commands
+from vlsm_jax.flexscript import Fault
 from vlsm_jax.flexscript.values import Vec3, describe, to_float, to_int, to_number, to_text, truth
 from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, NODE, OBJECT, STRING, VARIANT, Command
-from vlsm_jax.simulator import attributes, connecting, draws, labels, treecommands
+from vlsm_jax.simulator import (
+    attributes,
+    codenodes,
+    coloring,
+    connecting,
+    draws,
+    headless,
+    labels,
+    modeldata,
+    treecommands,
+)
 from vlsm_jax.simulator.library import TOOL
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.paths import Attribute, Missing
@@ -153,10 +162,6 @@ def set_color(world: World, node: Any, r: Any, g: Any, b: Any, a: Any = 1) -> An
     return node
 
 
-def _named_color(*rgb: float) -> Callable[[World, Any], Any]:
-    return lambda world, node: set_color(world, node, *rgb)
-
-
 # --- Settings ---------------------------------------------------------------------------------------------------------
 
 
@@ -242,19 +247,6 @@ def _units(factor: float) -> Callable[[Any], float]:
     return lambda count: to_float(count) * factor
 
 
-def refuse(name: str) -> Callable[..., Any]:
-    """A command that reaches outside of the model: refused by name."""
-
-    def run(world: World, *arguments: Any) -> Any:
-        raise Unsupported(
-            f"{name} is refused: no command may reach files, the network or other programs",
-            code="refused command",
-            hint="remove it",
-        )
-
-    return run
-
-
 def message(world: World, caption: Any = "", text: Any = "", buttons: Any = 1) -> int:
     """`msg(caption, text)`: a dialog that is answered with OK."""
     world.machine.write(to_text(caption), to_text(text))
@@ -273,29 +265,6 @@ def execute_text(world: World, text: Any, *arguments: Any) -> Any:
     return code.run(*arguments[:1], tuple(arguments[2:]), *arguments[1:2])
 
 
-_COLORS = {
-    "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "orange": (1, 0.5, 0),
-    "black": (0, 0, 0), "white": (1, 1, 1), "gray": (0.5, 0.5, 0.5), "aqua": (0, 1, 1), "purple": (0.5, 0, 0.5),
-}  # fmt: skip
-
-
-def _nothing(*arguments: Any) -> int:
-    return 0
-
-
-_IGNORED = frozenset((
-    "repaintall", "updatestates", "updatelocations", "setviewtext", "systemwindow", "enablecode",
-    "buildnodeflexscript", "resetmodel", "reset", "go", "stop", "step", "fastforward", "clearconsole",
-    "repaintview", "setselectedobject", "randinit", "setstate", "refreshview",
-))  # fmt: skip
-"""Commands that change only what is seen, or that start the run, which begins after the script in any case."""
-
-_REFUSED = re.compile(
-    "(?:file|db|client|server|socket|excel|dde|save|load|import|export|http|fp[tdfr]$|mail|avi|sql)"
-    "|run(?:document|expertfit|program)|executefs|applicationcommand|commandlineparam|cmdexit|endoffile"
-)
-"""Commands that reach files, databases, the network or other programs."""
-
 # --- Table ------------------------------------------------------------------------------------------------------------
 
 
@@ -305,12 +274,7 @@ def _bound(function: Callable[..., Any], result: str, minimum: int, maximum: int
 
 def table() -> Mapping[str, Command]:
     """Returns the commands by name, distributions and connections included."""
-    table: dict[str, Command] = {}
-    for name in known_commands():
-        if name in _IGNORED or name.startswith("switch_"):
-            table[name] = Command(_nothing, INT, 0, 20)
-        elif _REFUSED.match(name):
-            table[name] = _bound(refuse(name), VARIANT, 0, 20)
+    table: dict[str, Command] = {**headless.table(), **coloring.table(), **codenodes.table()}
     table |= {
         "model": _bound(lambda world: world.tree.model, NODE, 0, 0),
         "library": _bound(lambda world: world.tree.library, NODE, 0, 0),
@@ -376,6 +340,4 @@ def table() -> Mapping[str, Command]:
     for part, command in (("location", "loc"), ("size", "size"), ("rotation", "rot")):
         for axis, letter in enumerate("xyz"):
             table[f"{letter}{command}"] = _bound(_component(part, axis), DOUBLE, 1, 1)
-    for name, rgb in _COLORS.items():
-        table[f"color{name}"] = _bound(_named_color(*rgb), NODE, 1, 1)
-    return table | treecommands.table() | connecting.table() | draws.table()
+    return table | treecommands.table() | modeldata.table() | connecting.table() | draws.table()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from vlsm_jax.flexscript import Fault, Vocabulary, core_vocabulary
-from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.members import new_color
-from vlsm_jax.flexscript.values import Color, Vec3, copied, describe, to_int, to_number, to_text, truth
+from vlsm_jax.flexscript.values import Color, Vec3, describe, to_int, to_number, to_text, truth
 from vlsm_jax.flexscript.vocabulary import (
     ARRAY,
     DOUBLE,
@@ -20,14 +19,28 @@ from vlsm_jax.flexscript.vocabulary import (
     VARIANT,
     VEC3,
     Command,
-    LoopSpec,
     Members,
     Namespace,
     TypeSpec,
 )
-from vlsm_jax.simulator import attributes, commands, connecting, labels, live, run_commands, tools, treecommands
+from vlsm_jax.simulator import (
+    attributes,
+    codenodes,
+    commands,
+    connecting,
+    labels,
+    live,
+    loops,
+    modeldata,
+    run_commands,
+    task_commands,
+    tools,
+    treecommands,
+)
 from vlsm_jax.simulator.constants import constants
+from vlsm_jax.simulator.library import DISPATCHER, FIXED_RESOURCE, TASK_EXECUTER
 from vlsm_jax.simulator.objects.item import Item
+from vlsm_jax.simulator.objects.task import TaskSequence
 from vlsm_jax.simulator.paths import Attribute, Missing
 from vlsm_jax.simulator.properties import get_property, set_property
 from vlsm_jax.simulator.tools import Group, Tool
@@ -36,7 +49,7 @@ from vlsm_jax.simulator.world import World, node_of, object_of
 
 # --- Types ------------------------------------------------------------------------------------------------------------
 
-_NODE_LIKE = (Node, Item, Attribute, Missing)
+_NODE_LIKE = (Node, Item, Attribute, Missing, TaskSequence)
 
 
 def _to_node(value: Any) -> Any:
@@ -63,6 +76,11 @@ def _to_group(value: Any) -> Any:
     if node is None or isinstance(node, Group):
         return node
     raise Fault("invalid cast exception", code="type", hint=f"{node} is no group")
+
+
+def _has_role(*roles: str) -> Callable[[Any], bool]:
+    """Returns the test of `x.is(Dispatcher)` and its kin."""
+    return lambda value: isinstance(value, Node) and value.cls is not None and value.cls.role in roles
 
 
 def _no_value() -> None:
@@ -184,6 +202,7 @@ def _node_members() -> Members:
         "copy": Command(_copy, OBJECT, 0, 2, True),
         "is": Command(lambda node, *kind: int(node.cls is not None), INT, 0, 1),
         "as": Command(lambda node, *kind: _to_object(node), OBJECT, 0, 1),
+        "evaluate": Command(codenodes.evaluate, VARIANT, 0, 20, True),
         "getPath": Command(lambda node, *root: node.path(), STRING, 0, 1),
         "setName": Command(commands.set_name, NODE, 1, 1, True),
         "attr": Command(_no_attribute, NODE, 1, 1),
@@ -325,6 +344,7 @@ def _label_members() -> tuple[Members, Members]:
     label = Members(
         {"value": lambda label: labels.read(label.owner, label.name), "name": lambda label: label.name},
         {"value": _set_label_value},
+        {"evaluate": Command(codenodes.evaluate, VARIANT, 0, 20, True)},
     )
     return all_labels, label
 
@@ -353,6 +373,7 @@ def _attribute_members() -> tuple[Members, Members]:
         {
             "find": Command(lambda world, attribute, path: world.find(attribute, path), NODE, 1, 1, True),
             "destroy": Command(treecommands.destroy_attribute, INT, 0, 0, True),
+            "evaluate": Command(codenodes.evaluate, VARIANT, 0, 20, True),
             "is": Command(lambda attribute, *kind: 0, INT, 0, 1),
             "getPath": Command(lambda attribute, *root: str(attribute), STRING, 0, 1),
         },
@@ -383,58 +404,6 @@ def _missing(missing: Missing, name: str, *value: Any) -> Any:
     raise Fault(f"{name} of {missing}", code="null reference", hint=hint)
 
 
-# --- Parameters -------------------------------------------------------------------------------------------------------
-
-
-class Parameters(NamedTuple):
-    """`Model.parameters` or `Model.performanceMeasures`: values by name."""
-
-    world: World
-    what: str
-    values: dict[str, Any]
-
-
-class Parameter(NamedTuple):
-    """`Model.parameters["P"]`, with its `name` and `value`."""
-
-    table: Parameters
-    name: str
-
-
-def _read_parameter(table: Parameters, name: Any) -> Any:
-    text = to_text(name)
-    if text not in table.values:
-        hint = did_you_mean(text, table.values) or f"assign it first: Model.{table.what}.{text} = ..."
-        raise Fault(f"Model.{table.what} has no {text!r}", code="missing parameter", hint=hint)
-    return table.values[text]
-
-
-def _write_parameter(table: Parameters, name: Any, value: Any) -> None:
-    text, world = to_text(name)[:200], table.world
-    if text not in table.values:
-        message = f"Model.{table.what} has no {text!r} yet; it is added"
-        world.warn("parameter", message, "in FlexSim it must stand in a table of the model before a script sets it")
-        world.tree.count_node()
-    table.values[text] = copied(value)
-
-
-def _parameter_members() -> dict[type, Members]:
-    table = Members(
-        {"length": lambda table: len(table.values)},
-        {},
-        {},
-        missing=_read_parameter,
-        assign_missing=_write_parameter,
-        index=lambda table, name: Parameter(table, to_text(name)),
-        set_index=_write_parameter,
-    )
-    one = Members(
-        {"name": lambda one: one.name, "value": lambda one: _read_parameter(*one)},
-        {"value": lambda one, value: _write_parameter(*one, value)},
-    )
-    return {Parameters: table, Parameter: one}
-
-
 # --- Namespaces -------------------------------------------------------------------------------------------------------
 
 
@@ -442,20 +411,17 @@ def _namespaces() -> dict[str, Namespace]:
     model = Namespace(
         {
             "find": Command(lambda world, path: world.find(world.tree.model, path), NODE, 1, 1, True),
-            "getTime": Command(commands.now, DOUBLE, 0, 1, True),
+            **modeldata.methods(),
         },
         {
             "time": Command(commands.now, DOUBLE, 0, 0, True),
             "statisticalTime": Command(commands.now, DOUBLE, 0, 0, True),
             "nextStopTime": Command(lambda world: world.stop_time or 0.0, DOUBLE, 0, 0, True),
             "warmupTime": Command(lambda world: 0.0, DOUBLE, 0, 0, True),
-            "parameters": Command(lambda world: Parameters(world, "parameters", world.parameters), VARIANT, 0, 0, True),
-            "performanceMeasures": Command(
-                lambda world: Parameters(world, "performanceMeasures", world.measures), VARIANT, 0, 0, True
-            ),
+            **modeldata.properties(),
         },
     )
-    objects = Namespace({"create": Command(_create, OBJECT, 1, 2, True)})
+    objects = Namespace({"create": Command(_create, OBJECT, 1, 1, True)})
     tool_nodes = Namespace(
         {
             "create": Command(tools.create_tool, NODE, 1, 2, True),
@@ -465,22 +431,14 @@ def _namespaces() -> dict[str, Namespace]:
     return {"Model": model, "Object": objects, "Tools": tool_nodes}
 
 
-def _create(world: World, name: Any, container: Any = None) -> Node:
+def _create(world: World, name: Any) -> Node:
     if not isinstance(name, str):
         raise Fault(f"Object.create() takes the name of a class, not {describe(name)}", code="argument")
     return world.create_by_name(name)
 
 
-def _tree_under(top: Any):
-    yield from list(node_of(top, "forobjecttreeunder").below())
-
-
-def _layer_under(top: Any):
-    yield from list(node_of(top, "forobjectlayerunder").children)
-
-
 _ELSEWHERE = frozenset((
-    "evaluate", "assertSubnode", "assertAttribute", "assertLabel", "getTableValue", "executeCode", "dispatch",
+    "assertSubnode", "assertAttribute", "assertLabel", "getTableValue", "executeCode", "dispatch",
     "getState", "moveToLocation", "pull", "push", "getSubnode", "addEventListener",
 ))  # fmt: skip
 
@@ -493,8 +451,12 @@ def vocabulary() -> Vocabulary:
     members = _node_members()
     node = TypeSpec(NODE, _no_value, _to_node)
     obj = TypeSpec(OBJECT, _no_value, _to_object)
-    classes_as_types = dict.fromkeys(("Dispatcher", "TaskExecuter", "FixedResource", "Conveyor.Item"), obj)
-    loop = LoopSpec("a", NODE, _tree_under, 1)
+    classes_as_types = {
+        "Dispatcher": obj._replace(accepts=_has_role(DISPATCHER, TASK_EXECUTER)),
+        "TaskExecuter": obj._replace(accepts=_has_role(TASK_EXECUTER)),
+        "FixedResource": obj._replace(accepts=_has_role(FIXED_RESOURCE)),
+        "Conveyor.Item": obj,
+    }
     whole = core_vocabulary().extended(
         commands=commands.table(),
         constants=constants(),
@@ -515,7 +477,7 @@ def vocabulary() -> Vocabulary:
             Attribute: attribute,
             attributes.AttributeNodes: below_attribute,
             Missing: Members({}, {}, _NoMethods(), missing=_missing, assign_missing=_missing),
-            **_parameter_members(),
+            **modeldata.members(),
             connecting.PortList: _port_members(),
             labels.Labels: all_labels,
             labels.Label: label,
@@ -535,11 +497,11 @@ def vocabulary() -> Vocabulary:
             **live.members(),
         },
         kinds={NODE: Node, OBJECT: Node, "Group": Group},
-        loops={"forobjecttreeunder": loop, "forobjectlayerunder": loop._replace(iterate=_layer_under)},
+        loops=loops.table(),
         elsewhere=_ELSEWHERE,
         hints={
             "current": "declare it first: Object current = ownerobject(c);",
             "item": "declare it first: Object item = param(1);",
         },
     )
-    return run_commands.extend(whole)
+    return run_commands.extend(task_commands.extend(whole))

@@ -1,4 +1,4 @@
-"""The old commands on nodes as such: ranks, copies, moves, data, sub-nodes, labels, variables, groups, model units."""
+"""The old commands on nodes as such: ranks, copies, moves, data, sub-nodes, labels, variables and groups."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vlsm_jax.flexscript import Fault, Unsupported
-from vlsm_jax.flexscript.values import describe, to_float, to_int, to_number, to_text
-from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, NODE, OBJECT, STRING, VARIANT, Command
+from vlsm_jax.flexscript.values import to_float, to_int, to_number, to_text
+from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, NODE, OBJECT, STRING, Command
 from vlsm_jax.simulator import attributes, labels
 from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
 from vlsm_jax.simulator.objects.item import Item
@@ -266,7 +266,7 @@ def to_node(world: World, value: Any) -> Any:
     return value[0] if isinstance(value, list) and value and isinstance(value[0], Node) else None
 
 
-# --- Groups, model units ----------------------------------------------------------------------------------------------
+# --- Groups -----------------------------------------------------------------------------------------------------------
 
 
 def group(world: World, name: Any) -> Any:
@@ -289,30 +289,6 @@ def _group_command(function: Callable[..., Any]) -> Callable[..., Any]:
 def _member(world: World, found: Group, number: Any) -> Any:
     at = to_int(number)
     return found.members[at - 1] if 1 <= at <= len(found.members) else None
-
-
-UNIT_NODES = {80: "StartTime", 81: "StopTime", 82: "WarmupTime"}
-
-
-def model_unit(world: World, kind: Any) -> Any:
-    """`getmodelunit(...)`: lengths and times are in metres and seconds, so every multiple is 1; nodes hold times."""
-    number = to_int(kind)
-    if number not in UNIT_NODES:
-        return 1
-    folder = world.tree.tools.child("ModelUnits") or world.add_node(world.tree.tools, "ModelUnits")
-    name = UNIT_NODES[number]
-    return folder.child(name) or world.add_node(folder, name)
-
-
-def function_s(world: World, node: Any, name: Any, *arguments: Any) -> int:
-    """`function_s(node, name, ...)`: dates of the model's start, stop and warm-up are accepted; they change nothing."""
-    is_unit = isinstance(node, Node) and node.parent is not None and node.parent.name == "ModelUnits"
-    if is_unit and name == "setDateTime":
-        node.value = arguments[0] if arguments else None
-        return 1
-    raise Unsupported(
-        f"function_s({describe(name)}) is not supported", code="unsupported command", hint="use properties"
-    )
 
 
 def _bound(function: Callable[..., Any], result: str, minimum: int, maximum: int) -> Command:
@@ -354,9 +330,6 @@ def table() -> Mapping[str, Command]:
         "groupremovemember": _bound(_group_command(remove_member), INT, 2, 2),
         "groupnummembers": _bound(_group_command(lambda world, found: len(found.members)), INT, 1, 1),
         "groupmember": _bound(_group_command(_member), OBJECT, 2, 2),
-        "getmodelunit": _bound(model_unit, VARIANT, 1, 1),
-        "getmodelunitnum": _bound(model_unit, VARIANT, 1, 1),
-        "function_s": _bound(function_s, VARIANT, 2, 20),
     }
 
 

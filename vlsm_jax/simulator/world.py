@@ -72,6 +72,7 @@ class World:
       variables: values of old variables that stand for no property, by object and name.
       parameters: values of `Model.parameters`, by name.
       measures: values of `Model.performanceMeasures`, by name.
+      kept_code: code of nodes that scripts execute, compiled, by text and label.
     """
 
     def __init__(self, budget: Budget, dialect: Dialect, vocabulary: Vocabulary):
@@ -94,6 +95,7 @@ class World:
         self.variables: dict[tuple[Node, str], Any] = {}
         self.parameters: dict[str, Any] = {}
         self.measures: dict[str, Any] = {}
+        self.kept_code: dict[tuple[str, str], CompiledCode] = {}
 
     # --- Findings -----------------------------------------------------------------------------------------------------
 
@@ -140,7 +142,9 @@ class World:
 
     def random_number(self) -> float:
         """The next number from 0 to 1 of the stream that scripts draw from."""
-        return self.draws.draw("uniform", 0, (0.0, 1.0))
+        key = ("uniform", 0, (0.0, 1.0))
+        values = self.draws.samplers.get(key)
+        return next(values) if values is not None else self.draws.draw(*key)
 
     # --- Creation -----------------------------------------------------------------------------------------------------
 
@@ -152,7 +156,7 @@ class World:
         container = container or self.tree.model
         name = info.name
         if not self.dialect.bare_class_names:
-            name = self._free_name(container, name, 1)
+            name = self.free_name(container, name, 1)
         node = Node(name, info)
         container.add(node)
         node.default_name = True
@@ -162,7 +166,7 @@ class World:
             add_automatic(self.tree, node)
         return node
 
-    def _free_name(self, container: Node, stem: str, number: int) -> str:
+    def free_name(self, container: Node, stem: str, number: int) -> str:
         """Returns the first of `stem1`, `stem2`, ... from a number on that no child of a container bears."""
         first = number
         while container.child(f"{stem}{number}"):
@@ -193,7 +197,7 @@ class World:
             raise Fault(f"{original.name!r} cannot be copied into itself", code="argument")
         copy = self._copy_node(original, container)
         if original.cls is not None and not original.default_name and not same_name:
-            copy.rename(self._free_name(container, original.name.rstrip("0123456789") or original.name, 2))
+            copy.rename(self.free_name(container, original.name.rstrip("0123456789") or original.name, 2))
             copy.default_name = True
         return copy
 
@@ -316,9 +320,17 @@ class World:
         if shown.startswith(("VIEW:", "@")):
             self.warn("not found", message, "there are no views here")
         elif isinstance(start, Node):
-            self.warn("not found", message, lambda: did_you_mean(shown, start.names()[:2000]))
+            self.warn("not found", message, lambda: self._suggest(start, shown))
         else:
             self.warn("not found", message)
+
+    def _suggest(self, start: Node, path: str) -> str:
+        """Returns "did you mean ...?" for the first step of a path that leads nowhere."""
+        owner, folder, variable = path.rpartition(">variables/")
+        if folder:
+            node = paths.find(self.tree, start, owner, self) if owner else start
+            return did_you_mean(variable, node.cls.variables) if isinstance(node, Node) and node.cls else ""
+        return did_you_mean(path.partition("/")[0] or path, start.names()[:2000])
 
 
 _NAME_EVERY_OBJECT = "name every object: x.name = ..."
