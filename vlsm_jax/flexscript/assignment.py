@@ -106,13 +106,13 @@ class AssignmentCompiler(CallCompiler):
                 if local.kind == STRING:
                     operand = operators.binary("+", here, value, self.machine.text)
                 else:
-                    run, add = value.run, values.add_in_place
-                    operand = Operand(lambda frame: add(frame[slot], run(frame)), VARIANT)
+                    right, add = value.run, values.add_in_place
+                    operand = Operand(lambda frame: add(frame[slot], right(frame)), VARIANT)
             elif (local.kind in NUMERIC and value.kind in NUMERIC) or operator == "%":
                 operand = operators.binary(operator, here, value, self.machine.text, self.dialect.wrap_ints)
             else:
-                run, combine = value.run, _combination(node.operator)
-                operand = Operand(lambda frame: combine(frame[slot], run(frame)), VARIANT)
+                right, combine = value.run, _combination(node.operator)
+                operand = Operand(lambda frame: combine(frame[slot], right(frame)), VARIANT)
         run = self.converted(self.vocabulary.types.get(local.type), operand, node.at)
 
         def assign(frame: list) -> Any:

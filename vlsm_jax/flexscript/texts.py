@@ -210,7 +210,7 @@ def number_text(value: Any, precision: Any = -1) -> str:
     places = to_int(precision)
     if places < 0:
         return format_number(to_number(value))
-    return f"{to_float(value):.{min(places, 50)}f}"
+    return f"{to_float(value):.{int(min(places, 50))}f}"
 
 
 def old_number_text(value: Any, width: Any = 0, precision: Any = -1) -> str:

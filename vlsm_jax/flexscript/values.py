@@ -170,7 +170,7 @@ def divide_in_place(a: Any, b: Any) -> Any:
 
 
 def _in_place(operator: Callable[[Any, Any], Any], a: Any, b: Any, name: str) -> Any:
-    if isinstance(a, (int, float, type(None))) and not isinstance(b, (int, float)):
+    if isinstance(a, (int, float, type(None))) and not isinstance(b, (int, float)) and (a is None or b is not None):
         raise Fault(f"Invalid Variant type in {name} assignment", hint=_mix(a, b))
     try:
         return operator(a, b)

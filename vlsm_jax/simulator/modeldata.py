@@ -14,6 +14,7 @@ from vlsm_jax.flexscript.datetimes import DateTime
 from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.values import copied, describe, to_float, to_int, to_text
 from vlsm_jax.flexscript.vocabulary import DOUBLE, VARIANT, Command, Members
+from vlsm_jax.simulator import codenodes
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.world import World
 
@@ -33,10 +34,12 @@ def model_unit(world: World, kind: Any) -> Any:
     return folder.child(name) or world.add_node(folder, name)
 
 
-def function_s(world: World, node: Any, name: Any, *arguments: Any) -> int:
-    """`function_s(node, "setDateTime", date)` of a node that `getmodelunit` gave; nothing else is supported."""
+def function_s(world: World, node: Any, name: Any, *arguments: Any) -> Any:
+    """`function_s(node, "setDateTime", date)` of a node that `getmodelunit` gave; else the code of that name runs."""
     is_unit = isinstance(node, Node) and node.parent is not None and node.parent.name == _FOLDER
-    if not is_unit or name != "setDateTime" or not arguments:
+    if not is_unit:
+        return codenodes.call_variable(world, node, name, *arguments)
+    if name != "setDateTime" or not arguments:
         message = f"function_s({describe(name)}) is not supported"
         raise Unsupported(message, code="unsupported command", hint="use properties")
     if type(arguments[0]) is not DateTime:
