@@ -304,7 +304,7 @@ def test_warnings_about_what_is_accepted_in_silence(script, code, hint):
         ("clientcreate();", "refused command", "clientcreate is refused"),
         (QUEUE + "x.subnodes[1];", "array index", "out of bounds"),
         (QUEUE + "savestate(1);", "refused command", "refused"),
-        (QUEUE + "setframe(x, 1);", "unsupported command", "setframe is not supported"),
+        (QUEUE + "createcoupling(x, x);", "unsupported command", "createcoupling is not supported"),
         ("while (true) {}", "budget", "steps"),
         ('while (true) Object.create("Queue");', "budget", "nodes"),
         ("return executestring(1);", "argument", "needs a string"),

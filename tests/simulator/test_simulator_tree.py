@@ -1,0 +1,71 @@
+"""Whatever a script does, the tree stays one: parents and children agree, names find nodes, wires have ends."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlsm_jax.simulator import Budget, Dialect, Verdict
+from vlsm_jax.simulator.building import build_world
+from vlsm_jax.twin import Twin
+
+CLASSES = (
+    "Source",
+    "Queue",
+    "Processor",
+    "Sink",
+    "Operator",
+    "Dispatcher",
+    "Conveyor::StraightConveyor",
+    "NetworkNode",
+)
+NAMES = ("A", "B", "Queue", "a/b", "A~2", "?x", "x+", '\\"q\\"', "MODEL:/A", "1")
+
+_WHICH = st.integers(1, 8)
+_STEPS = st.one_of(
+    st.builds("all.push(Object.create(\"{}\"));".format, st.sampled_from(CLASSES)),
+    st.builds("if (ok({0})) all[{0}].name = \"{1}\";".format, _WHICH, st.sampled_from(NAMES)),
+    st.builds("if (ok({0}) && ok({1})) contextdragconnection(all[{0}], all[{1}], \"{2}\");".format,
+              _WHICH, _WHICH, st.sampled_from("ASQWAAS")),
+    st.builds("if (ok({0})) all[{0}].destroy();".format, _WHICH),
+    st.builds("if (ok({0})) all.push(all[{0}].copy());".format, _WHICH),
+    st.builds("if (ok({0}) && ok({1}) && {0} < {1}) all[{1}].up = all[{0}];".format, _WHICH, _WHICH),
+    st.builds("if (ok({0})) all[{0}].up = model();".format, _WHICH),
+    st.builds("if (ok({0})) all[{0}].rank = {1};".format, _WHICH, st.integers(-2, 12)),
+    st.builds("if (ok({0})) all[{0}].subnodes.clear();".format, _WHICH),
+    st.builds("treenode n{0} = Model.find(\"{1}\");".format, st.integers(0, 10**9), st.sampled_from(NAMES)),
+    st.builds("if (ok({0})) group.addMember(all[{0}]);".format, _WHICH),
+)  # fmt: skip
+
+
+@given(steps=st.lists(_STEPS, min_size=5, max_size=60))
+@settings(deadline=None, max_examples=150)
+def test_the_tree_stays_a_tree(steps):
+    script = 'Array all; Group group = Tools.create("Group");\n' + "\n".join(dict.fromkeys(steps))
+    for number in range(1, 9):
+        script = script.replace(f"ok({number})", f"(all.length >= {number} && objectexists(all[{number}]))")
+    result, world = build_world(script, Budget(), Dialect())
+    codes = {d.code for d in result.diagnostics}
+    assert "internal error" not in codes, result.diagnostics
+    assert result.verdict in (Verdict.OK, Verdict.BUILD_ERROR), (script, result.diagnostics)
+    model = world.tree.model
+    objects = world.tree.objects()
+    for node in (model, *model.below()):
+        assert all(child.parent is node for child in node.children)
+        assert sorted(map(id, node.children)) == sorted(id(n) for name in node.names() for n in node.named(name))
+        assert all(n.name == name for name in node.names() for n in node.named(name))
+        assert [child.rank for child in node.children] == list(range(1, len(node.children) + 1))
+    inside = set(objects)
+    for node in objects:
+        assert all(wire.source is node for wire in node.outputs)
+        assert all(wire.target is node for wire in node.inputs)
+        assert all(wire in wire.source.outputs for wire in node.inputs)
+        assert all(wire in wire.target.inputs for wire in node.outputs)
+        assert all(node in (wire.source, wire.target) for wire in node.centers)
+        transfers = {wire.transfer for wire in (*node.inputs, *node.outputs) if wire.transfer is not None}
+        assert {child for child in node.children if child.automatic} <= transfers
+    for wire in world.tree.wires():
+        assert {wire.source, wire.target} <= inside
+    for tool in world.tree.tools.child("Groups").children:
+        assert set(tool.members) <= inside
+    if result.twin is not None:
+        assert Twin.from_json(result.twin.to_json()) == result.twin
+        assert len(result.twin.objects) == len(objects)
