@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -330,6 +331,19 @@ def process(*args, **kwargs):
     return subprocess.Popen(
         [*PROGRAM, *args], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs
     )
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({"TERM": "xterm"}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_on_a_terminal_alone(vlsm, variables, coloured):
+    terminal, inside = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"PYTHONPATH": str(ROOT)} | variables
+    subprocess.run([*PROGRAM, "check", "typo.fsx"], env=environment, stdout=inside, timeout=60, check=False)
+    os.close(inside)
+    text = os.read(terminal, 100_000)
+    os.close(terminal)
+    assert b"contextdragconection(machine" in text
+    assert (b"\x1b[31merror (unknown command)\x1b[0m" in text) == coloured
+    assert (b"\x1b" in text) == coloured
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(vlsm, tmp_path):

@@ -313,7 +313,7 @@ def generate(
         draft.replace(out)
     if as_json:
         row: dict[str, Any] = {"script": made.text, "tokens": made.tokens, "ended": made.ended}
-        _say_json(row | {"report": report.to_dict()})
+        _say_json(row | {"report": _report_object(report)})
     else:
         _say(made.text)
         ending = "" if made.ended else f", cut off at --max-tokens={max_tokens}"

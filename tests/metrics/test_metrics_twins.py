@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsm_jax.metrics import connection_overlap, esr, object_overlap, pmr, svr, verdict_counts
+from vlsm_jax.metrics import (
+    connection_overlap,
+    esr,
+    object_overlap,
+    parameter_overlap,
+    pmr,
+    structure_match,
+    svr,
+    verdict_counts,
+)
 from vlsm_jax.simulator import property_default
 from vlsm_jax.twin import Code, Connection, Distribution, Twin, TwinObject
 
@@ -78,6 +87,9 @@ def test_every_twin_scores_one_against_itself(twin):
     assert svr(twin, twin) == (1, 1, 1)
     assert pmr(twin, twin) == 1
     assert connection_overlap(twin, twin).f1 == object_overlap(twin, twin).precision == 1
+    assert parameter_overlap(twin, twin, relative=0, absolute=0).f1 == 1
+    match = structure_match(twin, twin)
+    assert (match.same, match.same_ports, match.share, match.exact) == (True, True, 1, True)
 
 
 @given(twins(), twins(), st.randoms(use_true_random=False))

@@ -115,11 +115,16 @@ _ROWS = (
     ("object_score", "objects reproduced", False),
     ("object_precision", "precision of objects", False),
     ("object_f1", "F1 of objects", False),
+    ("structure_share", "connections, names left aside", False),
+    ("same_structure", "same graph, names left aside", False),
     ("pmr", "PMR, parameters reproduced", True),
+    ("parameter_recall", "parameters that mean the same", False),
+    ("parameter_f1", "F1 of parameters that mean the same", False),
     ("esr", "ESR, scripts that run", True),
     ("bleu4", "BLEU-4 of the texts", True),
     ("exact", "same Twin as the reference", True),
     ("intent", "same throughput, within 10 %", True),
+    ("agreement", "figures within the reference's 95 % interval", True),
 )
 
 _TILES = (

@@ -9,7 +9,7 @@ from vlsm_jax.simulator.report import Report
 from vlsm_jax.simulator.statistics import Estimate, Kpis
 
 NOTHING = "-"
-MOST_FINDINGS = 20
+MOST_FINDINGS = 10
 MOST_LINES = 100
 MOST_NAME = 40
 
