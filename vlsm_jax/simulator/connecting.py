@@ -25,6 +25,11 @@ def drag(world: World, source: Any, target: Any, key: Any) -> int:
     What FlexSim accepts in silence is accepted with a warning: NULL at an end, classes that cannot be connected, a pair
     that is already connected, removing what is not there.
     """
+    known = _KEYS.get(key) if type(key) is str else None
+    if known is not None:
+        if _ends(world, source, target) is None:
+            return 0
+        return _draw(world, source, target, known[0]) if known[1] else _erase(world, source, target, known[0])
     letter = _letter(key)
     if letter.upper() in ("D", "E"):
         world.warn("unsupported", "extended connections (D and E) are not kept")
@@ -35,10 +40,9 @@ def drag(world: World, source: Any, target: Any, key: Any) -> int:
     if letter.islower():
         world.warn("connection", f"the key {letter!r} is in lower case", f"write {letter.upper()!r}")
     port, draws = _KEYS[letter.upper()]
-    ends = _ends(world, source, target)
-    if ends is None:
+    if _ends(world, source, target) is None:
         return 0
-    return _draw(world, *ends, port) if draws else _erase(world, *ends, port)
+    return _draw(world, source, target, port) if draws else _erase(world, source, target, port)
 
 
 def _letter(key: Any) -> str:
@@ -68,7 +72,7 @@ def _draw(world: World, source: Node, target: Node, port: str) -> int:
         purpose = pairs.meaning(source, target)
         if purpose is None:
             return _unsupported(world, source, target, 'with "A"', pairs.hint(source, target))
-        if isinstance(source, Tool) or isinstance(target, Tool):
+        if purpose is Meaning.MEMBER and (isinstance(source, Tool) or isinstance(target, Tool)):
             tool, member = (source, target) if isinstance(source, Tool) else (target, source)
             return add_member(world, tool, member)
     else:
@@ -88,6 +92,8 @@ def _draw(world: World, source: Node, target: Node, port: str) -> int:
             world.warn("connection", f"{source.name!r} is a Sink: no item leaves it")
         if target.cls.name == "Source":
             world.warn("connection", f"{target.name!r} is a Source: no item enters it")
+        world.tree.connect(source, target, port)
+        return 1
     wire = world.tree.connect(source, target, port, attaches=purpose is Meaning.TRAVEL)
     if purpose in pairs.TRANSFERS:
         _add_transfer(world, wire, pairs.TRANSFERS[purpose])

@@ -98,7 +98,16 @@ def role_of(node: Node) -> str:
 
 def meaning(source: Node, target: Node) -> Meaning | None:
     """Returns what connecting two objects with the key A means, None where it connects nothing."""
-    return FLOW_PAIRS.get((role_of(source), role_of(target)))
+    classes = source.cls.name, target.cls.name
+    try:
+        return _MEANINGS[classes]
+    except KeyError:
+        _MEANINGS[classes] = found = FLOW_PAIRS.get((role_of(source), role_of(target)))
+        return found
+
+
+_MEANINGS: dict[tuple[str, str], Meaning | None] = {}
+"""Meanings by the names of the classes, as they are asked for."""
 
 
 def has_center_port(node: Node) -> bool:

@@ -61,20 +61,32 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
             raise Fault(message, code="unknown property", hint=_property_hint(cls, name))
         world.warn("unknown property", f"{message}; nothing is set", lambda: _property_hint(cls, name))
         return
-    if info.kind == "table":
-        world.open_tables.pop((node, name), None)
-    elif info.kind == "members" and isinstance(node, Tool):
-        set_members(world, node, value)
-        return
-    elif name in ("MTBFMTTRs", "TimeTables", "Groups"):
-        set_tools_of(world, node, name.removesuffix("s"), value)
-        return
-    elif name in ("Class", "Classes", "Container"):
-        world.warn("value", f"{name} of {node.name} cannot be set; nothing is set")
+    if (info.kind in _OWN_KINDS or name in _NOT_KEPT) and _set_elsewhere(world, node, info, value):
         return
     setting = to_setting(world, node, info, value)
     if setting is not None:
         node.settings[name] = setting
+
+
+_OWN_KINDS = frozenset(("table", "members", "state", "states"))
+_NOT_KEPT = frozenset(("MTBFMTTRs", "TimeTables", "Groups", "Class", "Classes", "Container"))
+
+
+def _set_elsewhere(world: World, node: Node, info: PropertyInfo, value: Any) -> bool:
+    """Sets what is no setting of the object itself; returns whether there is nothing more to do."""
+    name = info.name
+    if info.kind == "table":
+        world.open_tables.pop((node, name), None)
+        return False
+    if info.kind == "members" and isinstance(node, Tool):
+        set_members(world, node, value)
+    elif name in ("Class", "Classes", "Container"):
+        world.warn("value", f"{name} of {node.name} cannot be set; nothing is set")
+    elif name in _NOT_KEPT:
+        set_tools_of(world, node, name.removesuffix("s"), value)
+    else:
+        return False
+    return True
 
 
 def _property_hint(cls: ClassInfo, name: str) -> str:
@@ -92,14 +104,12 @@ def to_setting(world: World, node: Node, info: PropertyInfo, value: Any) -> Para
         return _option(world, node, info, value)
     if kind == "bool":
         return _flag(world, node, info, value)
-    if kind == "table":
-        return _table(world, node, info, value)
-    if isinstance(value, str) and kind not in ("state", "states"):
+    if kind in _OWN_KINDS:
+        return _table(world, node, info, value) if kind == "table" else _states(world, node, info, value)
+    if isinstance(value, str):
         if kind == "code":
             return Code(value)
         return _code(world, node, info, value)
-    if kind in ("state", "states"):
-        return _states(world, node, info, value)
     if isinstance(value, (int, float)):
         return _finite(world, node, info, value)
     if type(value) is list and kind in ("unit", "any", "number", "value"):
