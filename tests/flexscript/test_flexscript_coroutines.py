@@ -98,9 +98,10 @@ def test_code_that_is_never_resumed_leaves_nothing_behind(clock):
 def test_too_many_waiting_pieces_run_out_of_budget(clock):
     machine = Machine(clock, steps=10_000_000, wall_seconds=10)
     code = compile_program(parse("await Delay(1);"), core_vocabulary(), machine)
+    for _ in range(10_000):
+        code.run()
     with pytest.raises(Fault, match="pieces of code wait"):
-        for _ in range(10_001):
-            code.run()
+        code.run()
     machine.end_run()
 
 
@@ -113,7 +114,7 @@ def test_too_many_waiting_pieces_run_out_of_budget(clock):
         ('List l = List("L"); l.push(1); l.push(2); return l.pull() * 10 + l.pull("");', 12),
         ('List("L").push([1, 2, 3]); return List("L").pull("", 2);', [1, 2]),
         (
-            'List("L").push("a"); List("L").push("b"); return List("L").pull("", 1, 0, NULL, 0) + List("L").entries()[1];',
+            'List("L").push(["a", "b"]); return List("L").pull("", 1, 0) + List("L").entries()[1];',
             "ab",
         ),
         ('List("L").push(5, "p"); return [List("L").entries().length, List("L").entries("p").length];', [0, 1]),

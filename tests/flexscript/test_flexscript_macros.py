@@ -56,7 +56,8 @@ def test_define(returned):
         ("return twice(4); int twice(int n) { return n * 2; }", 8),
         ("int f(int n) { if (n < 2) return 1; return n * f(n - 1); } return f(10);", 3628800),
         (
-            "int even(int n) { return n == 0 ? 1 : odd(n - 1); } int odd(int n) { return n == 0 ? 0 : even(n - 1); } return even(9);",
+            "int even(int n) { return n == 0 ? 1 : odd(n - 1); }"
+            " int odd(int n) { return n == 0 ? 0 : even(n - 1); } return even(9);",
             0,
         ),
         ("int f(double d) { return d; } return f(2.9);", 2),

@@ -297,7 +297,7 @@ def commands() -> Mapping[str, Command]:
     return {
         "List": Command(find_list, LIST, 1, 1, True),
         "globallist": Command(find_list, LIST, 1, 1, True),
-        "listpush": Command(_old_push, VARIANT, 2, 3, True),
+        "listpush": Command(_old_push, VARIANT, 1, 3, True),
         "listpull": Command(_old_pull, VARIANT, 3, 7, True),
         "listentries": Command(lambda w, name, p=0: find_list(w, name).entries_of(p), ARRAY, 1, 2, True),
         "listbackorders": Command(lambda w, name, p=0: find_list(w, name).orders_of(p), ARRAY, 1, 2, True),
