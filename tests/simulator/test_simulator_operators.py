@@ -168,7 +168,7 @@ def test_shared_operators_are_the_servers_of_mmc():
     for number in range(servers):
         objects[f"Op{number}"] = ("Operator", (0, 0), AT_ONCE)
         links += f" Team>Op{number}"
-    report = run(plant(objects, links), until=3_000, warmup=300, replications=16, seed=1)
+    report = run(plant(objects, links), until=2_200, warmup=150, replications=16, seed=1)
     assert report.verdict is Verdict.OK, report.diagnostics
     wait = erlang_c(servers, arrivals) / (servers - arrivals)
     assert wait == pytest.approx(1.777778, abs=1e-6)

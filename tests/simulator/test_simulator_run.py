@@ -287,8 +287,8 @@ def test_no_flow_says_where_the_items_are(model):
         ({"Line": {"SendToPort": "Object o = NULL; return o.rank;"}}, "null reference", "rank of NULL"),
         ({"Out": {"Triggers.OnEntry": 'Object.create("Queue");'}}, "unsupported", "while the model runs"),
         ({"Out": {"Triggers.OnEntry": "Object item = param(1); while (1) item.a = 1;"}}, "budget", "steps"),
-        ({"Work": {"UseProcessOperators": 1}}, "unsupported class", "UseProcessOperators of 'Work'"),
-        ({"Line": {"UseTransport": 1}}, "unsupported class", "UseTransport of 'Line'"),
+        ({"Work": {"UseProcessOperators": 1}}, "no executer", "OperatorRef of 'Work'"),
+        ({"Line": {"UseTransport": 1}}, "no executer", "TransportRef of 'Line'"),
     ],
 )
 def test_run_errors(model, properties, code, message):

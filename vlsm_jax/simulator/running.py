@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
 from vlsm_jax.simulator.building import build_world, fault_diagnostic, internal_error, unique_names
-from vlsm_jax.simulator.constants import PROCESSING, SETUP, STATES, state_name
+from vlsm_jax.simulator.constants import IDLE, PROCESSING, SETUP, STATES, state_name
+from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
+from vlsm_jax.simulator.objects.executer import TaskExecuter
 from vlsm_jax.simulator.objects.live_object import LiveObject
 from vlsm_jax.simulator.objects.processor import Processor
 from vlsm_jax.simulator.objects.sink import Sink
@@ -96,7 +98,10 @@ class _Experiment:
 
     def __init__(self, world: World, wiring: Wiring, names: dict[Node, str], until: float, warmup: float, seed: int):
         self.world = world
-        self.nodes = wiring.reached
+        reached = frozenset(wiring.reached)
+        self.live = tuple(node for node in names if node in reached or node.cls.role in (TASK_EXECUTER, DISPATCHER))
+        # A dispatcher has neither states nor statistics.
+        self.nodes = tuple(node for node in self.live if node.cls.role != DISPATCHER)
         self.names = names
         self.until = until
         self.warmup = warmup
@@ -113,21 +118,21 @@ class _Experiment:
         simulation = None
         try:
             simulation = Simulation(
-                self.world, self.nodes, self.names,
+                self.world, self.live, self.names,
                 seed=self.seed, replication=replication, codes=self.codes, trace=trace,
             )  # fmt: skip
             self.world.clock = simulation.calendar
             simulation.run(self.until, self.warmup)
         finally:
             self.world.clock = None
+            self.world.machine.end_run()
             if simulation is not None:
                 simulation.close()
             for node, kept in labels.items():
                 node.labels = kept
         self._last = simulation
-        resources = simulation.resources.values()
-        if self.stands_still is None and stands_still(resources, len(simulation.calendar.heap)):
-            found = explain(resources)
+        if self.stands_still is None and stands_still(simulation.objects.values(), len(simulation.calendar.heap)):
+            found = explain(simulation.objects.values())
             self.stands_still = found if found.cause is Cause.DEADLOCK else None
         self.figures.append({node: _Figures(live) for node, live in simulation.objects.items()})
         self.model.append(_ModelFigures(simulation, self.until - self.warmup))
@@ -179,7 +184,7 @@ class _Experiment:
         last = self.figures[-1]
         held = [f"{figures.content:g} in {self.names[node]!r}" for node, figures in last.items() if figures.content]
         where = ", ".join(held[:5]) if held else "none was created"
-        still = explain(self._last.resources.values())
+        still = explain(self._last.objects.values())
         why, hint = describe(still)
         message = f"no item reached a Sink within {self.until:g} s; items at the end: {where}" + (why and f"; {why}")
         return Diagnostic(still.cause.value, Severity.ERROR, message, hint=hint)
@@ -189,6 +194,13 @@ class _Experiment:
         why, hint = describe(self.stands_still)
         message = f"nothing moves any more after {self.stands_still.since:g} s: {why}"
         return Diagnostic(self.stands_still.cause.value, Severity.WARNING, message, hint=hint)
+
+
+_NOT_WORKING = (IDLE, *map(STATES.index, (
+    "BREAKDOWN", "SCHEDULED_DOWN", "DOWN", "OFF_SHIFT", "REPAIR", "MAINTENANCE", "LUNCH", "ON_BREAK", "SUSPEND",
+    "STANDBY", "STOPPED",
+)))  # fmt: skip
+"""States of a task executer that do not count as use of it."""
 
 
 def _known(values: Sequence[float]) -> Estimate:
@@ -213,8 +225,11 @@ class _Figures:
         self.stay_max = resource.stay_most if resource.sent else None
         self.states = resource.state_time
         self.per_hour = resource.received * 3600.0 / observed if is_sink else 0.0
-        busy = resource.state_time[PROCESSING] + resource.state_time[SETUP]
-        self.utilisation = busy / observed if isinstance(resource, Processor) else None
+        self.utilisation = None
+        if isinstance(resource, Processor):
+            self.utilisation = (resource.state_time[PROCESSING] + resource.state_time[SETUP]) / observed
+        elif isinstance(resource, TaskExecuter):
+            self.utilisation = 1.0 - sum(resource.state_time[state] for state in _NOT_WORKING) / observed
 
 
 class _ModelFigures:

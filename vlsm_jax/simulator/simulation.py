@@ -14,6 +14,8 @@ from vlsm_jax.simulator.objects import (
     breakdowns,
     combiner,
     conveyor,
+    dispatcher,
+    executers,
     multiprocessor,
     processor,
     queue,
@@ -23,11 +25,14 @@ from vlsm_jax.simulator.objects import (
     storage,
     timetable,
 )
+from vlsm_jax.simulator.objects.executer import TaskExecuter
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook, LiveObject
+from vlsm_jax.simulator.objects.network import is_attachment
 from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.source import Source
 from vlsm_jax.simulator.properties import TRIGGERS
+from vlsm_jax.simulator.task_actions import TaskActions
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.world import World
 from vlsm_jax.twin import Code
@@ -48,6 +53,8 @@ CREATORS: Mapping[str, Callable[[Binding, Node, str], LiveObject]] = MappingProx
     "DriveInRack": storage.create,
     "MultiProcessor": multiprocessor.create,
     "BasicFR": basic.create,
+    "Dispatcher": dispatcher.create,
+    **executers.CREATORS,
 })  # fmt: skip
 """How a running object of each class is made of its settings. Objects of other classes can be built, but not run."""
 
@@ -61,6 +68,10 @@ _TRIGGERS = {
     "OnEndDwellTime": "on_end_dwell",
     "OnStop": "on_stop",
     "OnResume": "on_resume",
+    "OnLoad": "on_load",
+    "OnUnload": "on_unload",
+    "OnReceiveTaskSequence": "on_receive",
+    "OnResourceAvailable": "on_available",
 }
 
 
@@ -104,9 +115,10 @@ class Simulation:
             self.objects[node] = node.live = CREATORS[node.cls.name](binding, node, names[node])
         self.resources = {n: live for n, live in self.objects.items() if isinstance(live, FixedResource)}
         for node, resource in self.resources.items():
-            resource.outputs = [self._receiver(wire.target) for wire in node.outputs]
+            resource.outputs = [self._receiver(wire.target) for wire in node.outputs if not is_attachment(wire.target)]
             resource.peers = [peer for peer in resource.outputs if peer is not None]
-            resource.inputs = [self._sender(wire.source) for wire in node.inputs]
+            resource.inputs = [self._sender(wire.source) for wire in node.inputs if not is_attachment(wire.source)]
+        executers.prepare(binding, TaskActions(binding))
         for node, live in self.objects.items():
             live.connect(binding)
             self._bind_triggers(node, live)
@@ -120,8 +132,10 @@ class Simulation:
     def close(self) -> None:
         """Takes the running objects off the tree."""
         self.world.binding = None
-        for node in self.objects:
+        for node, live in self.objects.items():
             node.live = None
+            if isinstance(live, TaskExecuter):
+                live.go_home()
 
     def run(self, until: float, warmup: float) -> None:
         """Runs from time 0; what happens before `warmup` is left out of the statistics. Raises `Fault`."""
@@ -177,7 +191,7 @@ class Simulation:
 
 def _attach(trace: Callable[[TraceEvent], None], live: LiveObject) -> None:
     """Reports every entry and exit of an object, before its own triggers."""
-    if not isinstance(live, FixedResource):
+    if not isinstance(live, (FixedResource, TaskExecuter)):
         return
     calendar, name = live.calendar, live.name
 

@@ -61,7 +61,8 @@ class ObjectStatistics:
       content_current, content_average, content_max: items inside; current at the stop time.
       staytime_min, staytime_average, staytime_max: seconds, of items that left; None when none did.
       states: seconds in each state that occurred, by name; they sum to the observed time.
-      utilisation: share of the observed time in setup or processing; None for objects that do not process.
+      utilisation: of a station, the share of the observed time in setup or processing; of a task executer, the share
+        in which it is neither idle nor down, stopped or off; None for other objects.
     """
 
     cls: str
@@ -91,8 +92,8 @@ class Kpis:
       wip: average number of items in the model.
       lead_time: mean seconds from creation to a Sink; None when no item arrived.
       lead_time_min, lead_time_max: seconds, the mean over replications of the extremes.
-      bottleneck: name of the processing object with the highest utilisation, None when nothing is processed.
-      objects: by name, those that items can flow through.
+      bottleneck: name of the station or task executer with the highest utilisation, None when none is used.
+      objects: by name: those that items can flow through, and every task executer.
     """
 
     until: float

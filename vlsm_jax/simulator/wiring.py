@@ -15,8 +15,8 @@ SIMULATED = frozenset((
 ))  # fmt: skip
 """Classes whose behaviour is simulated. Objects of others can be built, named, set and connected."""
 
-NOT_SIMULATED = ("UseTransport", "UseProcessOperators", "UseSetupOperators")
-"""Settings that need task executers; what stands here keeps a model from running when it is set to 1."""
+NOT_SIMULATED: tuple[str, ...] = ()
+"""Settings that keep a model from running when they are set to 1."""
 
 
 class Wiring(NamedTuple):
@@ -89,6 +89,6 @@ def _obstacles(reached: Sequence[Node], names: Mapping[Node, str]) -> list[Diagn
             continue
         for setting in NOT_SIMULATED:
             if node.settings.get(setting):
-                message = f"{setting} of {name!r} needs task executers, which cannot be run yet"
+                message = f"{setting} of {name!r} cannot be run yet"
                 found.append(finding(node, "unsupported class", message, f"set {setting} to 0", Severity.ERROR))
     return found

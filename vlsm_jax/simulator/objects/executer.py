@@ -27,7 +27,7 @@ from vlsm_jax.simulator.constants import (
     UTILIZE,
     WAITING_FOR_OPERATOR,
 )
-from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.kernel import Calendar, ZeroTimeLoop
 from vlsm_jax.simulator.objects import travel
 from vlsm_jax.simulator.objects.dispatcher import Dispatcher
 from vlsm_jax.simulator.objects.item import Item
@@ -232,7 +232,7 @@ class TaskExecuter(Dispatcher):
 
     def _work(self) -> None:
         """Goes on until a task takes time or nothing is left to do."""
-        for _ in range(_TASKS_AT_ONCE):
+        for _ in self.calendar.counted(_TASKS_AT_ONCE):
             sequence = self.active
             if sequence is None:
                 if not self._next(None):
@@ -253,8 +253,10 @@ class TaskExecuter(Dispatcher):
             task.begun = True
             if not self._perform(functools.partial(begin, self, task)):
                 return
-        self.calendar.events += _TASKS_AT_ONCE
-        self._wake()
+        raise ZeroTimeLoop(
+            f"{self.name!r} begins more than {_TASKS_AT_ONCE} tasks at time {self.calendar.now:g}",
+            hint="give one of them a time greater than 0",
+        )
 
     def _finish(self, sequence: TaskSequence) -> None:
         sequence.finished = True

@@ -90,6 +90,10 @@ class Processor(FixedResource):
             self.on_entry(item, self.input_port(sender))
             if item.holder is not self:
                 return None
+            if self.stops and self._at_once:
+                self.begin(item)  # the trigger may have held the station
+                self._refresh()
+                return None
         if not self._at_once:
             self.begin(item)
             self._refresh()

@@ -47,7 +47,7 @@ class Sink(FixedResource):
         if self.on_entry is not None:
             item.entered = now
             item.holder = self
-            self.on_entry(item, self.inputs.index(sender) + 1)
+            self.on_entry(item, self.input_port(sender))
         item.holder = None
         return None
 
