@@ -37,7 +37,7 @@ def test_without_a_dwell_time_items_pass_at_once(model):
 
 
 def test_max_content_closes_a_rack(model):
-    entered, left, report = store(model, {"MaxContent": 2, "MinimumDwellTime": 25}, interval=0, until=60)
+    entered, _, report = store(model, {"MaxContent": 2, "MinimumDwellTime": 25}, interval=0, until=60)
     assert entered == [0, 0, 25, 25, 50, 50]
     assert report.kpis.objects["Store"].content_max.mean == 2
 

@@ -179,7 +179,9 @@ def _missing(binding: Binding, tool: Tool) -> bool:
 
 def _times(binding: Binding, tool: Tool, member: Node) -> tuple[Callable[[], float], ...]:
     def of(name: str) -> Callable[[], float]:
-        duration = binding.duration(tool, name)
+        # Members that break down one by one have random streams of their own.
+        owner = binding.names.get(member, member.name)
+        duration = binding.duration_of(tool, f"{name} of {owner!r} in", binding.setting(tool, name))
         return lambda: duration(member)
 
     up = of("UpTime")
