@@ -2,7 +2,7 @@
 
 from convert.checkpoint_reader import CheckpointError
 from convert.from_hf import assemble_vlsm, from_hf
-from convert.huggingface import read_hf_clip_vision, read_hf_decoder, write_hf_decoder
+from convert.huggingface import read_hf_decoder, read_vision, write_hf_decoder
 from convert.llava import read_llava, write_llava
 from convert.to_hf import to_hf
 
@@ -10,9 +10,9 @@ __all__ = [
     "CheckpointError",
     "assemble_vlsm",
     "from_hf",
-    "read_hf_clip_vision",
     "read_hf_decoder",
     "read_llava",
+    "read_vision",
     "to_hf",
     "write_hf_decoder",
     "write_llava",

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 SINGLE_FILE = "model.safetensors"
+OPEN_CLIP_FILE = "open_clip_model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 # Plain weights; anything else is quantised or an index, and would need to be understood first.
 PLAIN_DTYPES = ("F64", "F32", "F16", "BF16")
@@ -42,17 +43,17 @@ class CheckpointReader:
         its shard does not hold.
     """
 
-    def __init__(self, directory: str | os.PathLike):
+    def __init__(self, directory: str | os.PathLike, single_file: str = SINGLE_FILE):
         self.directory = Path(directory)
         self._files: dict[str, Any] = {}
         index = self.directory / INDEX_FILE
-        if (self.directory / SINGLE_FILE).is_file():
-            self._file_of = dict.fromkeys(self._open(SINGLE_FILE, "its tensors").keys(), SINGLE_FILE)
+        if (self.directory / single_file).is_file():
+            self._file_of = dict.fromkeys(self._open(single_file, "its tensors").keys(), single_file)
         elif index.is_file():
             self._file_of = self._read_index(index)
         else:
             raise CheckpointError(
-                f"{self.directory}: neither {SINGLE_FILE} nor {INDEX_FILE}; PyTorch's .bin files are not read; "
+                f"{self.directory}: neither {single_file} nor {INDEX_FILE}; PyTorch's .bin files are not read; "
                 "save the model as safetensors first"
             )
 

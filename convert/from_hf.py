@@ -11,20 +11,20 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from convert.checkpoint_reader import read_json
-from convert.huggingface import read_hf_clip_vision, read_hf_decoder
+from convert.huggingface import OPEN_CLIP_CONFIG, read_hf_decoder, read_vision, read_vision_config
 from convert.llava import read_llava
 from convert.tables import DECODERS
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder_config import DecoderConfig, UnsupportedConfigError
-from vlsm_jax.models.vision import VisionConfig
+from vlsm_jax.models.vision import VisionConfig, VisionEncoder
 from vlsm_jax.models.vlsm import VlsmConfig
 from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
 _READERS = {
     "llava": read_llava,
     **dict.fromkeys(DECODERS, read_hf_decoder),
-    "clip": read_hf_clip_vision,
-    "clip_vision_model": read_hf_clip_vision,
+    "clip": read_vision,
+    "clip_vision_model": read_vision,
 }
 
 
@@ -39,6 +39,8 @@ def from_hf(
 
     Arguments and errors are those of `read_hf_decoder`.
     """
+    if (Path(directory) / OPEN_CLIP_CONFIG).is_file() and not (Path(directory) / "config.json").is_file():
+        return read_vision(directory, param_dtype=param_dtype, mesh=mesh, rules=rules)
     kind = read_json(Path(directory) / "config.json").get("model_type")
     if kind not in _READERS:
         raise UnsupportedConfigError(f"model_type {kind!r} is not one of {', '.join(sorted(_READERS))}")
@@ -52,6 +54,10 @@ def assemble_vlsm(
     connector: ConnectorConfig,
     image_token_id: int | None = None,
     seed: int = 0,
+    random_vision: bool = False,
+    image_size: int | None = None,
+    feature_layer: int = -1,
+    drop_cls: bool = False,
     param_dtype: jnp.dtype = jnp.float32,
     mesh: Mesh | None = None,
     rules: Rules = DEFAULT_RULES,
@@ -63,6 +69,8 @@ def assemble_vlsm(
       connector: which connector to start.
       image_token_id: None is the first id past the decoder's vocabulary.
       seed: of the connector's initial values.
+      random_vision: start the vision tower anew, in the sizes of `vision_directory`: what pretraining is worth.
+      image_size, feature_layer, drop_cls: as for `read_vision`.
       param_dtype, mesh, rules: as for `read_hf_decoder`.
 
     Returns:
@@ -70,16 +78,23 @@ def assemble_vlsm(
     """
     options = {"param_dtype": param_dtype, "mesh": mesh, "rules": rules}
     decoder_config, decoder = read_hf_decoder(decoder_directory, **options)
-    vision_config, vision = read_hf_clip_vision(vision_directory, **options)
+    features = {"image_size": image_size, "feature_layer": feature_layer, "drop_cls": drop_cls}
+    if random_vision:
+        vision_config, vision = read_vision_config(vision_directory, **features), None
+    else:
+        vision_config, vision = read_vision(vision_directory, **features, **options)
     if image_token_id is None:
         image_token_id = decoder_config.vocabulary
     config = VlsmConfig(vision_config, connector, decoder_config, image_token_id)
 
-    def fresh() -> nnx.State:
-        rngs = nnx.Rngs(jax.random.key(seed))
-        widths = (vision_config.width, decoder_config.width)
-        return nnx.state(make_connector(connector, *widths, rngs=rngs, param_dtype=param_dtype))
+    def fresh() -> dict[str, nnx.State]:
+        keys, widths = jax.random.split(jax.random.key(seed)), (vision_config.width, decoder_config.width)
+        made = make_connector(connector, *widths, rngs=nnx.Rngs(keys[0]), param_dtype=param_dtype)
+        parts = {"connector": nnx.state(made)}
+        if vision is None:
+            parts["vision"] = nnx.state(VisionEncoder(vision_config, rngs=nnx.Rngs(keys[1]), param_dtype=param_dtype))
+        return parts
 
-    places = None if mesh is None else param_shardings(jax.eval_shape(fresh), mesh, rules)
-    parts = {"vision": vision, "connector": jax.jit(fresh, out_shardings=places)(), "decoder": decoder}
-    return config, nnx.State(parts)
+    places = None if mesh is None else {k: param_shardings(v, mesh, rules) for k, v in jax.eval_shape(fresh).items()}
+    made = jax.jit(fresh, out_shardings=places)()
+    return config, nnx.State({"vision": vision, "decoder": decoder} | made)

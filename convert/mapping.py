@@ -20,15 +20,28 @@ from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
 
 class Use(NamedTuple):
-    """One tensor's place: which entry it belongs to, and which layer."""
+    """One tensor's place, or that of a part of it: which entry it belongs to, and which layer."""
 
     entry: Entry
     layer: int | None
     shape: tuple[int, ...]  # ours, of one layer
 
+    @property
+    def hf_shape(self) -> tuple[int, ...]:
+        """The shape of the whole tensor there."""
+        first, *rest = self.entry.operation.hf_shape(self.shape)
+        return (first * (1 if self.entry.part is None else self.entry.part[1]), *rest)
 
-def plan(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Use]:
-    """Returns the place of every tensor, by Hugging Face's name.
+    def to_ours(self, tensor: np.ndarray) -> np.ndarray:
+        """Takes this parameter out of the tensor there."""
+        if self.entry.part is not None:
+            at, count = self.entry.part
+            tensor = np.split(tensor, count)[at]
+        return self.entry.operation.to_ours(tensor, self.shape)
+
+
+def plan(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[Use, ...]]:
+    """Returns the places of every tensor, by Hugging Face's name: one, or as many as it has parts, in their order.
 
     Args:
       layout: the tables.
@@ -36,21 +49,26 @@ def plan(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Use
 
     Raises:
       CheckpointError: a parameter that the tables do not name.
+      ValueError: tables that are wrong: a tensor with two uses, or with parts missing.
     """
-    uses: dict[str, Use] = {}
+    found: dict[str, list[Use]] = {}
     for entry in layout.entries:
         if entry.ours not in shapes:
             continue
         shape = shapes[entry.ours]
         if not entry.stacked:
-            uses[entry.hf] = Use(entry, None, shape)
+            found.setdefault(entry.hf, []).append(Use(entry, None, shape))
             continue
         for layer in range(shape[0]):
-            uses[entry.hf.format(layer=layer)] = Use(entry, layer, shape[1:])
-    unnamed = sorted(set(shapes) - {use.entry.ours for use in uses.values()})
+            found.setdefault(entry.hf.format(layer=layer), []).append(Use(entry, layer, shape[1:]))
+    for name, uses in found.items():
+        count = 1 if uses[0].entry.part is None else uses[0].entry.part[1]
+        if [use.entry.part for use in uses] != ([None] if count == 1 else [(i, count) for i in range(count)]):
+            raise ValueError(f"the tables give {name} the parts {[use.entry.part for use in uses]}")
+    unnamed = sorted(set(shapes) - {use.entry.ours for uses in found.values() for use in uses})
     if unnamed:
         raise CheckpointError(f"no Hugging Face name is known for the parameters {', '.join(unnamed)}")
-    return uses
+    return {name: tuple(uses) for name, uses in found.items()}
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
@@ -91,21 +109,21 @@ def read_params(
         placed = nnx.to_flat_state(param_shardings(abstract, mesh, rules))
         places = {"/".join(map(str, path)): param.get_value() for path, param in placed}
     arrays: dict[str, jax.Array] = {}
-    for name, use in uses.items():
-        if use.entry.duplicate:
+    for name, parts in uses.items():
+        if parts[0].entry.duplicate:
             continue
-        path, dtype = use.entry.ours, flat[use.entry.ours].get_value().dtype
-        value = use.entry.operation.to_ours(reader.read(source[name]), use.shape).astype(dtype)
-        if use.layer is None:
-            arrays[path] = _place(value, places[path])
-        else:
-            arrays[path] = _place_layer(arrays.get(path), value, use.layer, shapes[path], places[path])
-    for name, use in uses.items():
+        tensor = reader.read(source[name])
+        for use in parts:
+            path, dtype = use.entry.ours, flat[use.entry.ours].get_value().dtype
+            value = use.to_ours(tensor).astype(dtype)
+            if use.layer is None:
+                arrays[path] = _place(value, places[path])
+            else:
+                arrays[path] = _place_layer(arrays.get(path), value, use.layer, shapes[path], places[path])
+    for name, (use, *_) in uses.items():
         if use.entry.duplicate and name in source:
             ours = np.asarray(arrays[use.entry.ours])
-            if not np.array_equal(
-                use.entry.operation.to_ours(reader.read(source[name]), use.shape).astype(ours.dtype), ours
-            ):
+            if not np.array_equal(use.to_ours(reader.read(source[name])).astype(ours.dtype), ours):
                 raise CheckpointError(
                     f"{reader.where(source[name])} differs from the parameter {use.entry.ours} that the config ties it "
                     "to; set tie_word_embeddings to false if the two are really apart"
@@ -130,15 +148,15 @@ def _canonical_names(reader: CheckpointReader, layout: Layout) -> dict[str, str]
 
 
 def _check_complete(
-    reader: CheckpointReader, layout: Layout, uses: Mapping[str, Use], source: Mapping[str, str]
+    reader: CheckpointReader, layout: Layout, uses: Mapping[str, tuple[Use, ...]], source: Mapping[str, str]
 ) -> None:
     constants = {constant.hf: constant.value.shape for constant in layout.constants}
-    needed = {name for name, use in uses.items() if not use.entry.duplicate} | set(constants)
+    needed = {name for name, (use, *_) in uses.items() if not use.entry.duplicate} | set(constants)
     problems = [f"missing: {name}" for name in sorted(needed - set(source))]
     problems += [f"not used: {source[name]}" for name in sorted(set(source) - set(uses) - set(constants))]
     for name, original in source.items():
         if name in uses:
-            expected = uses[name].entry.operation.hf_shape(uses[name].shape)
+            expected = uses[name][0].hf_shape
         elif name in constants:
             expected = constants[name]
         else:
@@ -200,16 +218,21 @@ def pending_tensors(
       CheckpointError: a parameter that the tables do not name.
     """
     flat = flatten_params(params)
-    for name, use in plan(layout, {path: tuple(array.shape) for path, array in flat.items()}).items():
-        if use.entry.duplicate and not with_duplicates:
+    for name, uses in plan(layout, {path: tuple(array.shape) for path, array in flat.items()}).items():
+        first = uses[0]
+        if first.entry.duplicate and not with_duplicates:
             continue
-        array = flat[use.entry.ours]
-        target = np.dtype(array.dtype if dtype is None else dtype)
+        target = np.dtype(flat[first.entry.ours].dtype if dtype is None else dtype)
 
-        def make(array=array, use=use) -> np.ndarray:
-            return use.entry.operation.to_hf(_to_host(array if use.layer is None else array[use.layer]))
+        def make(uses=uses) -> np.ndarray:
+            arrays = [(use, flat[use.entry.ours]) for use in uses]
+            parts = [
+                use.entry.operation.to_hf(_to_host(array if use.layer is None else array[use.layer]))
+                for use, array in arrays
+            ]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-        yield PendingTensor(name, use.entry.operation.hf_shape(use.shape), target, make)
+        yield PendingTensor(name, first.hf_shape, target, make)
     common = np.dtype(dtype or next(iter(flat.values())).dtype)
     for constant in layout.constants:
         yield PendingTensor(constant.hf, constant.value.shape, common, lambda constant=constant: constant.value)

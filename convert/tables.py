@@ -26,12 +26,15 @@ class Entry:
       ours: path of the parameter, with slashes.
       operation: from one layout to the other.
       duplicate: the parameter has another entry too; read only to check that both tensors are the same.
+      part: (i, n) when the tensor there holds n parameters of one shape, one after another along its first axis, and
+        this is number i.
     """
 
     hf: str
     ours: str
     operation: Operation
     duplicate: bool = False
+    part: tuple[int, int] | None = None
 
     @property
     def stacked(self) -> bool:
@@ -150,6 +153,35 @@ CLIP_VISION = (
     Entry("vision_model.post_layernorm.bias", "post_norm/bias", COPY),
 )
 
+# open_clip's own names. Queries, keys and values are one tensor.
+OPEN_CLIP_VISION = (
+    Entry("visual.class_embedding", "cls", COPY),
+    Entry("visual.conv1.weight", "patch/kernel", PATCH),
+    Entry("visual.positional_embedding", "position/table", COPY),
+    Entry("visual.ln_pre.weight", "pre_norm/scale", COPY),
+    Entry("visual.ln_pre.bias", "pre_norm/bias", COPY),
+    Entry("visual.transformer.resblocks.{layer}.ln_1.weight", "layers/attention_norm/scale", COPY),
+    Entry("visual.transformer.resblocks.{layer}.ln_1.bias", "layers/attention_norm/bias", COPY),
+    *(
+        Entry("visual.transformer.resblocks.{layer}.attn.in_proj_weight", f"layers/{name}/kernel", LINEAR, part=(i, 3))
+        for i, name in enumerate("qkv")
+    ),
+    *(
+        Entry("visual.transformer.resblocks.{layer}.attn.in_proj_bias", f"layers/{name}/bias", FLATTEN, part=(i, 3))
+        for i, name in enumerate("qkv")
+    ),
+    Entry("visual.transformer.resblocks.{layer}.attn.out_proj.weight", "layers/o/kernel", LINEAR_FROM_HEADS),
+    Entry("visual.transformer.resblocks.{layer}.attn.out_proj.bias", "layers/o/bias", COPY),
+    Entry("visual.transformer.resblocks.{layer}.ln_2.weight", "layers/mlp_norm/scale", COPY),
+    Entry("visual.transformer.resblocks.{layer}.ln_2.bias", "layers/mlp_norm/bias", COPY),
+    Entry("visual.transformer.resblocks.{layer}.mlp.c_fc.weight", "layers/up/kernel", LINEAR),
+    Entry("visual.transformer.resblocks.{layer}.mlp.c_fc.bias", "layers/up/bias", COPY),
+    Entry("visual.transformer.resblocks.{layer}.mlp.c_proj.weight", "layers/down/kernel", LINEAR),
+    Entry("visual.transformer.resblocks.{layer}.mlp.c_proj.bias", "layers/down/bias", COPY),
+    Entry("visual.ln_post.weight", "post_norm/scale", COPY),
+    Entry("visual.ln_post.bias", "post_norm/bias", COPY),
+)
+
 LINEAR_CONNECTOR = (
     Entry("multi_modal_projector.linear_1.weight", "linear/kernel", LINEAR),
     Entry("multi_modal_projector.linear_1.bias", "linear/bias", COPY),
@@ -184,6 +216,17 @@ def clip_vision_layout() -> Layout:
         CLIP_VISION,
         renames=(Rename(r"^(embeddings|encoder|pre_layrnorm|post_layernorm)\.", r"vision_model.\1."),),
         ignored=(*_BUFFERS, r"^text_model\.", r"^logit_scale$", r"^text_projection\.", r"^visual_projection\."),
+    )
+
+
+def open_clip_layout() -> Layout:
+    """The layout of open_clip's own checkpoints; the text tower and the two projections are left aside."""
+    return Layout(
+        OPEN_CLIP_VISION,
+        ignored=(
+            r"^(text\.|transformer\.|ln_final\.|token_embedding\.)",
+            r"^(visual\.proj|positional_embedding|text_projection|logit_scale|logit_bias|attn_mask)$",
+        ),
     )
 
 

@@ -24,7 +24,7 @@ from transformers import (
     Starcoder2ForCausalLM,
 )
 
-from convert import CheckpointError, assemble_vlsm, from_hf, read_hf_clip_vision, read_hf_decoder, to_hf
+from convert import CheckpointError, assemble_vlsm, from_hf, read_vision, read_hf_decoder, to_hf
 from convert.checkpoint_reader import CheckpointReader
 from convert.huggingface import write_hf_decoder
 from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig
@@ -151,7 +151,7 @@ def test_bfloat16_files(checkpoints, tmp_path):
 
 def test_clip_in_all_layouts(checkpoints, tmp_path):
     """A whole CLIP model, a tower with the `vision_model.` prefix, and one without."""
-    config, whole = read_hf_clip_vision(checkpoints / "clip")
+    config, whole = read_vision(checkpoints / "clip")
     assert config == dataclasses.replace(VisionConfig.from_hf_config(CLIPVisionConfig(**VISION).to_dict()))
     tensors = {
         name: tensor
@@ -166,7 +166,7 @@ def test_clip_in_all_layouts(checkpoints, tmp_path):
             {prefix + key.removeprefix("vision_model."): value for key, value in tensors.items()},
             tmp_path / name / "model.safetensors",
         )
-        config_again, params = read_hf_clip_vision(tmp_path / name)
+        config_again, params = read_vision(tmp_path / name)
         assert config_again == config
         assert equal(params, whole)
 
@@ -175,7 +175,7 @@ def test_pixel_statistics_come_from_the_preprocessor(checkpoints, tmp_path):
     directory = shutil.copytree(checkpoints / "tower", tmp_path / "tower")
     settings = {"image_mean": [0.5, 0.25, 0.125], "image_std": [1.0, 2.0, 3.0]}
     (directory / "preprocessor_config.json").write_text(json.dumps(settings))
-    config, _ = read_hf_clip_vision(directory)
+    config, _ = read_vision(directory)
     assert config.image_mean == (0.5, 0.25, 0.125)
     assert config.image_std == (1.0, 2.0, 3.0)
 
@@ -219,7 +219,7 @@ def test_vlsm_of_pretrained_parts(checkpoints):
     config, params = assemble_vlsm(checkpoints / "starcoder2", checkpoints / "clip", **options)
     assert config.image_token_id == config.decoder.vocabulary == 61
     assert equal(params["decoder"], read_hf_decoder(checkpoints / "starcoder2")[1])
-    assert equal(params["vision"], read_hf_clip_vision(checkpoints / "clip")[1])
+    assert equal(params["vision"], read_vision(checkpoints / "clip")[1])
     assert params["connector"]["linear_1"]["kernel"].get_value().shape == (8, 16)
     assert equal(params, assemble_vlsm(checkpoints / "starcoder2", checkpoints / "clip", **options)[1])
 

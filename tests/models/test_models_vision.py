@@ -10,7 +10,7 @@ import torch
 from flax import nnx
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from convert.huggingface import read_hf_clip_vision
+from convert.huggingface import read_vision
 from vlsm_jax.models import ConnectorConfig, VisionEncoder
 from vlsm_jax.models.connector import make_connector
 from vlsm_jax.models.vision import CLIP_MEAN, CLIP_STD
@@ -37,7 +37,7 @@ def pair(request, tmp_path_factory):
                 parameter += 0.3 * torch.randn_like(parameter)
     directory = tmp_path_factory.mktemp("vision")
     model.save_pretrained(directory)
-    config, params = read_hf_clip_vision(directory)
+    config, params = read_vision(directory)
     assert config.activation == request.param
     return model, config, params
 

@@ -17,6 +17,7 @@ from vlsm_jax.models import layers
 from vlsm_jax.models.attention import attention, check_implementation
 from vlsm_jax.models.decoder_config import UnsupportedConfigError
 from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding, LayerNorm
+from vlsm_jax.models.positions import resize_positions
 from vlsm_jax.models.stack import check_remat, run_stack
 from vlsm_jax.sharding import constrain_batch
 
@@ -37,6 +38,8 @@ class VisionConfig:
       image_mean, image_std: per channel, of values in [0, 1].
       feature_layer: which hidden state is the output; -1 is the last layer's, -2 the one before.
       drop_cls: leave out the class token. The paper keeps it: 257 tokens for 224 pixels in patches of 14.
+      position_size: the image size that the stored positions are for; None is `image_size`. Others are interpolated.
+      position_antialias: how, see `positions.resize_positions`; False as transformers, True as open_clip.
       init_std: standard deviation of the initial kernels and embeddings.
     """
 
@@ -52,6 +55,8 @@ class VisionConfig:
     image_std: tuple[float, float, float] = CLIP_STD
     feature_layer: int = -1
     drop_cls: bool = False
+    position_size: int | None = None
+    position_antialias: bool = False
     init_std: float = 0.02
 
     def __post_init__(self):
@@ -59,8 +64,9 @@ class VisionConfig:
         object.__setattr__(self, "image_std", tuple(self.image_std))
         if self.width % self.heads:
             raise ValueError(f"a vision width of {self.width} does not divide among {self.heads} heads")
-        if self.image_size % self.patch_size:
-            raise ValueError(f"an image of {self.image_size} pixels does not divide into patches of {self.patch_size}")
+        for size in (self.image_size, self.position_size or self.image_size):
+            if size % self.patch_size:
+                raise ValueError(f"an image of {size} pixels does not divide into patches of {self.patch_size}")
         if not -self.layers <= self.feature_layer <= -1:
             raise ValueError(f"feature_layer is {self.feature_layer}; count from the end, -1 to {-self.layers}")
 
@@ -78,6 +84,16 @@ class VisionConfig:
     def head_dim(self) -> int:
         """Width of one head."""
         return self.width // self.heads
+
+    @property
+    def positions(self) -> int:
+        """Number of stored positions, the class token's included."""
+        return ((self.position_size or self.image_size) // self.patch_size) ** 2 + 1
+
+    def for_images(self, size: int) -> VisionConfig:
+        """Returns this config for images of `size` pixels, with the positions it has."""
+        stored = self.position_size or self.image_size
+        return dataclasses.replace(self, image_size=size, position_size=None if stored == size else stored)
 
     @classmethod
     def from_hf_config(
@@ -128,8 +144,52 @@ class VisionConfig:
             init_std=hf.get("initializer_range", 0.02),
         )
 
+    @classmethod
+    def from_open_clip_config(
+        cls, config: Mapping[str, Any], *, feature_layer: int = -1, drop_cls: bool = False
+    ) -> VisionConfig:
+        """Reads `open_clip_config.json`, as open_clip's own checkpoints have it.
+
+        Raises:
+          UnsupportedConfigError: naming the field, for another vision tower than CLIP's plain transformer.
+        """
+        model, pixels = config.get("model_cfg", config), config.get("preprocess_cfg", {})
+        vision = model.get("vision_cfg") or {}
+        plain = {"layers", "width", "head_width", "mlp_ratio", "patch_size", "image_size"}
+        # Dropped patches act in training only; the pooled output is not used here.
+        neutral = {"patch_dropout", "output_tokens", "attn_pooler_queries", "attn_pooler_heads", "timm_drop"}
+        other = sorted(key for key, value in vision.items() if key not in plain | neutral and value)
+        if other:
+            raise UnsupportedConfigError(f"open_clip: vision_cfg with {', '.join(other)} is not supported")
+        absent = [key for key in ("layers", "width", "patch_size") if not isinstance(vision.get(key), int)]
+        if absent:
+            raise UnsupportedConfigError(f"open_clip: vision_cfg does not say {', '.join(absent)} as whole numbers")
+        width = vision["width"]
+        return cls(
+            width=width,
+            layers=vision["layers"],
+            heads=width // vision.get("head_width", 64),
+            mlp_width=int(width * vision.get("mlp_ratio", 4.0)),
+            patch_size=vision["patch_size"],
+            image_size=vision.get("image_size", 224),
+            activation="quick_gelu" if model.get("quick_gelu") else "gelu",
+            image_mean=pixels.get("mean", CLIP_MEAN),
+            image_std=pixels.get("std", CLIP_STD),
+            feature_layer=feature_layer,
+            drop_cls=drop_cls,
+            position_antialias=True,
+        )
+
     def to_hf_config(self, dtype: str = "float32") -> dict[str, Any]:
-        """Returns a `clip_vision_model` config that transformers 4 and 5 both read."""
+        """Returns a `clip_vision_model` config that transformers 4 and 5 both read.
+
+        Raises:
+          UnsupportedConfigError: positions of another image size, which an export has to interpolate first.
+        """
+        if self.position_size not in (None, self.image_size):
+            raise UnsupportedConfigError(
+                f"a clip_vision_model has positions for its own image size, {self.image_size}, not {self.position_size}"
+            )
         return {
             "model_type": "clip_vision_model",
             "architectures": ["CLIPVisionModel"],
@@ -201,7 +261,7 @@ class VisionEncoder(nnx.Module):
         self.patch = Dense(declare, pixels, Axes.of(embed=config.width), init=init, use_bias=False, dtype=dtype)
         self.cls = declare((config.width,), ("embed",), init)
         self.position = Embedding(
-            declare, config.patches + 1, config.width, names=("positions", "embed"), init=init, dtype=dtype
+            declare, config.positions, config.width, names=("positions", "embed"), init=init, dtype=dtype
         )
         self.pre_norm = LayerNorm(declare, config.width, eps=config.norm_eps, dtype=dtype)
         self.layers = VisionBlock(declare.stacked(config.layers), config, dtype)
@@ -227,7 +287,8 @@ class VisionEncoder(nnx.Module):
         x = self.patch(pixels.reshape(count, across * across, patch, patch, 3))  # [N, V - 1, D]
         cls = jnp.broadcast_to(self.cls[...].astype(x.dtype), (count, 1, self.config.width))
         x = jnp.concatenate([cls, x], axis=1)
-        x = constrain_batch(self.pre_norm(x + self.position.table[...].astype(x.dtype)))
+        position = resize_positions(self.position.table[...], across, antialias=self.config.position_antialias)
+        x = constrain_batch(self.pre_norm(x + position.astype(x.dtype)))
 
         def body(block: VisionBlock, x: jax.Array, index: jax.Array | int) -> jax.Array:
             return constrain_batch(block(x, self.attention_implementation))
