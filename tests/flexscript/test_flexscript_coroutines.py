@@ -73,6 +73,11 @@ def test_a_fault_after_waiting_names_its_place(evaluate, clock):
     assert fault.source.place(fault.at)[0] == 3
 
 
+def test_events_are_refused_by_name(failed, clock):
+    for text in ("Event e = Event.evaluation(1);", 'await Event(1, "OnEntry");'):
+        assert failed(text, world=clock).message == "awaiting an Event is not supported"
+
+
 def test_real_time_is_refused(failed, clock):
     assert failed("await Delay.realTime(1);", world=clock).code == "unsupported command"
 

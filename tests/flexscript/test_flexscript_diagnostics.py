@@ -75,6 +75,73 @@ def test_first_message(evaluate, text, message, hint):
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('createObject("Source");', "Object.create"),
+        ("newObject(1);", "Object.create"),
+        ("connectPorts(1, 2);", "contextdragconnection"),
+        ("connectobjects(1, 2);", "contextdragconnection"),
+        ("double t = simtime();", "Model.time"),
+        ("double t = getmodeltime();", "Model.time"),
+        ("setstoptime(5);", "stoptime(t)"),
+        ("Variant v = [1]; v.outputConnect(1);", "contextdragconnection"),
+        ("Variant v = [1]; v.getLabel(1);", "obj.Label"),
+        ('string s = "a"; s.substring(1, 2);', "substr"),
+        ("Array a; a.add(1);", "push"),
+        ("Array a; a.length();", "without parentheses"),
+        ("Array a; return a.size;", ".length"),
+        ("bool b;", "use int"),
+        ("float f;", "use double"),
+        ("String s;", "use string"),
+        ("auto x = 1;", "use var"),
+        ("return null;", "NULL"),
+        ("return True;", "true"),
+        ('console.log("x");', "print"),
+        ("if (1) {} elif (2) {}", "else if"),
+        ("foreach (x) {}", "for (int i = 1"),
+        ("Variant q = new Queue();", "Queue.create"),
+        ("int[] a = [1];", "int a[]"),
+        ("contextdragconection(1, 2, 3);", "did you mean contextdragconnection?"),
+        ("pow(1);", "pow(num num1, num num2) -> num"),
+        ('"a".replace("b");', "replace takes 2 parameters"),
+        ('string s = "a"; s.padStart();', "padStart takes 1 to 2 parameters"),
+    ],
+)
+def test_invented_and_wrong_names_get_the_right_one(evaluate, text, hint):
+    outcome = evaluate(text)
+    found = outcome.diagnostics[0].hint if outcome.diagnostics else outcome.fault.hint
+    assert hint in found
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("triangular(5, 10, 15)", "triangular takes (min, max, mode)"),
+        ("uniform(10, 5)", "uniform takes (min, max)"),
+        ("duniform(10, 5)", "duniform takes (min, max)"),
+        ("normal(10, -2)", "normal takes (mean, stddev)"),
+        ("exponential(10, 0)", "exponential takes (location, scale)"),
+        ("bernoulli(0.3, 1, 0)", "bernoulli takes a percentage"),
+        ("beta(9, 1, 2, 3)", "beta takes (min, max"),
+    ],
+)
+def test_arguments_in_the_wrong_order_get_a_hint(text, hint):
+    from vlsm_jax.simulator import build
+
+    first = build(f"int never; if (never) {text};").diagnostics[0]
+    assert (first.severity, hint in first.hint) == (Severity.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["triangular(5, 15, 10)", "uniform(5, 10)", "exponential(0, 10)", "bernoulli(30, 1, 0)"]
+)
+def test_arguments_in_the_right_order_get_none(text):
+    from vlsm_jax.simulator import build
+
+    assert build(f"int never; if (never) {text};").diagnostics == ()
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("int a; if (a = 1) {}", "this condition assigns"),

@@ -52,8 +52,8 @@ OPERATORS = {
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize(("row", "left"), enumerate(KINDS), ids=KINDS)
-@pytest.mark.parametrize(("column", "right"), enumerate(KINDS), ids=KINDS)
+@pytest.mark.parametrize(("row", "left"), list(enumerate(KINDS)), ids=KINDS)
+@pytest.mark.parametrize(("column", "right"), list(enumerate(KINDS)), ids=KINDS)
 def test_operator_on_a_pair_of_types(operator, row, left, column, right):
     function, table, message = OPERATORS[operator]
     expected = table[row][column]

@@ -219,6 +219,8 @@ class CallCompiler(ExpressionCompiler):
             command = methods.get(name)
             if command is None and name not in self.vocabulary.elsewhere:
                 hint = misnomers.METHODS.get(name) or self.suggest(name, methods)
+                if name in self.vocabulary.members[python_type].getters:
+                    hint = f"{name} is a property: write .{name} without parentheses"
                 return self.error("unknown method", f"Unknown method {name} of {holder.kind}", at, hint)
             if command is not None:
                 result = command.result

@@ -121,7 +121,7 @@ class ExpressionCompiler:
 
     def _unknown_name(self, node: syntax.Name) -> Operand:
         name = node.name
-        usual = self.vocabulary.hints.get(name)
+        usual = self.vocabulary.hints.get(name) or misnomers.NAMES.get(name)
         if usual:
             return self.error("unknown name", f"{name} is not declared", node.at, usual)
         if name in self.vocabulary.commands or name in known_commands():
@@ -310,6 +310,9 @@ def no_method(holder: Any, name: str, table: Members | None, elsewhere: frozense
         return Fault(f"{name}() of NULL", code="null reference", hint="the object was not found, or never assigned")
     if table is not None and table.index is not None and name in elsewhere:
         return Unsupported(f"the method {name} is not supported", code="unsupported command")
+    if table is not None and name in table.getters:
+        hint = f"{name} is a property: write .{name} without parentheses"
+        return Fault(f"Unknown method {name} of {values.type_name(holder)}", code="unknown method", hint=hint)
     hint = misnomers.METHODS.get(name, "") or (did_you_mean(name, table.methods) if table is not None else "")
     return Fault(f"Unknown method {name} of {values.type_name(holder)}", code="unknown method", hint=hint)
 

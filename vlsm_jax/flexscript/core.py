@@ -20,6 +20,14 @@ from vlsm_jax.flexscript.vocabulary import (
 )
 
 
+_OPAQUE = (
+    "AGV", "AGV.Path", "AGV.ControlPoint", "AGV.TravelPath", "Event", "Http.Request", "Http.Response", "Object.Event",
+    "Storage.Bay", "Storage.Item", "Storage.Level", "Storage.Object", "Storage.Slot", "Storage.System", "TaskSequence",
+    "TaskSequence.Task", "Token", "TrackedVariable", "Conveyor", "Conveyor.Item", "List.Entry",
+)  # fmt: skip
+"""Types whose values only a world can make: a variable of them keeps any value."""
+
+
 def _nothing() -> None:
     return None
 
@@ -45,6 +53,7 @@ def core_vocabulary() -> Vocabulary:
         "string": TypeSpec(STRING, str, to_text),
         "Variant": TypeSpec(VARIANT, _nothing),
         "var": TypeSpec(VARIANT, _nothing),
+        **dict.fromkeys(_OPAQUE, TypeSpec(VARIANT, _nothing)),
         **members.types(),
     }
     return Vocabulary(

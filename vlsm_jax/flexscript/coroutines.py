@@ -181,6 +181,11 @@ def _real_time(*arguments: Any) -> Any:
                       code="unsupported command", hint="use Delay.seconds(n)")  # fmt: skip
 
 
+def _event(*arguments: Any) -> Any:
+    raise Unsupported("awaiting an Event is not supported", code="unsupported command",
+                      hint="wait with Delay.seconds(n), or react in a trigger of the object")  # fmt: skip
+
+
 def _to_delay(value: Any) -> Delay | None:
     if value is None or isinstance(value, Delay):
         return value
@@ -194,6 +199,11 @@ def namespace() -> Namespace:
     return Namespace({**methods, "realTime": Command(_real_time, VARIANT, 1, 1)})
 
 
+def event_namespace() -> Namespace:
+    """Returns what stands behind `Event.`."""
+    return Namespace({"evaluation": Command(_event, VARIANT, 0, 20)})
+
+
 def types() -> Mapping[str, TypeSpec]:
     """Returns the type `Delay`."""
     return {"Delay": TypeSpec("Delay", lambda: None, _to_delay)}
@@ -201,4 +211,7 @@ def types() -> Mapping[str, TypeSpec]:
 
 def commands() -> Mapping[str, Command]:
     """Returns the constructor; model time is in seconds."""
-    return {"Delay": Command(functools.partial(_delay, 1.0), VARIANT, 1, 1)}
+    return {
+        "Delay": Command(functools.partial(_delay, 1.0), VARIANT, 1, 1),
+        "Event": Command(_event, VARIANT, 0, 20),
+    }

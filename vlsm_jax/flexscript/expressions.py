@@ -217,6 +217,8 @@ class ExpressionParser:
                 node = syntax.Call(node, self.items(")"), node.at)
             elif kind == "[":
                 self.index = index + 1
+                if kinds[self.index] == "]":
+                    raise self.failure("expected an index", "an array is declared as int a[] or Array a")
                 inner = self.expression()
                 self.expect("]", "to close the index")
                 node = syntax.Index(node, inner, self.offsets[index])

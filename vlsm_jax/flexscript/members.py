@@ -174,6 +174,7 @@ def tables() -> tuple[Mapping[type, Members], Mapping[str, Namespace], Mapping[s
         "DateTime": datetimes.namespace(),
         "Table": tablecommands.namespace(),
         "Delay": coroutines.namespace(),
+        "Event": coroutines.event_namespace(),
     }
     commands = {
         **texts.commands(),

@@ -71,8 +71,8 @@ METHODS: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(("setname", "rename", "getName", "getname"), _NAME),
     **dict.fromkeys(("setloc", "setPosition", "moveTo", "setLoc", "setXYZ"),
                     "use obj.setLocation(x, y, z) or obj.location = Vec3(x, y, z)"),
-    **dict.fromkeys(("setProp", "set", "setParameter", "setAttribute", "setVar"), _PROPERTY),
-    **dict.fromkeys(("get", "getParameter", "getAttribute", "getVar"), _PROPERTY),
+    **dict.fromkeys(("setProp", "setprop", "setproperty", "set", "setParameter", "setAttribute", "setVar"), _PROPERTY),
+    **dict.fromkeys(("get", "getprop", "getproperty", "getParameter", "getAttribute", "getVar"), _PROPERTY),
     **dict.fromkeys(("delete", "remove_", "destroyObject"), "use obj.destroy()"),
     **dict.fromkeys(("size", "count", "getLength", "numElements"), "use array.length, without parentheses"),
     **dict.fromkeys(("append_", "add", "insert", "addItem", "push_back"), "use array.push(value)"),
@@ -91,6 +91,39 @@ PROPERTIES: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(("position", "pos", "loc"), "use .location"),
     **dict.fromkeys(("outputs", "outputPorts", "outports"), "use .outObjects"),
     **dict.fromkeys(("inputs", "inputPorts", "inports"), "use .inObjects"),
+})  # fmt: skip
+
+TYPES: Mapping[str, str] = MappingProxyType({
+    **dict.fromkeys(("bool", "boolean", "Boolean", "long", "short", "integer", "Integer", "unsigned", "size_t", "Int"),
+                    "use int"),
+    **dict.fromkeys(("float", "Float", "real", "number", "Number", "num", "Double"), "use double"),
+    **dict.fromkeys(("String", "str", "char", "std.string", "text", "Text"), "use string"),
+    **dict.fromkeys(("auto", "let", "const", "dynamic", "any", "val"), "use var"),
+    **dict.fromkeys(("list", "vector", "std.vector", "array", "tuple", "ArrayList"), "use Array"),
+    **dict.fromkeys(("dict", "map", "Dictionary", "HashMap", "std.map"), "use Map"),
+    **dict.fromkeys(("object", "obj", "FlexSimObject", "Node", "node", "fsnode", "Treenode", "TreeNode"),
+                    "use Object for an object, treenode for any node"),
+    **dict.fromkeys(("void", "def", "function", "func", "sub"), "a script defines no functions"),
+    **dict.fromkeys(("Source", "Queue", "Processor", "Sink", "Operator", "Combiner", "Separator", "Rack", "Robot"),
+                    'use Object: Object x = Object.create("Processor");'),
+})  # fmt: skip
+
+NAMES: Mapping[str, str] = MappingProxyType({
+    **dict.fromkeys(("null", "None", "nullptr", "nil", "undefined", "Null"), "write NULL, or nullvar"),
+    **dict.fromkeys(("True", "False"), "write 1 or 0, true or false"),
+    **dict.fromkeys(("this", "self"), "declare it first: Object current = ownerobject(c);"),
+    **dict.fromkeys(("console", "System", "logger", "Console"), _PRINT),
+})  # fmt: skip
+
+KEYWORDS: Mapping[str, str] = MappingProxyType({
+    "elif": "write else if (condition) { ... }", "elseif": "write else if (condition) { ... }",
+    "foreach": "count with an index: for (int i = 1; i <= x.length; i++)", "then": "remove then",
+    "unless": "write if (!condition) { ... }", "until": "write while (!condition) { ... }",
+    "catch": "the language has no exceptions that a script could catch", "new": "write Object.create(\"Processor\")",
+    "try": "the language has no exceptions that a script could catch",
+    "class": "the language has no classes of a script's own", "struct": "use a Map", "const": "use #define NAME value",
+    "static": "use a label, which keeps its value", "goto": "use a loop with break and continue",
+    "function": "write its statements where needed",
 })  # fmt: skip
 
 # --- Arguments that were probably meant in another order --------------------------------------------------------------

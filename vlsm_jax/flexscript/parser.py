@@ -6,6 +6,7 @@ from vlsm_jax.flexscript import syntax
 from vlsm_jax.flexscript.diagnostics import Diagnostic, SourceText, did_you_mean
 from vlsm_jax.flexscript.expressions import ExpressionParser, SyntaxFailure, TooDeep
 from vlsm_jax.flexscript.lexer import END, KEYWORDS, NAME, Tokens, tokenize
+from vlsm_jax.flexscript.misnomers import KEYWORDS as KEYWORDS_ELSEWHERE
 
 MAX_DIAGNOSTICS = 50
 """After this many syntax errors the rest of the text is not read."""
@@ -122,6 +123,9 @@ class Parser(ExpressionParser):
             self.index = index + 1
             return
         previous_end = self.offsets[index - 1] + len(self.texts[index - 1])
+        if self.texts[index - 1] == "new" and self.kinds[index] == NAME:
+            hint = f'write {self.texts[index]}.create("Processor"), or {self.texts[index]}(...) for a value'
+            raise SyntaxFailure("'new' is not part of FlexScript", self.offsets[index - 1], hint)
         found = "the end of the script" if self.kinds[index] == END else repr(self.texts[index])
         failure = SyntaxFailure(f"expected ';' before {found}", previous_end, "add ';'")
         between = self.source.text[previous_end : self.offsets[index]]
@@ -134,7 +138,8 @@ class Parser(ExpressionParser):
         index = self.index
         at = self.offsets[index]
         if self.texts[index] in _LATER_KEYWORDS and self.kinds[index + 1] != "(":
-            raise SyntaxFailure(f"{self.texts[index]!r} is not part of FlexScript", at)
+            word = self.texts[index]
+            raise SyntaxFailure(f"{word!r} is not part of FlexScript", at, KEYWORDS_ELSEWHERE.get(word, ""))
         expression = self.expression()
         if self.kinds[self.index] == "{" and type(expression) is syntax.Call:
             if type(expression.function) is not syntax.Name:
@@ -232,7 +237,7 @@ class Parser(ExpressionParser):
         while kinds[end] not in (")", ";", "{", "}", END):
             end += 1
         if kinds[end] != ")" or kinds[end + 1] != "{":
-            hint = did_you_mean(type_name, _STATEMENT_STARTS)
+            hint = KEYWORDS_ELSEWHERE.get(type_name) or did_you_mean(type_name, _STATEMENT_STARTS)
             hint = hint or f"remove {type_name}, or write {type_name} {name} = ...;"
             raise SyntaxFailure(f"unexpected '(' behind the declared name {name}", self.offsets[opening], hint)
         self.index = opening + 1

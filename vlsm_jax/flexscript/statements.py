@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vlsm_jax.flexscript import arrays, syntax, values
+from vlsm_jax.flexscript import arrays, misnomers, syntax, values
 from vlsm_jax.flexscript.assignment import AssignmentCompiler
 from vlsm_jax.flexscript.calls import Function
 from vlsm_jax.flexscript.coroutines import Coroutine
@@ -148,7 +148,9 @@ class StatementCompiler(AssignmentCompiler):
         return declare, False
 
     def _unknown_type(self, name: str, at: int) -> None:
-        hint = self.suggest(name, self.vocabulary.types, ("if", "for", "while", "return", "else", "switch", "case"))
+        words = ("if", "for", "while", "return", "else", "switch", "case")
+        hint = misnomers.TYPES.get(name) or misnomers.KEYWORDS.get(name)
+        hint = hint or self.suggest(name, self.vocabulary.types, words)
         self.error("unknown type", f"{name} is not a type", at, hint)
 
     def _declarator(self, type_name: str, spec: TypeSpec | None, declarator: syntax.Declarator) -> Run:
@@ -302,7 +304,7 @@ class StatementCompiler(AssignmentCompiler):
     def _loop_macro(self, node: syntax.LoopMacro) -> tuple[Run, bool]:
         spec = self.vocabulary.loops.get(node.name)
         if spec is None:
-            hint = self.suggest(node.name, self.vocabulary.loops)
+            hint = misnomers.KEYWORDS.get(node.name) or self.suggest(node.name, self.vocabulary.loops)
             self.error("unknown command", f"{node.name} does not take a block", node.at, hint)
             return self._scoped(node.body.statements)
         if len(node.arguments) < spec.arguments:
@@ -440,26 +442,35 @@ class CompiledCode:
         frame[INSTANCE_SLOT] = instance
         machine = self._machine
         if self._waits:
-            return Coroutine(machine, self.source, lambda: self._run(frame)).proceed()
+            return Coroutine(machine, self.source, lambda: self._wait(frame)).proceed()
         machine.enter()
         outer = machine.source, machine.at
         machine.source = self.source
         try:
-            return self._run(frame)
+            signal = self._body(frame)
         except Fault as fault:
             if fault.source is None:
                 fault.source = self.source
             raise
+        except RecursionError:
+            raise self._too_deep() from None
         finally:
             machine.source, machine.at = outer
             machine.leave()
+        return signal[0] if type(signal) is tuple else None
 
-    def _run(self, frame: list) -> Any:
+    def _wait(self, frame: list) -> Any:
+        """Runs code that may wait, within its coroutine."""
         try:
             signal = self._body(frame)
         except RecursionError:
-            raise OutOfBudget("the code is nested too deeply to be run", hint="does every function end?") from None
+            raise self._too_deep() from None
         return signal[0] if type(signal) is tuple else None
+
+    def _too_deep(self) -> Fault:
+        fault = OutOfBudget("the code is nested too deeply to be run", hint="does every function end?")
+        fault.source = self.source
+        return fault
 
 
 def compile_program(
