@@ -117,6 +117,16 @@ def test_objectexists_of_a_destroyed_object():
     assert printed("a.destroy(); print(objectexists(a), objectexists(NULL));") == ["0 0"]
 
 
+@pytest.mark.parametrize(
+    "use", ["a.name;", "a.location.x = 1;", "a.copy();", 'setname(a, "x");', "a.destroy();", "a.L;"]
+)
+def test_using_a_destroyed_object_is_an_exception(use):
+    for destroy in ("a.destroy();", "a.up = line; line.destroy();", "destroyobject(a);"):
+        result = build(NESTED + destroy + use)
+        assert result.diagnostics[0].code == "null reference"
+        assert "'A', which was destroyed" in result.diagnostics[0].message
+
+
 def test_attributes_of_place():
     script = """
     line.find(">spatial/spatialx").value = 4; line.find(">spatial/spatialsz").value = 3;

@@ -44,8 +44,8 @@ from vlsm_jax.simulator.objects.task import TaskSequence
 from vlsm_jax.simulator.paths import Attribute, Missing
 from vlsm_jax.simulator.properties import get_property, set_property
 from vlsm_jax.simulator.tools import Group, Tool
-from vlsm_jax.simulator.tree import AutomaticNode, Node
-from vlsm_jax.simulator.world import World, node_of, object_of
+from vlsm_jax.simulator.tree import AutomaticNode, GoneNode, Node
+from vlsm_jax.simulator.world import World, gone_fault, node_of, object_of
 
 # --- Types ------------------------------------------------------------------------------------------------------------
 
@@ -393,10 +393,18 @@ def _attribute_members() -> tuple[Members, Members]:
 
 
 class _NoMethods(dict):
-    """Every method of a node that does not exist: calling it raises."""
+    """Every method of a node that does not exist, or does no more: calling it raises."""
 
     def get(self, name: str, default: Any = None) -> Command:
-        return Command(lambda missing, *arguments: _missing(missing, f"{name}()"), VARIANT, 0, 20)
+        return Command(lambda node, *arguments: _absent(node, f"{name}()"), VARIANT, 0, 20)
+
+
+def _absent(node: Missing | GoneNode, name: str) -> None:
+    return _missing(node, name) if isinstance(node, Missing) else _gone(node, name)
+
+
+def _gone(node: GoneNode, name: str, *value: Any) -> Any:
+    raise gone_fault(node, name)
 
 
 def _missing(missing: Missing, name: str, *value: Any) -> Any:
@@ -471,6 +479,7 @@ def vocabulary() -> Vocabulary:
         members={
             Node: members,
             AutomaticNode: members,
+            GoneNode: Members({}, {}, _NoMethods(), missing=_gone, assign_missing=_gone),
             Tool: members,
             Group: _group_members(),
             Item: _item_members(),

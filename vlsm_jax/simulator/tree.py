@@ -53,6 +53,7 @@ class Node:
       default_name: whether the name is still the one that creation gave.
       place: the source text and the offset of the command that created the node, None for what no script made.
       automatic: whether the node came into being as part of another, as a transfer does; no object of the Twin.
+      is_gone: whether the node was destroyed.
       is_library: whether this is an entry of the library, not an object of the model.
       live: the running counterpart during a run, else None.
       flags: of the tree view; kept, without effect.
@@ -64,6 +65,7 @@ class Node:
     )  # fmt: skip
 
     automatic = False
+    is_gone = False
 
     def __init__(self, name: str, cls: ClassInfo | None = None):
         self.name = name
@@ -207,11 +209,6 @@ class Node:
             self.parent.remove(self)
         parent.add(self)
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the node was destroyed: it has no parent and is no root."""
-        return self.parent is None and self.cls is not None
-
     def path(self) -> str:
         """Returns names from the root down, with slashes."""
         names = []
@@ -228,6 +225,14 @@ class AutomaticNode(Node):
     __slots__ = ()
 
     automatic = True
+
+
+class GoneNode(Node):
+    """What a node becomes when it is destroyed, so that whoever still refers to it finds nothing there any more."""
+
+    __slots__ = ()
+
+    is_gone = True
 
 
 class Tree:
@@ -297,9 +302,8 @@ class Tree:
         for ports in (*ends, self.attachments):
             if wire in ports:
                 ports.remove(wire)
-        transfer = wire.transfer
-        if transfer is not None and transfer.parent is not None:
-            transfer.parent.remove(transfer)
+        if wire.transfer is not None:
+            _vanish(wire.transfer)
 
     def find_wire(self, source: Node, target: Node, port: str) -> Wire | None:
         """Returns the last wire drawn between two nodes, None when there is none."""
@@ -322,10 +326,17 @@ class Tree:
         return [found[number] for number in sorted(found)]
 
     def destroy(self, node: Node) -> None:
-        """Removes a node with everything below it and every wire at it."""
-        for each in (node, *node.below()):
+        """Removes a node with everything below it and every wire at it; none of them has a parent afterwards."""
+        gone = [node, *node.below()]
+        for each in gone:
             attached = [wire for wire in self.attachments if each in (wire.source, wire.target)]
             for wire in (*each.inputs, *each.outputs, *each.centers, *attached):
                 self.disconnect(wire)
-        if node.parent is not None:
-            node.parent.remove(node)
+        for each in reversed(gone):
+            _vanish(each)
+
+
+def _vanish(node: Node) -> None:
+    if node.parent is not None:
+        node.parent.remove(node)
+    node.__class__ = GoneNode

@@ -347,6 +347,12 @@ def refuse_duplicate(node: Node, name: str) -> None:
             raise Fault(f"another object is named {name!r}", code="duplicate name", hint="choose another name")
 
 
+def gone_fault(node: Node, what: str) -> Fault:
+    """Returns the fault of using an object that was destroyed."""
+    message = f"{what} of {node.name!r}, which was destroyed"
+    return Fault(message, code="null reference", hint="test with objectexists()")
+
+
 def node_of(value: Any, what: str) -> Node:
     """Returns a value as a node; raises `Fault` with `what` was attempted when it is NULL or none."""
     if type(value) is Node:
@@ -354,6 +360,8 @@ def node_of(value: Any, what: str) -> Node:
     if type(value) is list and value and isinstance(value[0], Node):
         return value[0]
     if isinstance(value, Node):
+        if value.is_gone:
+            raise gone_fault(value, what)
         return value
     if isinstance(value, paths.Missing):
         hint = "node() did not find it; test with objectexists()"
