@@ -8,7 +8,15 @@ from types import MappingProxyType
 
 from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
 from vlsm_jax.simulator.building import build_world, fault_diagnostic, internal_error, unique_names
-from vlsm_jax.simulator.constants import IDLE, PROCESSING, SETUP, STATES, state_name
+from vlsm_jax.simulator.constants import (
+    IDLE,
+    PROCESSING,
+    SETUP,
+    STATES,
+    WAITING_FOR_OPERATOR,
+    WAITING_FOR_TRANSPORT,
+    state_name,
+)
 from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
 from vlsm_jax.simulator.objects.executer import TaskExecuter
 from vlsm_jax.simulator.objects.live_object import LiveObject
@@ -133,7 +141,9 @@ class _Experiment:
         self._last = simulation
         if self.stands_still is None and stands_still(simulation.objects.values(), len(simulation.calendar.heap)):
             found = explain(simulation.objects.values())
-            self.stands_still = found if found.cause is Cause.DEADLOCK else None
+            called = any(live.shown_state in _CALLED for live in simulation.objects.values())
+            lasting = found.cause is Cause.DEADLOCK or (found.cause is Cause.BLOCKED and called)
+            self.stands_still = found if lasting else None
         self.figures.append({node: _Figures(live) for node, live in simulation.objects.items()})
         self.model.append(_ModelFigures(simulation, self.until - self.warmup))
 
@@ -195,6 +205,8 @@ class _Experiment:
         message = f"nothing moves any more after {self.stands_still.since:g} s: {why}"
         return Diagnostic(self.stands_still.cause.value, Severity.WARNING, message, hint=hint)
 
+
+_CALLED = (WAITING_FOR_OPERATOR, WAITING_FOR_TRANSPORT)
 
 _NOT_WORKING = (IDLE, *map(STATES.index, (
     "BREAKDOWN", "SCHEDULED_DOWN", "DOWN", "OFF_SHIFT", "REPAIR", "MAINTENANCE", "LUNCH", "ON_BREAK", "SUSPEND",

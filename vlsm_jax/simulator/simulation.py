@@ -28,7 +28,6 @@ from vlsm_jax.simulator.objects import (
 from vlsm_jax.simulator.objects.executer import TaskExecuter
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook, LiveObject
-from vlsm_jax.simulator.objects.network import is_attachment
 from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.source import Source
 from vlsm_jax.simulator.properties import TRIGGERS
@@ -115,9 +114,9 @@ class Simulation:
             self.objects[node] = node.live = CREATORS[node.cls.name](binding, node, names[node])
         self.resources = {n: live for n, live in self.objects.items() if isinstance(live, FixedResource)}
         for node, resource in self.resources.items():
-            resource.outputs = [self._receiver(wire.target) for wire in node.outputs if not is_attachment(wire.target)]
+            resource.outputs = [self._receiver(wire.target) for wire in node.outputs]
             resource.peers = [peer for peer in resource.outputs if peer is not None]
-            resource.inputs = [self._sender(wire.source) for wire in node.inputs if not is_attachment(wire.source)]
+            resource.inputs = [self._sender(wire.source) for wire in node.inputs]
         executers.prepare(binding, TaskActions(binding))
         for node, live in self.objects.items():
             live.connect(binding)

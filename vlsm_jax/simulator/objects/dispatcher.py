@@ -65,7 +65,7 @@ class Dispatcher(LiveObject):
     def connect(self, binding: Binding) -> None:
         node, live = self.node, binding.live
         self.warn = binding.world.warn
-        found = [live.get(wire.target) for wire in node.outputs if wire.target.cls.role != "network"]
+        found = [live.get(wire.target) for wire in node.outputs]
         self.outputs = [other if isinstance(other, Dispatcher) else None for other in found]
         self.team = [member for member in self.outputs if member is not None]
         above = [live.get(wire.source) for wire in node.inputs]

@@ -73,7 +73,7 @@ def prepare(binding: Binding, actions: Any) -> None:
             executers.append(live)
     if not executers or not has_paths(binding.names):
         return
-    network = Network(binding.names)
+    network = Network(binding.names, binding.world.tree.attachments)
     for node in binding.names:
         if node.settings.get("MaxTravelers") is not None:
             name = binding.names[node]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vlsm_jax.flexscript.values import to_float
 from vlsm_jax.simulator.objects.travel import Point, corner
-from vlsm_jax.simulator.tree import Node
+from vlsm_jax.simulator.tree import Node, Wire
 
 _NODES = ("NetworkNode", "ControlPoint")
 _TOUCHES = 0.05
@@ -39,7 +39,7 @@ class Network:
       attached: the network nodes at an object, in the order of drawing.
     """
 
-    def __init__(self, objects: Iterable[Node]):
+    def __init__(self, objects: Iterable[Node], attachments: Iterable[Wire]):
         import networkx  # slow to import, and few models have paths
 
         self._networkx = networkx
@@ -52,11 +52,12 @@ class Network:
             self.graph.add_node(node)
         for node in nodes:
             for wire in sorted((*node.inputs, *node.outputs), key=lambda wire: wire.number):
-                other = wire.other(node)
-                if other.cls.name in _NODES:
-                    self._join(node, other)
-                elif node not in self.attached.setdefault(other, []):
-                    self.attached[other].append(node)
+                if wire.other(node).cls.name in _NODES:
+                    self._join(node, wire.other(node))
+        for wire in attachments:
+            node, other = (wire.source, wire.target) if wire.source in self.graph else (wire.target, wire.source)
+            if node in self.graph and node not in self.attached.setdefault(other, []):
+                self.attached[other].append(node)
         self._join_along_paths(objects, [node for node in nodes if node.cls.name == "ControlPoint"])
 
     def _join(self, node: Node, other: Node) -> None:
@@ -131,8 +132,3 @@ def _projected(point: Point, start: Point, end: Point) -> tuple[float, float]:
     share = min(1.0, max(0.0, share))
     nearest = tuple(a + share * b for a, b in zip(start, along, strict=True))
     return share, math.dist(point, nearest)
-
-
-def is_attachment(node: Any) -> bool:
-    """Whether a connection with this object attaches to a network, and is no port that items pass."""
-    return node.cls is not None and node.cls.role == "network"
