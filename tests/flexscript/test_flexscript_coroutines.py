@@ -159,3 +159,31 @@ def test_list_query_is_refused(failed, clock):
 def test_lists_cannot_fill_the_memory(failed, clock):
     assert failed('while (1) List("L").push("x");', world=clock).code == "budget"
     assert failed('int n; while (1) { n++; List("L" + n).push(1); }', world=clock).code == "budget"
+
+
+# --- In a running model -----------------------------------------------------------------------------------------------
+
+LINE = """
+Object s = Object.create("Source"); s.name = "In";
+Object q = Object.create("Queue"); q.name = "Q";
+Object k = Object.create("Sink"); k.name = "Out";
+contextdragconnection(s, q, "A"); contextdragconnection(q, k, "A");
+s.setProperty("InterArrivalTime", "return 10;");
+"""
+
+
+def test_code_of_an_object_waits_in_model_time():
+    from vlsm_jax.simulator import run
+
+    code = "double t = Model.time; await Delay.seconds(3); print(t, Model.time); return 1;"
+    wait = f'q.setProperty("SendToPort", "{code}");'
+    report = run(LINE + wait, until=35, replications=2)
+    assert report.kpis is not None, [*map(str, report.diagnostics)]
+    assert report.output == ("10 13", "20 23", "30 33") * 2
+
+
+def test_waiting_in_a_build_script_is_an_exception():
+    from vlsm_jax.simulator import build
+
+    (diagnostic,) = build("int x = 1;\nawait Delay.seconds(3);").diagnostics
+    assert (diagnostic.code, diagnostic.line) == ("coroutine", 2)

@@ -28,6 +28,8 @@ from vlsm_jax.flexscript import Dialect, Fault, Machine, compile_program, core_v
         "Array all; while (1) { Array a = Array(20000); all.push(a); }",
         "Array all; Map m; for (int i = 0; i < 9000; i++) m[i] = i; while (1) all.push(m.clone());",
         "Array all; Map m; for (int i = 0; i < 9000; i++) m[i] = i; while (1) all.push(m.keys);",
+        "Array x; for (int i = 0; i < 10; i++) x.push(Array(20000)); Array all; while (1) all.push(x.clone());",
+        "Array all; Table t = Table([[1]]); t.setSize(300, 300); while (1) all.push(t.clone());",
         "while (1) { Table t = Table([[1]]); t.setSize(300, 300); }",
         'string s = "a".repeat(50000); while (1) s.split();',
         'string s = "a".repeat(50000); while (1) s.match(/(a|b)*c/g);',
@@ -42,6 +44,18 @@ def test_budgets_hold(failed, text):
     began = time.perf_counter()
     assert failed(text).code == "budget"
     assert time.perf_counter() - began < 5
+
+
+def test_slow_matches_count_against_the_time():
+    """Each match ends within its own limit; a loop of them ends with the budget."""
+    machine = Machine(None, steps=10**9, wall_seconds=0.5)
+    text = 'string s = "a".repeat(28); while (1) s.search(/^(a|aa)+$b/);'
+    code = compile_program(parse(text), core_vocabulary(), machine)
+    began = time.perf_counter()
+    with pytest.raises(Fault) as raised:
+        code.run()
+    assert raised.value.code == "budget"
+    assert time.perf_counter() - began < 2
 
 
 def test_nested_containers_are_shown_copied_and_compared_without_end(returned):

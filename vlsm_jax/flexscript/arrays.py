@@ -19,6 +19,8 @@ from vlsm_jax.flexscript.faults import Fault, Unsupported
 from vlsm_jax.flexscript.values import equal, less
 from vlsm_jax.flexscript.vocabulary import ARRAY, INT, STRING, VARIANT, Command, Members, TypeSpec
 
+MAX_COUNTED = 10_000_000
+
 
 def array_push(array: list, *values: Any) -> int:
     """Appends values; returns the new length."""
@@ -86,6 +88,22 @@ def deep_copy(value: Any, done: dict[int, Any]) -> Any:
     except RecursionError:
         raise Fault("the array is nested too deeply to be copied", code="array index") from None
     return result
+
+
+def size_within(value: Any) -> int:
+    """Returns how many elements an array or a map holds, those of arrays and maps within it included, each once."""
+    seen: set[int] = set()
+    waiting = [value]
+    total = 0
+    while waiting and total < MAX_COUNTED:
+        container = waiting.pop()
+        if id(container) in seen:
+            continue
+        seen.add(id(container))
+        total += len(container)
+        elements = container.values() if type(container) is dict else container
+        waiting.extend(element for element in elements if type(element) is list or type(element) is dict)
+    return total
 
 
 def array_fill(array: list, value: Any, start: Any = 1, end: Any = None) -> list:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vlsm_jax.flexscript import misnomers, syntax, values
+from vlsm_jax.flexscript.arrays import size_within
 from vlsm_jax.flexscript.compiler import ExpressionCompiler, no_method
 from vlsm_jax.flexscript.conversions import ValueType
 from vlsm_jax.flexscript.coroutines import wait_for
@@ -13,6 +14,7 @@ from vlsm_jax.flexscript.faults import Fault, Unsupported
 from vlsm_jax.flexscript.lists import PullResult
 from vlsm_jax.flexscript.machine import Machine
 from vlsm_jax.flexscript.operators import VARIES, Operand, Run
+from vlsm_jax.flexscript.patterns import Pattern
 from vlsm_jax.flexscript.scope import FIRST_FREE_SLOT, INSTANCE_SLOT, PARAMETERS_SLOT
 from vlsm_jax.flexscript.specials import SPECIAL, signature
 from vlsm_jax.flexscript.vocabulary import (
@@ -94,11 +96,16 @@ class CallCompiler(ExpressionCompiler):
         if len(operands) > command.maximum:
             takes = f"{name} takes {command.maximum} parameter{'s' * (command.maximum != 1)}"
             self.warn("argument", f"{takes}, the rest is ignored", node.at, signature(name))
-        constants = [None if operand.constant is VARIES else operand.constant for operand in operands]
-        doubtful = misnomers.suspicious(name, constants) if any(c is not None for c in constants) else ""
-        if doubtful:
-            self.warn("argument", f"the arguments of {name} look out of order", node.at, doubtful)
+        if name in misnomers.ORDERED:
+            self._check_order(name, operands, node.at)
         return self._call_closure(command, [operand.run for operand in operands[: command.maximum]], node.at)
+
+    def _check_order(self, name: str, operands: list[Operand], at: int) -> None:
+        """Warns where constant arguments cannot have been meant in the order given."""
+        constants = [None if operand.constant is VARIES else operand.constant for operand in operands]
+        doubtful = misnomers.suspicious(name, constants)
+        if doubtful:
+            self.warn("argument", f"the arguments of {name} look out of order", at, doubtful)
 
     def _call_closure(self, command: Command, runs: list[Run], at: int) -> Operand:
         function = command.function
@@ -232,7 +239,7 @@ class CallCompiler(ExpressionCompiler):
 
     def _method_closure(self, base: Run, name: str, runs: list[Run], at: int, optional: bool) -> Run:
         members, machine, elsewhere = self.vocabulary.members, self.machine, self.vocabulary.elsewhere
-        world = machine.world
+        world, clones = machine.world, name == "clone"
 
         def call(frame: list) -> Any:
             holder = base(frame)
@@ -252,10 +259,12 @@ class CallCompiler(ExpressionCompiler):
                     machine.at = at
                     return command.function(world, holder, *arguments)
                 if type(holder) is list or type(holder) is str or type(holder) is dict:
-                    machine.charge(len(holder) >> 4)
+                    machine.charge(size_within(holder) >> 2 if clones and type(holder) is not str else len(holder) >> 4)
+                    if arguments and type(arguments[0]) is Pattern:
+                        machine.check_time()  # one match may take as long as thousands of steps
                 elif isinstance(holder, ValueType):
                     before = holder.weight()
-                    machine.charge(before >> 4)
+                    machine.charge(before >> (2 if clones else 4))
                     result = machine.made(command.function(holder, *arguments))
                     machine.charge(max(0, holder.weight() - before) >> 2)
                     return result

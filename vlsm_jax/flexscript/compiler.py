@@ -220,7 +220,7 @@ class ExpressionCompiler:
                     return self.error("unknown property", f"{base.name} does not support property {name}", at, hint)
                 return self._call_closure(getter, [], at)
         self._static_member(node)
-        operand = self.raw(base)
+        operand = self.raw(base) if name == "backOrder" else self.expression(base)
         run, members, optional = operand.run, self.vocabulary.members, node.optional
 
         def read(frame: list) -> Any:

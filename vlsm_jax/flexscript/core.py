@@ -19,7 +19,6 @@ from vlsm_jax.flexscript.vocabulary import (
     Vocabulary,
 )
 
-
 _OPAQUE = (
     "AGV", "AGV.Path", "AGV.ControlPoint", "AGV.TravelPath", "Event", "Http.Request", "Http.Response", "Object.Event",
     "Storage.Bay", "Storage.Item", "Storage.Level", "Storage.Object", "Storage.Slot", "Storage.System", "TaskSequence",

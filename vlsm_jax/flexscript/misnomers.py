@@ -133,7 +133,7 @@ def _unordered(low: int, high: int) -> Callable[[list], bool]:
     return lambda values: values[low] > values[high]
 
 
-_SUSPICIOUS: Mapping[str, tuple[tuple[int, Callable[[list], bool], str], ...]] = MappingProxyType({
+ORDERED: Mapping[str, tuple[tuple[int, Callable[[list], bool], str], ...]] = MappingProxyType({
     "triangular": ((3, lambda v: not v[0] <= v[2] <= v[1], "triangular takes (min, max, mode)"),),
     "uniform": ((2, _unordered(0, 1), "uniform takes (min, max)"),),
     "duniform": ((2, _unordered(0, 1), "duniform takes (min, max)"),),
@@ -144,6 +144,7 @@ _SUSPICIOUS: Mapping[str, tuple[tuple[int, Callable[[list], bool], str], ...]] =
     "bernoulli": ((1, lambda v: 0 < v[0] < 1, "bernoulli takes a percentage: (0 to 100, succeed value, fail value)"),),
     "binomial": ((2, lambda v: 0 < v[1] < 1, "binomial takes a percentage: (trials, 0 to 100)"),),
 })  # fmt: skip
+"""For a command: how many arguments are looked at, when they look wrong, and what the command takes."""
 
 
 def suspicious(name: str, values: list[Any]) -> str:
@@ -153,7 +154,7 @@ def suspicious(name: str, values: list[Any]) -> str:
       name: of the command.
       values: the arguments; None for one that is not a constant number.
     """
-    for count, test, hint in _SUSPICIOUS.get(name, ()):
+    for count, test, hint in ORDERED.get(name, ()):
         checked = values[:count]
         if len(checked) >= count and all(isinstance(value, (int, float)) for value in checked) and test(checked):
             return hint
