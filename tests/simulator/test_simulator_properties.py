@@ -176,7 +176,7 @@ def test_an_object_as_a_reference(name):
         ("Queue", 'x.setProperty("MaxContent", NULL);', "value", ""),
         ("Source", 'x.setProperty("ArrivalSchedule", 3);', "value", "ArrivalTime, ItemName, Quantity"),
         ("Source", 'setvarnum(x, "maxcontent", 3);', "unused", ""),
-        ("Queue", 'setvarnum(x, "sendtocontinuous", 1);', "unused", ""),
+        ("Queue", 'setvarnum(x, "nroftransportsin", 1);', "unused", ""),
         ("Queue", 'setvarnum(x, "maxcontnt", 1);', "unknown variable", "maxcontent"),
         ("Processor", 'x.setProperty("OperatorRef", model());', "value", ""),
     ],

@@ -363,6 +363,10 @@ def to_script(value: ParameterValue | None) -> Any:
 # --- Variables: the old names of properties ---------------------------------------------------------------------------
 
 
+_SIMULATED = frozenset(("sendtocontinuous", "pullcontinuous"))
+"""Variables without a property that a run looks at."""
+
+
 def variable_info(world: World, node: Node, variable: Any) -> PropertyInfo | None:
     """Returns what stands behind an old variable name; None, with a warning, when there is nothing.
 
@@ -404,7 +408,7 @@ def set_variable(world: World, node: Node, variable: Any, value: Any) -> None:
     if info is None:
         return
     if info.name == variable:
-        if value != node.cls.plain_variables.get(variable, value):
+        if variable not in _SIMULATED and value != node.cls.plain_variables.get(variable, value):
             world.warn("unused", f"{variable} of {node.name} is kept, but has no effect here")
         world.variables[node, variable] = value
     elif property_info(node.cls, info.name) is None:
