@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from vlsm_jax.flexscript import Fault, Unsupported, parse_expression, syntax
+from vlsm_jax.flexscript import Fault, Unsupported
 from vlsm_jax.flexscript.values import to_int
 from vlsm_jax.simulator.constants import BLOCKED, COLLECTING, IDLE, PROCESSING, SETUP, WAITING_FOR_TRANSPORT
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.processor import Processor, times
 from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource
+from vlsm_jax.simulator.tables import read_rows
 from vlsm_jax.simulator.tree import Node
-from vlsm_jax.twin import Code, ParameterValue
+from vlsm_jax.twin import ParameterValue
 
 if TYPE_CHECKING:
     from vlsm_jax.simulator.binding import Binding
@@ -137,17 +138,14 @@ class Combiner(Processor):
 
 
 def component_targets(value: ParameterValue | None, ports: int) -> list[int]:
-    """Reads how many items each input port of a Combiner gives: 1 for the first, 1 where the table has no row."""
-    quantities: list[int] = []
-    expression = parse_expression(value.text) if isinstance(value, Code) else None
-    if type(expression) is syntax.ArrayLiteral:
-        for row in expression.items:
-            cells = [getattr(cell, "value", 0) for cell in getattr(row, "items", (row,))]
-            quantities.append(next((max(0, to_int(cell)) for cell in cells if not isinstance(cell, str)), 1))
-    elif isinstance(value, tuple):
-        quantities = [max(0, to_int(quantity)) for quantity in value]
-    elif value is not None:
+    """Reads how many items each input port of a Combiner gives: 1 for the first, 1 where the table has no row.
+
+    A row holds the quantity of the next port in its first cell that is a number, or that number alone.
+    """
+    rows = [] if value is None else read_rows(value)
+    if rows is None:
         raise Fault("ComponentsList is an array with one quantity per input port from the second on", code="value")
+    quantities = [next((max(0, to_int(cell)) for cell in row if not isinstance(cell, str)), 1) for row in rows]
     return ([1, *quantities] + [1] * ports)[:ports]
 
 

@@ -6,26 +6,28 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vlsm_jax.flexscript import Fault, parse_expression, syntax
-from vlsm_jax.flexscript.values import to_float, to_int
+from vlsm_jax.flexscript import Fault
+from vlsm_jax.flexscript.values import to_float, to_int, to_text
 from vlsm_jax.simulator.constants import BLOCKED, GENERATING
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook
 from vlsm_jax.simulator.objects.resource import FixedResource
+from vlsm_jax.simulator.tables import read_rows
 from vlsm_jax.simulator.tree import Node
-from vlsm_jax.twin import Code, ParameterValue
+from vlsm_jax.twin import ParameterValue
 
 if TYPE_CHECKING:
     from vlsm_jax.simulator.binding import Binding
 
 
 class Arrival(NamedTuple):
-    """One row of an arrival schedule or sequence; `time` in seconds, unused in a sequence."""
+    """One row of an arrival schedule or sequence; `time` in seconds, unused in a sequence; labels by name."""
 
     time: float
     name: str
     quantity: int
+    labels: tuple[tuple[str, Any], ...] = ()
 
 
 class Source(FixedResource):
@@ -103,6 +105,8 @@ class Source(FixedResource):
         self.most = max(self.most, len(self.items))
         if self.on_creation is not None:
             self.on_creation(item, row)
+            if item.holder is not self:
+                return
         self.release(item)
 
     def leave(self, item: Item, peer: FixedResource) -> None:
@@ -123,14 +127,15 @@ class Source(FixedResource):
 
     # --- Schedule and sequence ----------------------------------------------------------------------------------------
 
-    def _schedule_rows(self) -> None:
+    def _schedule_rows(self, before: float = 0.0) -> None:
         for number, row in enumerate(self.rows):
-            self.calendar.after(row.time, self._arrive, number)
+            self.calendar.after(row.time - before, self._arrive, number)
 
     def _arrive(self, number: int) -> None:
         self._emit_row(number)
         if self.repeats and number == len(self.rows) - 1:
-            self._schedule_rows()
+            # The first row comes again with the last one: its own time is waited for once, at the start.
+            self._schedule_rows(self.rows[0].time)
 
     def _begin_row(self, number: int) -> None:
         if number >= len(self.rows):
@@ -150,24 +155,40 @@ class Source(FixedResource):
             self.created += 1
             if row.name:
                 item.name = row.name
+            if row.labels:
+                item.labels = dict(row.labels)
             self._emit(item, number + 1)
 
 
 def arrivals(value: ParameterValue | None, in_sequence: bool) -> tuple[Arrival, ...]:
-    """Reads an arrival table: rows [time, name, quantity] of a schedule, [name, quantity] of a sequence."""
+    """Reads an arrival table: rows [time, name, quantity] of a schedule, [name, quantity] of a sequence.
+
+    Further columns are labels of the items, named in a first row of headers. Raises `Fault` for anything else.
+    """
     if value is None:
         return (Arrival(0.0, "Product", 1),)
-    expression = parse_expression(value.text) if isinstance(value, Code) else None
-    if type(expression) is not syntax.ArrayLiteral:
+    rows = read_rows(value)
+    if rows is None:
         raise Fault("an arrival table is an array of rows", code="value", hint='such as [[0, "Product", 1]]')
-    rows = []
-    for row in expression.items:
-        cells = [getattr(cell, "value", 0) for cell in getattr(row, "items", ())]
-        if in_sequence:
-            cells.insert(0, 0)
-        time, name, quantity = (*cells, 0, "", 1)[:3] if len(cells) >= 3 else (*cells, *(0, "", 1)[len(cells) :])
-        rows.append(Arrival(max(0.0, to_float(time)), name if isinstance(name, str) else "", max(0, to_int(quantity))))
-    return tuple(rows)
+    places = 2 if in_sequence else 3
+    headers: list[Any] = []
+    if rows and len(rows[0]) >= places and all(isinstance(cell, str) for cell in rows[0]):
+        headers, *rows = rows
+    found = []
+    for row in rows:
+        cells = [0, *row] if in_sequence else list(row)
+        time, name, quantity = (*cells, *(0, "", 1)[len(cells) :])[:3]
+        labels = tuple(zip(map(to_text, headers[places:]), row[places:], strict=False))
+        name = name if isinstance(name, str) else ""
+        found.append(Arrival(max(0.0, to_float(time)), name, max(0, to_int(quantity)), labels))
+    return tuple(found)
+
+
+def _check_rows(binding: Binding, source: Source, table: str) -> None:
+    rows = source.rows
+    if source.repeats and not source.in_sequence and rows[-1].time <= rows[0].time:
+        message = f"{table} of {source.name!r} repeats without time passing: its first row comes again with its last"
+        binding.world.warn("value", message, "add a last row with a later time and the quantity 0")
 
 
 def create(binding: Binding, node: Node, name: str) -> Source:
@@ -180,4 +201,5 @@ def create(binding: Binding, node: Node, name: str) -> Source:
         source.in_sequence = style == "Arrival Sequence"
         source.rows = arrivals(node.settings.get(table), source.in_sequence)
         source.repeats = binding.flag(node, "RepeatTable") and any(row.quantity for row in source.rows)
+        _check_rows(binding, source, table)
     return source
