@@ -210,7 +210,24 @@ def test_every_executer_of_the_tree_is_among_the_figures():
     assert report.kpis.bottleneck is None
 
 
-def test_a_time_table_of_settings_that_have_no_effect_is_named():
+def test_a_reset_trigger_may_place_an_executer():
+    reset = '"Triggers.OnReset", "Object current = ownerobject(c); current.location.x -= 10; return 0;"'
+    script = plant(
+        {
+            "In": ("Source", (0, 0), {"ArrivalStyle": "Arrival Schedule", "ArrivalSchedule": [[0, "a", 1]]}),
+            "Line": ("Queue", (0, 0), {"UseTransport": 1}),
+            "Out": ("Sink", (10, 0), {}),
+            "Mover": ("TaskExecuter", (-5, 0), INSTANT),
+        },
+        "In>Line Line>Out Line-Mover",
+        f"Mover.setProperty({reset});",
+    )
+    report, events = traced(script, 200, replications=2)
+    assert times(events, "entry", "Mover") == [15]
+    assert report.kpis.objects["Mover"].states["idle"].half_width == 0  # each replication begins at the same place
+
+
+def test_settings_that_have_no_effect_are_named():
     report, _ = once(("TaskExecuter", (0, 0), {"AvailableOnStart": 0, "BreakTo": "Same Load Station"}))
     assert {d.message.split(" ")[0] for d in report.diagnostics if d.code == "unsupported"} >= {
         "AvailableOnStart", "BreakTo",

@@ -110,6 +110,28 @@ def test_a_preempted_operator_holds_the_station_until_he_is_back():
     assert states(report, "Op")["utilize"] == pytest.approx(24)
 
 
+def test_a_stopped_operator_holds_the_station():
+    more = 'In.setProperty("Triggers.OnExit", "senddelayedmessage(Model.find(\\"Op1\\"), 10, NULL);");'
+    more += (
+        'Op1.setProperty("Triggers.OnMessage", "Object op = ownerobject(c); if (msgparam(1)) resumeobject(op); else {'
+        'stopobject(op, STATE_LUNCH); senddelayedmessage(op, 6, NULL, 1); }");'
+    )
+    report, events = traced(station({"UseProcessOperators": 1}, more), 40)
+    # He begins at 27.8 and works until 30; back at 36, 2.8 s are left.
+    assert times(events, "entry", "Out") == pytest.approx([36 + 2.8])
+    assert states(report, "Op1")["lunch"] == 6
+    assert states(report, "Work")["waiting for operator"] == pytest.approx(7.8 + 6)
+
+
+def test_a_model_that_waits_for_an_operator_for_ever_says_so():
+    more = 'Out.setProperty("Triggers.OnEntry", "stopobject(Model.find(\\"Op1\\"), STATE_DOWN);");'
+    report = run(station({"UseProcessOperators": 1}, more), until=5_000)
+    assert report.verdict is Verdict.OK  # one item came through
+    found = next(d for d in report.diagnostics if d.code == "blocked")
+    assert "'Work'" in found.message
+    assert "nothing moves any more" in found.message
+
+
 def test_requestoperators_and_freeoperators():
     enter = "Object item = param(1); Object current = ownerobject(c);"
     enter += 'requestoperators(Model.find("Op1"), current, item, 1);'

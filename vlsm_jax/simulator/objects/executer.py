@@ -108,6 +108,14 @@ class TaskExecuter(Dispatcher):
     def configure(self, binding: Binding) -> None:
         """Reads what a class adds to the settings of every task executer."""
 
+    def start(self) -> None:
+        # A reset trigger may have placed it anew.
+        self.position = self.rest_position()
+
+    def rest_position(self) -> Point:
+        """Returns where the executer begins, from its place in the tree."""
+        return travel.reference_point(self.node)
+
     # --- Sequences ----------------------------------------------------------------------------------------------------
 
     def available(self, asking: frozenset = frozenset()) -> bool:

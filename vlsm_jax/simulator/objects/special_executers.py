@@ -174,9 +174,10 @@ class ASRSvehicle(TaskExecuter):
 
     Attributes:
       lift_speed, extension_speed: m/s, steady; no reach for an extension speed of 0.
+      rest_height: metres of the platform above the base at the start.
     """
 
-    __slots__ = ("extension_speed", "lift_speed")
+    __slots__ = ("extension_speed", "lift_speed", "rest_height")
 
     navigates = False
 
@@ -184,9 +185,12 @@ class ASRSvehicle(TaskExecuter):
         self.lift_speed = _speed(binding, self, "LiftSpeed", DEFAULT_LIFT, "m/s")
         reaches = binding.setting(self.node, "ExtensionSpeed") is not None
         self.extension_speed = max(0.0, binding.number(self.node, "ExtensionSpeed")) if reaches else 0.0
-        if binding.setting(self.node, "InitialLiftHeight") is not None:
-            x, y, z = self.position
-            self.position = x, y, z + binding.number(self.node, "InitialLiftHeight")
+        rests = binding.setting(self.node, "InitialLiftHeight") is not None
+        self.rest_height = binding.number(self.node, "InitialLiftHeight") if rests else 0.0
+
+    def rest_position(self) -> Point:
+        x, y, z = super().rest_position()
+        return x, y, z + self.rest_height
 
     def _show_place(self) -> None:
         x, y, _ = self.position
