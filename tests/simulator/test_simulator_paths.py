@@ -1,6 +1,8 @@
 """Paths of `find` and `node`, and the attributes of objects that they lead to."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vlsm_jax.simulator import Verdict, build
 from vlsm_jax.simulator.paths import Step, steps
@@ -159,3 +161,21 @@ def test_steps_of_a_path():
     assert steps('a/"b/c"~2') is None or steps('a/"b/c"')[1] == Step("/", "b/c", 1, True)
     assert steps("a~3>b")[0] == Step("", "a", 3, False)
     assert steps("") is None
+
+
+_PIECES = (
+    "/", ">", "..", "~2", "?", "+", "@", '\\"', "1", "MODEL:/", "MAIN:/", "VIEW:/", "project/model", "Line", "Cell 1",
+    "A", "variables", "labels", "stats", "maxcontent", "Next", "Where", "Loop", " ", "é", "999999999999",
+)  # fmt: skip
+
+
+@given(pieces=st.lists(st.sampled_from(_PIECES), max_size=9))
+@settings(deadline=None, max_examples=300)
+def test_any_text_is_a_path(pieces):
+    """Whatever the text, find gives a node or NULL, and what it gives can be asked for its name."""
+    path = "".join(pieces)
+    result = build(
+        NESTED + f'treenode n = Model.find("{path}"); if (n) print(n.name); print(objectexists(node("{path}", line)));'
+    )
+    assert result.ok, (path, result.diagnostics)
+    assert result.output

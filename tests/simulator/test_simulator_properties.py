@@ -1,11 +1,13 @@
 """Properties and variables: every one of every class, every form of value, their defaults, and table properties."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vlsm_jax.simulator import Verdict, build, classes
 from vlsm_jax.simulator.library import tools
 from vlsm_jax.simulator.properties import TRIGGER_NAMES
-from vlsm_jax.twin import Code, Distribution
+from vlsm_jax.twin import Code, Distribution, Twin
 
 CLASSES = (
     "Source", "Queue", "Processor", "Combiner", "Separator", "MultiProcessor", "Sink", "StraightConveyor",
@@ -300,3 +302,28 @@ def test_every_property_of_a_tool(kind):
             assert result.ok
             assert not result.diagnostics
             assert result.twin.objects == ()
+
+
+# --- Anything at all --------------------------------------------------------------------------------------------------
+
+_LITERALS = st.sampled_from(
+    ("0", "-1", "1e300", "0.5", "NULL", "nullvar", '""', '"x"', '"return 1;"', '"[[1, 2]]"', '"[["', "[]", "[1]",
+     "[[]]", "[[1, [2]]]", '[1, "min"]', '["return 1;", "h"]', '[1, "x"]', "Vec3(1, 2, 3)", "Color.red", "Map()", "x",
+     "model()", 'library().find("?Queue")', 'node("none")', 'Tools.create("Group")', "Table([[1]])", "true", '"STATE_IDLE"')
+)  # fmt: skip
+_KEYS = sorted({name for info in classes().values() for name in (*info.properties, *info.variables)})
+_KEYS += ["Nope", "", "Triggers.", "Triggers.OnExit", "a/b"]
+_WAYS = st.sampled_from(
+    ('x.setProperty("{0}", {1});', 'setvarnum(x, "{0}", {1});', 'setvarstr(x, "{0}", {1});',
+     'x.setVariable("{0}", {1});', 'x.find(">variables/{0}").value = {1};', 'nodeinsertinto(getvarnode(x, "{0}")).value = {1};')
+)  # fmt: skip
+
+
+@given(cls=st.sampled_from(CLASSES), key=st.sampled_from(_KEYS), value=_LITERALS, way=_WAYS)
+@settings(deadline=None, max_examples=400)
+def test_any_value_for_any_property(cls, key, value, way):
+    """Whatever is set, it is kept as something that a Twin can hold, warned of, or an exception of the script."""
+    result = build(made(cls, way.format(key, value) + f'\nprint(x.getProperty("{key}"));'))
+    assert "internal error" not in [d.code for d in result.diagnostics], result.diagnostics
+    assert result.verdict in (Verdict.OK, Verdict.BUILD_ERROR)
+    assert Twin.from_json(result.twin.to_json()) == result.twin

@@ -200,7 +200,8 @@ def destroy_attribute(world: World, attribute: Attribute) -> int:
 def rename(node: Node, name: Any) -> None:
     """`node.name = ...`; an empty name changes nothing."""
     text = to_text(name)[:200]
-    if node.is_library or node.parent is None:
+    is_tools = node.name == "Tools" and node.cls is None and node.parent is not None and node.parent.parent is None
+    if node.is_library or node.parent is None or is_tools:
         raise Fault(f"{node.name!r} cannot be renamed", code="argument")
     if text:
         refuse_duplicate(node, text)

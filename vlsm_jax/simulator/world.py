@@ -245,6 +245,8 @@ class World:
         if not text:
             self.warn("name", f"an empty name for {node.name} is ignored", "give it a non-empty string")
             return
+        if node is self.tree.tools:
+            raise Fault(f"{node.name!r} cannot be renamed", code="argument")
         refuse_duplicate(node, text)
         node.rename(text)
 
