@@ -32,6 +32,7 @@ class Binding:
       names: the Twin's name of every object.
       next_number: gives the items of the model their numbers.
       live: the running objects by node, complete once every object has been created.
+      changed_times: what gives times that scripts changed during the run, by object, property and value.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Binding:
         self._seed = seed
         self._replication = replication
         self._codes = codes
+        self._before: dict[tuple[Node, str], ParameterValue | None] = {}
+        self.changed_times: dict[tuple[Node, str, ParameterValue], Duration] = {}
 
     def setting(self, node: Node, name: str) -> ParameterValue | None:
         """Returns what a script set, else the default."""
@@ -129,6 +132,27 @@ class Binding:
             return None
         run = self.code(node, name, value).run
         return lambda *parameters: run(node, parameters)
+
+    def keep(self, node: Node, name: str, value: ParameterValue | None) -> None:
+        """Remembers what a property was before the run, when it is changed for the first time."""
+        self._before.setdefault((node, name), value)
+
+    def forget(self, node: Node, name: str) -> None:
+        """Drops the compiled code of a property that has changed."""
+        self._codes.pop((node, name), None)
+
+    def restore(self) -> None:
+        """Sets every property that changed during the run back to what it was."""
+        for (node, name), value in self._before.items():
+            self.forget(node, name)
+            if value is None:
+                node.settings.pop(name, None)
+            else:
+                node.settings[name] = value
+        for node, name, value in self.changed_times:
+            if isinstance(value, Code):
+                for number in range(1, len(self.changed_times) + 1):
+                    self.forget(node, f"{name} (change {number})")
 
     def code(self, node: Node, name: str, value: Code) -> CompiledCode:
         """Returns a code body, compiled; raises `Fault` when it does not compile."""

@@ -9,7 +9,7 @@ from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.faults import Fault, Unsupported
 from vlsm_jax.flexscript.tables import Table
 from vlsm_jax.flexscript.values import Color, Vec3, describe, to_number, to_text, truth
-from vlsm_jax.simulator import codebody, tables
+from vlsm_jax.simulator import changing, codebody, tables
 from vlsm_jax.simulator.constants import state_number
 from vlsm_jax.simulator.library import TOOL, ClassInfo, PropertyInfo
 from vlsm_jax.simulator.tools import Tool, groups_of, set_members, set_tools_of, tools_of
@@ -46,7 +46,8 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
     cls = node.cls
     if cls is None:
         raise Fault(f"{node.name!r} is a plain node and has no property {name}", code="unknown property")
-    if world.clock is not None:
+    runs = world.clock is not None
+    if runs and (name == "Name" or name in _PLACES or name in _NOT_KEPT or isinstance(node, Tool)):
         raise Unsupported(f"setting {name} while the model runs is not supported", hint="set it before the run")
     if name == "Name":
         world.rename(node, value)
@@ -64,7 +65,9 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
     if (info.kind in _OWN_KINDS or name in _NOT_KEPT) and _set_elsewhere(world, node, info, value):
         return
     setting = to_setting(world, node, info, value)
-    if setting is not None:
+    if setting is not None and runs:
+        changing.change(world, node, name, setting)
+    elif setting is not None:
         node.settings[name] = setting
 
 

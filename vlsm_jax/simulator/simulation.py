@@ -131,6 +131,7 @@ class Simulation:
     def close(self) -> None:
         """Takes the running objects off the tree."""
         self.world.binding = None
+        self.binding.restore()
         for node, live in self.objects.items():
             node.live = None
             if isinstance(live, TaskExecuter):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlsm_jax.flexscript import Fault, Unsupported
 from vlsm_jax.flexscript.values import to_int
@@ -58,6 +58,28 @@ class Combiner(Processor):
         self._needed = list(targets)
         self.room = sum(targets)
 
+    def change_targets(self, targets: Sequence[int]) -> None:
+        """Sets how many items each input port gives from now on; a batch that is being collected is completed so."""
+        collected = [target - owed for target, owed in zip(self.targets, self._needed, strict=True)]
+        self.room += sum(targets) - sum(self.targets)
+        self.targets = list(targets)
+        if self._closed:
+            return
+        self._needed = [max(0, target - have) for target, have in zip(targets, collected, strict=True)]
+        self.calendar.after(0.0, self._look_again)
+
+    def _look_again(self, _: Any) -> None:
+        if self._batch and not self._closed and not any(self._needed) and not self.expected:
+            self._close()
+            self._refresh()
+        else:
+            self.receive()
+
+    def _close(self) -> None:
+        self._closed = True
+        self.room -= CLOSED
+        self.begin(self._batch[0])
+
     def eligible(self) -> Sequence[FixedResource]:
         """The first input until its item is here, then those that still owe components."""
         if not self._batch:
@@ -89,10 +111,8 @@ class Combiner(Processor):
         else:
             self._count(sender)
         self._batch.append(item)
-        if len(self._batch) == sum(self.targets):
-            self._closed = True
-            self.room -= CLOSED
-            self.begin(self._batch[0])
+        if not any(self._needed) and not self._promised:
+            self._close()
         elif len(self._batch) == 1:
             self.calendar.after(0.0, self.receive)  # components may wait already
         self._refresh()
