@@ -309,13 +309,15 @@ def test_every_property_of_a_tool(kind):
 _LITERALS = st.sampled_from(
     ("0", "-1", "1e300", "0.5", "NULL", "nullvar", '""', '"x"', '"return 1;"', '"[[1, 2]]"', '"[["', "[]", "[1]",
      "[[]]", "[[1, [2]]]", '[1, "min"]', '["return 1;", "h"]', '[1, "x"]', "Vec3(1, 2, 3)", "Color.red", "Map()", "x",
-     "model()", 'library().find("?Queue")', 'node("none")', 'Tools.create("Group")', "Table([[1]])", "true", '"STATE_IDLE"')
+     "model()", 'library().find("?Queue")', 'node("none")', 'Tools.create("Group")', "Table([[1]])", "true",
+     '"STATE_IDLE"')
 )  # fmt: skip
 _KEYS = sorted({name for info in classes().values() for name in (*info.properties, *info.variables)})
 _KEYS += ["Nope", "", "Triggers.", "Triggers.OnExit", "a/b"]
 _WAYS = st.sampled_from(
     ('x.setProperty("{0}", {1});', 'setvarnum(x, "{0}", {1});', 'setvarstr(x, "{0}", {1});',
-     'x.setVariable("{0}", {1});', 'x.find(">variables/{0}").value = {1};', 'nodeinsertinto(getvarnode(x, "{0}")).value = {1};')
+     'x.setVariable("{0}", {1});', 'x.find(">variables/{0}").value = {1};',
+     'nodeinsertinto(getvarnode(x, "{0}")).value = {1};')
 )  # fmt: skip
 
 

@@ -144,6 +144,13 @@ def test_executer_connected_to_nothing(cls):
     assert diagnostic.line == 8
 
 
+@pytest.mark.parametrize(
+    "code", ['Object a = Model.find(\\"Ann\\"); return 0;', "createemptytasksequence(param(2), 0, 0);"]
+)
+def test_executer_that_code_may_use(code):
+    assert warnings(LINE + WORKER + f'press.setProperty("Triggers.OnExit", "{code}");') == []
+
+
 def test_dispatcher_without_a_team():
     script = LINE + TEAM + 'queue.setProperty("UseTransport", 1); contextdragconnection(queue, team, "S");'
     assert "'Team'" in found(script, "no team").message

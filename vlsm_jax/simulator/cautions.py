@@ -174,7 +174,7 @@ def _by_center_port(reference: ParameterValue | None) -> bool:
 def unused_executers(model: Model) -> Iterator[Diagnostic]:
     """Task executers and dispatchers at a center port of an object that does not use them."""
     for node in model.objects:
-        if is_executer(node) or _asks(node):
+        if not node.cls.carries_items or not node.centers or _asks(node):
             continue
         for wire in node.centers:
             other = wire.other(node)
@@ -205,10 +205,10 @@ def idle_executers(model: Model) -> Iterator[Diagnostic]:
         if not node.centers and not node.inputs and not node.outputs:
             if texts is None:
                 texts = [v.text for each in model.objects for v in each.settings.values() if isinstance(v, Code)]
-            if any(name in text for text in texts):
+            if any(name in text or "tasksequence" in text.lower() for text in texts):
                 continue
             hint = 'connect the object that needs it: contextdragconnection(object, executer, "S")'
-            yield finding(node, "idle executer", f"{name!r} ({cls}) is connected to nothing and gets no work", hint)
+            yield finding(node, "idle executer", f"{name!r} ({cls}) is connected to nothing that gives it work", hint)
         elif cls == "Dispatcher" and not any(is_executer(wire.target) for wire in node.outputs):
             hint = 'connect its task executers: contextdragconnection(dispatcher, executer, "A")'
             yield finding(node, "no team", f"the Dispatcher {name!r} has no task executer to give work to", hint)
