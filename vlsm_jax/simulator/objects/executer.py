@@ -16,25 +16,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vlsm_jax.flexscript import Fault, Unsupported
-from vlsm_jax.flexscript.values import to_float
-from vlsm_jax.simulator.constants import (
-    IDLE,
-    LOADING,
-    OFFSET_TRAVEL_EMPTY,
-    STATES,
-    TRAVEL_EMPTY,
-    UNLOADING,
-    UTILIZE,
-    WAITING_FOR_OPERATOR,
-)
+from vlsm_jax.simulator.constants import IDLE, WAITING_FOR_OPERATOR
 from vlsm_jax.simulator.kernel import Calendar, ZeroTimeLoop
 from vlsm_jax.simulator.objects import travel
 from vlsm_jax.simulator.objects.dispatcher import Dispatcher
 from vlsm_jax.simulator.objects.item import Item
-from vlsm_jax.simulator.objects.live_object import Hook, LiveObject
+from vlsm_jax.simulator.objects.live_object import Hook
 from vlsm_jax.simulator.objects.network import Network
 from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.task import Preempt, Task, TaskSequence, TaskType
+from vlsm_jax.simulator.objects.task_steps import BEGIN, BINDING, HINTS, live_of
 from vlsm_jax.simulator.objects.travel import Move, Point
 from vlsm_jax.simulator.tree import Node
 
@@ -44,7 +35,6 @@ if TYPE_CHECKING:
 Timing = Callable[[Item, Any], float]
 Step = Callable[[], bool]
 
-_STOPPED = STATES.index("STOPPED")
 _TASKS_AT_ONCE = 100_000
 """More tasks than this at one time are a loop."""
 
@@ -60,6 +50,7 @@ class TaskExecuter(Dispatcher):
       speed, acceleration, deceleration: m/s and m/s².
       travels_offsets: whether it goes on to the item itself, once it is at its station.
       network: the paths that it is bound to, None when it goes straight.
+      bound: items aboard that were called for: where they come from, and where a place is kept for them.
       at_node: the network node where it stands or that it left to go to an item.
       break_to: chooses the sequence to break to, None for the first one that has not been started.
       on_load, on_unload: triggers with (item, station).
@@ -68,7 +59,7 @@ class TaskExecuter(Dispatcher):
     """
 
     __slots__ = (
-        "_at_edge", "_bound", "_home", "_move", "_moved_at", "_turn", "_working", "acceleration", "active", "at_node",
+        "_at_edge", "_home", "_move", "_moved_at", "_turn", "_working", "acceleration", "active", "at_node", "bound",
         "break_to", "capacity", "deceleration", "extras", "load_time", "network", "on_entry", "on_exit", "on_load",
         "on_unload", "position", "speed", "travels_offsets", "unload_time",
     )  # fmt: skip
@@ -98,7 +89,7 @@ class TaskExecuter(Dispatcher):
         self.on_exit: Hook | None = None
         self.extras: Any = None
         self._at_edge: tuple[Node, ...] = ()
-        self._bound: dict[Item, tuple[FixedResource, FixedResource]] = {}
+        self.bound: dict[Item, tuple[FixedResource, FixedResource]] = {}
         self._home = tuple(node.location)
         self._move: Move | None = None
         self._moved_at = 0.0
@@ -128,13 +119,14 @@ class TaskExecuter(Dispatcher):
     def _pass(self, sequence: TaskSequence) -> None:
         active = self.active
         if active is None and not self.stops:
-            self._start(sequence)
+            self.start_with(sequence)
         elif active is not None and not self.stops and sequence.preempt and sequence.priority > active.priority:
             self._preempt(sequence)
         else:
             super()._pass(sequence)
 
-    def _start(self, sequence: TaskSequence) -> None:
+    def start_with(self, sequence: TaskSequence) -> None:
+        """Makes a sequence the active one."""
         self.active = sequence
         sequence.dispatcher = self
         sequence.started = True
@@ -153,14 +145,14 @@ class TaskExecuter(Dispatcher):
                 waiting, self.queue = self.queue, []
                 for each in waiting:
                     self._abort(each)
-        self._start(sequence)
+        self.start_with(sequence)
         self.hand_out()
 
     def _abort(self, sequence: TaskSequence) -> None:
         sequence.finished = True
         if sequence.returns_to is not None:
             self._abort(sequence.returns_to)
-        held = any(task.type in _BINDING and not task.executed for task in sequence.tasks[sequence.cursor :])
+        held = any(task.type in BINDING and not task.executed for task in sequence.tasks[sequence.cursor :])
         if held:
             hint = "preempt with 1, so that the sequence is taken up again"
             self.warn("aborted", f"{self.name!r} gives up a task sequence that an object waits for", hint)
@@ -252,11 +244,11 @@ class TaskExecuter(Dispatcher):
                 if self.active is None:
                     return
                 continue
-            begin = _BEGIN.get(task.type)
+            begin = BEGIN.get(task.type)
             if begin is None:
                 raise Unsupported(
                     f"{self.name!r} is given a {task.name}, which is not supported",
-                    hint=_HINTS.get(task.type, "use other tasks"),
+                    hint=HINTS.get(task.type, "use other tasks"),
                 )
             task.begun = True
             if not self._perform(functools.partial(begin, self, task)):
@@ -284,7 +276,7 @@ class TaskExecuter(Dispatcher):
                     return self._rest()
             if self.active is None and not self.stops:
                 if self.queue:
-                    self._start(self.queue.pop(0))
+                    self.start_with(self.queue.pop(0))
                 else:
                     self._ask(finished)
         finally:
@@ -326,7 +318,7 @@ class TaskExecuter(Dispatcher):
 
     # --- Time and moves -----------------------------------------------------------------------------------------------
 
-    def _after(self, seconds: float, state: int, then: Step) -> bool:
+    def spend_then(self, seconds: float, state: int, then: Step) -> bool:
         """Spends time in a state before the next step; a time of 0 leaves no trace."""
         if seconds <= 0:
             return then()
@@ -336,13 +328,13 @@ class TaskExecuter(Dispatcher):
         self.calendar.after(seconds, self._go, (self._turn, then))
         return False
 
-    def _travel(self, move: Move | None, state: int, then: Step) -> bool:
+    def travel_then(self, move: Move | None, state: int, then: Step) -> bool:
         """Moves before the next step; `state` is that of an empty executer, the next number that of a loaded one."""
         if move is None:
             return then()
         self._move = move
         self._moved_at = self.calendar.now
-        return self._after(move.duration, state + bool(self.items), functools.partial(self._arrived, then))
+        return self.spend_then(move.duration, state + bool(self.items), functools.partial(self._arrived, then))
 
     def _arrived(self, then: Step) -> bool:
         move = self._move
@@ -438,295 +430,5 @@ class TaskExecuter(Dispatcher):
         return self.offset_to(travel.place_in(station, item), item) if self.travels_offsets else None
 
 
-class Operator(TaskExecuter):
-    """Goes to an item on the floor, until its front edge is at the item's."""
-
-    __slots__ = ()
-
-    def offset_to(self, target: Point, item: Item | None) -> Move | None:
-        if item is None:
-            return super().offset_to(target, item)
-        goal = (target[0], target[1], self.position[2])
-        whole = math.dist(self.position, goal)
-        distance = whole - (self.node.size.x + travel.item_size(item)[0]) / 2
-        if distance <= travel.NEAR:
-            return None
-        return travel.straight(
-            self.position, travel.between(self.position, goal, distance / whole), self.profile(distance)
-        )
-
-
-class Transporter(TaskExecuter):
-    """Drives up to an item with the front of its fork, and lifts the fork to the item's height at the same time.
-
-    Attributes:
-      lift_speed: m/s, steady; 0 where the fork does not move.
-    """
-
-    __slots__ = ("lift_speed",)
-
-    def configure(self, binding: Binding) -> None:
-        moves = binding.setting(self.node, "AllowForkMovement") in (None, 1)
-        self.lift_speed = binding.number(self.node, "LiftSpeed") if moves else 0.0
-
-    def offset_to(self, target: Point, item: Item | None) -> Move | None:
-        if item is None:
-            return super().offset_to(target, item)
-        goal = (target[0], target[1], self.position[2])
-        whole = math.dist(self.position, goal)
-        distance = whole - self.node.size.x / 2
-        distance = distance if distance > travel.NEAR else 0.0
-        lift = abs(target[2] - self.position[2])
-        lifting = lift / self.lift_speed if self.lift_speed > 0 else 0.0
-        if not distance and lifting <= 0:
-            return None
-        end = travel.between(self.position, goal, distance / whole) if distance > 0 else self.position
-        profile = self.profile(distance)
-        return travel.straight(self.position, end, profile, max(profile.duration, lifting))
-
-
 def _no_time(item: Item, station: Any) -> float:
     return 0.0
-
-
-def _done() -> bool:
-    return True
-
-
-def live_of(value: Any) -> LiveObject:
-    """Returns the running object that a task is about; raises `Fault` where there is none."""
-    live = value if isinstance(value, LiveObject) else getattr(value, "live", None)
-    if isinstance(live, LiveObject):
-        return live
-    name = getattr(value, "name", "NULL")
-    raise Fault(f"{name!r} takes no part in the run", code="task", hint="items must be able to reach it")
-
-
-# --- The tasks --------------------------------------------------------------------------------------------------------
-
-
-def _begin_travel(executer: TaskExecuter, task: Task) -> bool:
-    node = task.involved1
-    if isinstance(node, LiveObject):
-        node = node.node
-    elif isinstance(node, Item):
-        node = node.holder.node if node.holder is not None else None
-    if not isinstance(node, Node):
-        raise Fault(f"{executer.name!r} has nowhere to travel to", code="task", hint="give TASKTYPE_TRAVEL an object")
-    move = executer.way_to(node, force=_number(task, 1) == 1, seconds=_number(task, 3))
-    return executer._travel(move, TRAVEL_EMPTY, _done)
-
-
-def _begin_travel_to(executer: TaskExecuter, task: Task) -> bool:
-    return executer._travel(executer.offset_to(_vector(task), None), OFFSET_TRAVEL_EMPTY, _done)
-
-
-def _begin_travel_relative(executer: TaskExecuter, task: Task) -> bool:
-    target = tuple(at + by for at, by in zip(executer.position, _vector(task), strict=True))
-    return executer._travel(executer.offset_to(target, None), OFFSET_TRAVEL_EMPTY, _done)
-
-
-def _begin_offset(executer: TaskExecuter, task: Task) -> bool:
-    """Part of the way to an item: the shares of x, y and z."""
-    place = travel.place_in(live_of(task.involved2), task.involved1)
-    shares = _vector(task)
-    target = tuple(at + (to - at) * share for at, to, share in zip(executer.position, place, shares, strict=True))
-    item = task.involved1 if all(share == 1 for share in shares) else None
-    return executer._travel(executer.offset_to(target, item), OFFSET_TRAVEL_EMPTY, _done)
-
-
-def _begin_load(executer: TaskExecuter, task: Task) -> bool:
-    item, station = _item(task), live_of(task.involved2 if task.involved2 is not None else task.involved1.holder)
-    if item.holder is not station:
-        where = "nowhere" if item.holder is None else f"in {item.holder.name!r}"
-        raise Fault(f"{executer.name!r} is to load {item} from {station.name!r}, but it is {where}", code="task")
-
-    def load() -> bool:
-        executer.extras.load(executer, item, station, int(_number(task, 0)))
-        if len(executer.items) > executer.capacity:
-            message = f"{executer.name!r} carries more than its Capacity of {executer.capacity}"
-            executer.warn("capacity", message, "a preempting sequence or a task of a script loads one more")
-        if executer.on_load is not None:
-            executer.on_load(item, station.node)
-        return True
-
-    def wait() -> bool:
-        return executer._after(executer.load_time(item, station.node), LOADING, load)
-
-    return executer._travel(executer.loaded_offset(station, item), OFFSET_TRAVEL_EMPTY, wait)
-
-
-def _begin_unload(executer: TaskExecuter, task: Task) -> bool:
-    item, station = _item(task), live_of(task.involved2)
-    if item.holder is not executer:
-        where = "nowhere" if item.holder is None else f"in {item.holder.name!r}"
-        raise Fault(f"{executer.name!r} is to unload {item}, but it is {where}", code="task", hint="load it first")
-
-    def unload() -> bool:
-        if executer.on_unload is not None:
-            executer.on_unload(item, station.node)
-        executer.extras.unload(executer, item, station, int(_number(task, 0)))
-        return True
-
-    def wait() -> bool:
-        return executer._after(executer.unload_time(item, station.node), UNLOADING, unload)
-
-    return executer._travel(executer.loaded_offset(station, item), OFFSET_TRAVEL_EMPTY, wait)
-
-
-def _item(task: Task) -> Item:
-    if isinstance(task.involved1, Item):
-        return task.involved1
-    raise Fault(f"{task.name} needs an item", code="task", hint="give it as involved1")
-
-
-def _number(task: Task, place: int) -> float:
-    """Returns a variable of a task as a finite number; raises `Fault`."""
-    number = to_float(task.variables[place])
-    if math.isfinite(number):
-        return number
-    raise Fault(f"var{place + 1} of {task.name} is {number}", code="task", hint="give it a finite number")
-
-
-def _vector(task: Task) -> Point:
-    return _number(task, 0), _number(task, 1), _number(task, 2)
-
-
-def _state(task: Task, place: int) -> int:
-    """Returns a variable of a task as the number of a state, 0 for none; raises `Fault`."""
-    state = int(_number(task, place))
-    if 0 <= state < len(STATES):
-        return state
-    raise Fault(f"{task.name} has no state {state}", code="task", hint="use one of the STATE_ constants")
-
-
-def _begin_utilize(executer: TaskExecuter, task: Task) -> bool:
-    executer.set_state(_state(task, 0) or UTILIZE)
-    if task.involved2 is not None and task.executed:
-        live_of(task.involved2).go_on(task)  # it was held when the executer was called away
-    return False
-
-
-def _begin_stop_request(executer: TaskExecuter, task: Task) -> bool:
-    if not task.executed or task.variables[1] == 1:
-        live = live_of(task.involved1 if task.involved1 is not None else executer)
-        live.stop(_state(task, 0) or _STOPPED, task.variables[2])
-    return True
-
-
-def _finish_stop_request(executer: TaskExecuter, task: Task) -> bool:
-    if task.executed and task.variables[0] != 1:
-        return True
-    live = live_of(task.involved1 if task.involved1 is not None else executer)
-    if isinstance(task.involved2, TaskSequence):
-        live.go_on(task.involved2)  # the pause that the call for this operator began
-    else:
-        live.resume(task.variables[1])
-    return True
-
-
-def _begin_delay(executer: TaskExecuter, task: Task) -> bool:
-    seconds = task.left if task.left is not None else _number(task, 0)
-    task.left = executer.calendar.now + seconds
-
-    def end() -> bool:
-        task.left = None
-        return True
-
-    return executer._after(seconds, _state(task, 1), end)
-
-
-def _begin_break(executer: TaskExecuter, task: Task) -> bool:
-    if not task.variables[0] and len(executer.items) >= executer.capacity:
-        return True
-    chosen = executer.extras.chosen(executer, task, False)
-    if chosen is None:
-        return True
-    current = executer.active
-    current.cursor += 1
-    task.begun = False
-    executer.wait(current, first=True)
-    _switch(executer, chosen)
-    return False
-
-
-def _begin_subtasks(executer: TaskExecuter, task: Task) -> bool:
-    chosen = executer.extras.chosen(executer, task, True)
-    if chosen is None:
-        return True
-    current = executer.active
-    current.cursor += 1
-    task.begun = False
-    chosen.returns_to = current
-    _switch(executer, chosen)
-    return False
-
-
-def _switch(executer: TaskExecuter, chosen: TaskSequence) -> None:
-    waiting_at = chosen.dispatcher
-    if isinstance(waiting_at, Dispatcher) and chosen in waiting_at.queue:
-        waiting_at.queue.remove(chosen)
-    executer._start(chosen)
-
-
-def _begin_wait(executer: TaskExecuter, task: Task) -> bool:
-    if executer.active.tasks[-1] is not task:
-        return True
-    executer.set_state(_state(task, 0) or IDLE)
-    return False
-
-
-def _nothing(executer: TaskExecuter, task: Task) -> bool:
-    return True
-
-
-def _outside(name: str) -> Callable[[TaskExecuter, Task], bool]:
-    def begin(executer: TaskExecuter, task: Task) -> bool:
-        getattr(executer.extras, name)(executer, task)
-        return True
-
-    return begin
-
-
-_BEGIN: dict[int, Callable[[TaskExecuter, Task], bool]] = {
-    TaskType.LOAD: _begin_load,
-    TaskType.FRLOAD: _begin_load,
-    TaskType.UNLOAD: _begin_unload,
-    TaskType.FRUNLOAD: _begin_unload,
-    TaskType.UTILIZE: _begin_utilize,
-    TaskType.STOPREQUESTBEGIN: _begin_stop_request,
-    TaskType.STOPREQUESTFINISH: _finish_stop_request,
-    TaskType.TRAVEL: _begin_travel,
-    TaskType.TRAVELTOLOC: _begin_travel_to,
-    TaskType.TRAVELRELATIVE: _begin_travel_relative,
-    TaskType.PICKOFFSET: _begin_offset,
-    TaskType.PLACEOFFSET: _begin_offset,
-    TaskType.BREAK: _begin_break,
-    TaskType.CALLSUBTASKS: _begin_subtasks,
-    TaskType.DELAY: _begin_delay,
-    TaskType.WAITFORTASK: _begin_wait,
-    TaskType.SENDMESSAGE: _outside("send_message"),
-    TaskType.MESSAGE: _outside("send_message"),
-    TaskType.MOVEOBJECT: _outside("move_object"),
-    TaskType.DESTROYOBJECT: _outside("destroy_object"),
-    TaskType.SETNODENUM: _outside("set_number"),
-    TaskType.NODEFUNCTION: _outside("call_function"),
-    TaskType.FREEOPERATORS: _outside("free_operators"),
-    TaskType.MILESTONE: _nothing,
-    TaskType.TAG: _nothing,
-    TaskType.STARTANIMATION: _nothing,
-    TaskType.STOPANIMATION: _nothing,
-}
-
-_HINTS = {
-    TaskType.TE_STOP: "it is FlexSim's own; use stopobject, or TASKTYPE_STOPREQUESTBEGIN",
-    TaskType.TE_RETURN: "it is FlexSim's own; CALLSUBTASKS returns by itself",
-    TaskType.TE_ALLOCATED: "coordinated task sequences are not supported",
-    TaskType.CT_ALLOCATE: "coordinated task sequences are not supported",
-    TaskType.CT_DEALLOCATE: "coordinated task sequences are not supported",
-    TaskType.CT_SYNC: "coordinated task sequences are not supported",
-    TaskType.CT_MULTIALLOCATE: "coordinated task sequences are not supported",
-}
-
-_BINDING = (TaskType.FRLOAD, TaskType.FRUNLOAD, TaskType.UTILIZE, TaskType.STOPREQUESTFINISH)
-"""Tasks without which another object waits for ever."""

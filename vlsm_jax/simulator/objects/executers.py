@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from vlsm_jax.flexscript.values import to_float
 from vlsm_jax.simulator.objects import operators, transport
-from vlsm_jax.simulator.objects.executer import Operator, TaskExecuter, Timing, Transporter
+from vlsm_jax.simulator.objects.drivers import Operator, Transporter
+from vlsm_jax.simulator.objects.executer import TaskExecuter, Timing
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.network import Network, has_paths
 from vlsm_jax.simulator.objects.resource import UNLIMITED

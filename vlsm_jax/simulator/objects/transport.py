@@ -88,7 +88,7 @@ def pick_up(executer: TaskExecuter, item: Item, station: LiveObject, port: int) 
     """Takes an item out of a station and into an executer."""
     if isinstance(station, FixedResource):
         if item in station.fetched:
-            executer._bound[item] = (station, station.pick_up(item))
+            executer.bound[item] = (station, station.pick_up(item))
         else:
             peer = station.outputs[port - 1] if 0 < port <= len(station.outputs) else None
             station.detach(item, peer or _outside(station))
@@ -106,7 +106,7 @@ def let_go(executer: TaskExecuter, item: Item, port: int) -> tuple[FixedResource
     if executer.on_exit is not None:
         executer.on_exit(item, port)
     executer.book_out(item)
-    return executer._bound.pop(item, None)
+    return executer.bound.pop(item, None)
 
 
 def set_down(executer: TaskExecuter, item: Item, station: LiveObject, port: int) -> None:
@@ -116,7 +116,7 @@ def set_down(executer: TaskExecuter, item: Item, station: LiveObject, port: int)
     bound = let_go(executer, item, 0)
     if isinstance(station, TaskExecuter):
         if bound is not None:
-            station._bound[item] = bound
+            station.bound[item] = bound
         station.book_in(item)
         if station.on_entry is not None:
             station.on_entry(item, 0)
