@@ -8,7 +8,7 @@ from typing import Any
 
 from vlsm_jax.flexscript import Fault, Vocabulary, core_vocabulary
 from vlsm_jax.flexscript.members import new_color
-from vlsm_jax.flexscript.values import Color, Vec3, describe, to_int, to_number, to_text, truth
+from vlsm_jax.flexscript.values import Color, Vec3, describe, to_int, to_number, to_text
 from vlsm_jax.flexscript.vocabulary import (
     ARRAY,
     DOUBLE,
@@ -245,41 +245,6 @@ def _copy(world: World, node: Node, container: Any = None, flags: Any = 0) -> No
     return world.create_copy(node, node_of(container, "copy()"))
 
 
-def _group_members() -> Members:
-    """`Group("Staff")`: the methods of a node and those of a group."""
-    node = _node_members()
-    return node._replace(
-        getters={**node.getters, "length": lambda group: len(group.members)},
-        methods={
-            **node.methods,
-            "addMember": Command(tools.add_member, INT, 1, 1, True),
-            "removeMember": Command(tools.remove_member, INT, 1, 1, True),
-            "isMember": Command(_is_member, INT, 1, 2),
-            "indexOf": Command(_index_of_member, INT, 1, 1),
-            "toFlatArray": Command(tools.flat_members, ARRAY, 0, 0),
-            "toArray": Command(lambda group: list(group.members), ARRAY, 0, 0),
-        },
-        index=_member_at,
-    )
-
-
-def _index_of_member(group: Group, value: Any) -> int:
-    members = group.members
-    return members.index(value) + 1 if value in members else 0
-
-
-def _is_member(group: Group, value: Any, recursive: Any = 0) -> int:
-    return int(value in (tools.flat_members(group) if truth(recursive) else group.members))
-
-
-def _member_at(group: Group, index: Any) -> Node:
-    at, members = to_int(index), group.members
-    if not 1 <= at <= len(members):
-        hint = f"{group.name!r} has {len(members)} member{'s' * (len(members) != 1)}"
-        raise Fault("Array index out of bounds", code="array index", hint=hint)
-    return members[at - 1]
-
-
 # --- Items, ports, labels, attributes ---------------------------------------------------------------------------------
 
 
@@ -481,7 +446,7 @@ def vocabulary() -> Vocabulary:
             AutomaticNode: members,
             GoneNode: Members({}, {}, _NoMethods(), missing=_gone, assign_missing=_gone),
             Tool: members,
-            Group: _group_members(),
+            Group: tools.group_members(members),
             Item: _item_members(),
             Attribute: attribute,
             attributes.AttributeNodes: below_attribute,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from vlsm_jax.flexscript import Fault, Unsupported
 from vlsm_jax.flexscript.diagnostics import did_you_mean
 from vlsm_jax.flexscript.tables import Table
-from vlsm_jax.flexscript.values import describe, to_int
+from vlsm_jax.flexscript.values import describe, to_int, truth
+from vlsm_jax.flexscript.vocabulary import ARRAY, INT, Command, Members
 from vlsm_jax.simulator.library import tool_folder, tools, unsupported_tools
 from vlsm_jax.simulator.tree import AutomaticNode, Node, Tree
 
@@ -188,6 +189,40 @@ def flat_members(group: Group) -> list[Node]:
             seen.add(node)
             stack.extend(reversed(node.members))
     return list(found)
+
+
+def group_members(node: Members) -> Members:
+    """Returns what stands behind the dot and in the brackets of a group: what a node has, and the methods of Group."""
+    return node._replace(
+        getters={**node.getters, "length": lambda group: len(group.members)},
+        methods={
+            **node.methods,
+            "addMember": Command(add_member, INT, 1, 1, True),
+            "removeMember": Command(remove_member, INT, 1, 1, True),
+            "isMember": Command(_is_member, INT, 1, 2),
+            "indexOf": Command(_index_of, INT, 1, 1),
+            "toFlatArray": Command(flat_members, ARRAY, 0, 0),
+            "toArray": Command(lambda group: list(group.members), ARRAY, 0, 0),
+        },
+        index=_member_at,
+    )
+
+
+def _index_of(group: Group, value: Any) -> int:
+    members = group.members
+    return members.index(value) + 1 if value in members else 0
+
+
+def _is_member(group: Group, value: Any, recursive: Any = 0) -> int:
+    return int(value in (flat_members(group) if truth(recursive) else group.members))
+
+
+def _member_at(group: Group, index: Any) -> Node:
+    at, members = to_int(index), group.members
+    if not 1 <= at <= len(members):
+        hint = f"{group.name!r} has {len(members)} member{'s' * (len(members) != 1)}"
+        raise Fault("Array index out of bounds", code="array index", hint=hint)
+    return members[at - 1]
 
 
 # --- Navigators -------------------------------------------------------------------------------------------------------
