@@ -11,7 +11,7 @@ import statistics
 import pytest
 from simulator_peers import assembly, ciw_rework, random_times, rework, shared_operators
 
-from vlsm_jax.simulator import run, wiring
+from vlsm_jax.simulator import run
 from vlsm_jax.simulator.statistics import t_quantile
 
 REPLICATIONS = 20
@@ -86,10 +86,6 @@ def source(interval, turn=1):
     return ("Source", {"InterArrivalTime": interval, "Triggers.OnCreation": numbered})
 
 
-needs_operators = pytest.mark.skipif(
-    not {"Operator", "Dispatcher"} <= wiring.SIMULATED, reason="operators are not simulated"
-)
-
 # --- Event by event ---------------------------------------------------------------------------------------------------
 
 # Multiples of the golden ratio are spread evenly and never meet, so that no two events fall together by chance.
@@ -120,7 +116,7 @@ def given_code(place):
 FACTORIES = [
     pytest.param(rework, rework_model, id="rework"),
     pytest.param(assembly, assembly_model, id="assembly"),
-    pytest.param(shared_operators, operators_model, id="operators", marks=needs_operators),
+    pytest.param(shared_operators, operators_model, id="operators"),
 ]
 
 
@@ -181,7 +177,7 @@ def simpy_runs(factory):
         pytest.param(simpy_runs(rework), rework_model, 4500.0, id="rework-simpy"),
         pytest.param(ciw_rework, rework_model, 4500.0, id="rework-ciw"),
         pytest.param(simpy_runs(assembly), assembly_model, 1500.0, id="assembly"),
-        pytest.param(simpy_runs(shared_operators), operators_model, 2500.0, id="operators", marks=needs_operators),
+        pytest.param(simpy_runs(shared_operators), operators_model, 3000.0, id="operators"),
     ],
 )
 def test_the_same_means(model, peer, script, until):
