@@ -22,6 +22,8 @@ from vlsm_jax.flexscript.patterns import Pattern
         ('"John Smith".replace(/(\\w+) (\\w+)/, "$2, $1")', "Smith, John"),
         ('"ab".replace(/b/, "$&$&$$")', "abb$"),
         ('"a-b_c".split(/[-_]/)', ["a", "b", "c"]),
+        ('"abab".replace(/(?<first>a)(?<second>b)/g, "$<second>$<first>")', "baba"),
+        ('"xaay".match(/(?<twice>a)\\k<twice>/)', ["aa", "a"]),
         ('"abc".search(/c/)', 3),
         ('"abc".search(/x/)', -1),
         ('"abc".includes(/B/i)', 1),
@@ -46,7 +48,9 @@ def test_catastrophic_patterns_run_out_of_time(failed, pattern):
     assert time.perf_counter() - began < 5
 
 
-@pytest.mark.parametrize("pattern", ["(", "(?P<n>a)", "(?i)a", "a" * 600, "(?R)", "(?#x)"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "(?P<n>a)", "(?i)a", "a" * 600, "((((a{999}){999}){999}){999})", "(?R)", "(?#x)"]
+)
 def test_what_is_no_ecma_pattern_is_refused(failed, pattern):
     assert failed(f'"a".search(/{pattern}/);').code == "regular expression"
 

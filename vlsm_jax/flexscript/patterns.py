@@ -13,10 +13,14 @@ from vlsm_jax.flexscript.conversions import MAX_ITEMS, ValueType, bounded_text
 from vlsm_jax.flexscript.faults import Fault, OutOfBudget
 
 MAX_PATTERN = 500
+MAX_REPEATS = 10_000
+"""Counts such as `{3,5}` may multiply to this: nested ones unfold when the pattern is compiled."""
+
 SECONDS = 0.25
 """Of wall-clock time for all the work of one method call."""
 
 _GROUP = re.compile(r"\?(?::|=|!|<=|<!|<[A-Za-z_]\w*>)", re.ASCII)
+_BACK_REFERENCE = re.compile(r"\\k<([A-Za-z_]\w*)>", re.ASCII)
 _COUNT = re.compile(r"\{\d{1,4}(?:,\d{0,4})?\}", re.ASCII)
 _REPLACEMENT = re.compile(r"\$(?:(\$)|(&)|(\d{1,2})|<(\w+)>)", re.ASCII)
 
@@ -108,6 +112,12 @@ def compiled(source: str, ignore_case: bool) -> Any:
     if len(source) > MAX_PATTERN:
         raise Fault(f"a regular expression has more than {MAX_PATTERN} characters", code="regular expression")
     flags = regex.V0 | regex.ASCII | (regex.IGNORECASE if ignore_case else 0)
+    repeats = 1
+    for count in _COUNT.finditer(source):
+        repeats *= max(1, *(int(number) for number in re.findall(r"\d+", count[0])))
+    if repeats > MAX_REPEATS:
+        message = f"the counts of a regular expression multiply to more than {MAX_REPEATS}"
+        raise Fault(message, code="regular expression", hint="use * or +")
     try:
         return regex.compile(_translated(source), flags)
     except (regex.error, OverflowError, RecursionError, MemoryError) as error:
@@ -123,8 +133,13 @@ def _translated(source: str) -> str:
         char = source[at]
         if char == "\\":
             following = source[at + 1 : at + 2]
+            named = _BACK_REFERENCE.match(source, at)
+            if named:
+                parts.append(f"(?P={named[1]})")
+                at = named.end()
+                continue
             # Escapes of letters that ECMA does not define stand for the letter itself.
-            known = following.isdigit() or not following.isalpha() or following in "bBdDwWsSnrtfvxucHk"
+            known = following.isdigit() or not following.isalpha() or following in "bBdDwWsSnrtfvxuc"
             parts.append(char + following if known else following)
             at += 2
             continue
