@@ -46,6 +46,8 @@ DEFAULT_RULES: Rules = (
     Rule("patch", None),
     Rule("channels", None),
     Rule("positions", None),
+    Rule("block", None),
+    Rule("rank", None),
 )
 
 

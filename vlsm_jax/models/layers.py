@@ -87,11 +87,14 @@ class Dense(nnx.Module):
         """Maps [..., *inputs] to [..., *outputs] in the compute dtype."""
         lead = x.shape[: x.ndim - len(self.inputs.sizes)]
         rows = x.astype(self.dtype).reshape(-1, self.inputs.width)
-        kernel = self.kernel[...].astype(self.dtype).reshape(self.inputs.width, self.outputs.width)
-        y = rows @ kernel
+        y = self.product(rows)
         if self.bias is not None:
             y = y + self.bias[...].astype(self.dtype).reshape(self.outputs.width)
         return y.reshape(*lead, *self.outputs.sizes)
+
+    def product(self, rows: jax.Array) -> jax.Array:
+        """Maps [R, inputs] to [R, outputs], without the bias; what quantised and adapted layers do otherwise."""
+        return rows @ self.kernel[...].astype(self.dtype).reshape(self.inputs.width, self.outputs.width)
 
 
 class Embedding(nnx.Module):

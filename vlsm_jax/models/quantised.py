@@ -1,0 +1,156 @@
+"""Frozen quantised kernels, and the dense layer that multiplies by one.
+
+A kernel is dequantised where it is used. The backward pass needs no more than its transpose, and dequantises once more
+instead of keeping it: what lives from forward to backward are the codes, which are parameters and live anyway.
+
+Letters: R rows, I inputs, O outputs (all axes of either together).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vlsm_jax.models import integers, nf4
+from vlsm_jax.models.kernels.nf4_product import IMPLEMENTATIONS, nf4_product, takes
+from vlsm_jax.models.layers import Axes, Dense
+
+Arrays = dict[str, jax.Array]
+
+
+class Frozen(nnx.Variable):
+    """A variable that is never trained: a part of a quantised kernel."""
+
+
+class Format(NamedTuple):
+    """A way to keep a kernel [I, O] in fewer bits.
+
+    Attributes:
+      bits: per weight, statistics included.
+      quantise: kernel to arrays; `codes` and `absmax`, whose first axis runs over inputs or blocks of them and whose
+        last over outputs, and others that are whole on every device.
+      dequantise: arrays and dtype to the kernel.
+    """
+
+    bits: float
+    quantise: Callable[[jax.Array], Arrays]
+    dequantise: Callable[[Arrays, jnp.dtype], jax.Array]
+
+
+FORMATS = {
+    "nf4": Format(4 + 32 / 64, nf4.quantise, nf4.dequantise),
+    "nf4-double": Format(4 + 8 / 64 + 32 / (64 * 256), nf4.quantise_double, nf4.dequantise),
+    "int8": Format(8 + 32 / 64, integers.quantise_int8, integers.dequantise_int8),
+    "int4": Format(4 + 32 / 64, integers.quantise_int4, integers.dequantise_int4),
+}
+
+
+def check_format(name: str) -> str:
+    """Returns `name`; raises ValueError listing the formats when it is none of them."""
+    if name not in FORMATS:
+        raise ValueError(f"quantised format {name!r} is not one of {', '.join(FORMATS)}")
+    return name
+
+
+class QuantisedKernel(nnx.Module):
+    """The arrays of one kernel, or of a stack of them, each with a leading "layers" axis then.
+
+    Args:
+      kernel: what is to be quantised, [*inputs, *outputs] or [layers, *inputs, *outputs].
+      inputs, outputs: its axes. All inputs become one axis, named like the first of them, so that blocks may run over
+        several heads.
+      format: a name in `FORMATS`.
+
+    Raises:
+      ValueError: an unknown format, or inputs that are no multiple of a block.
+    """
+
+    def __init__(self, kernel: nnx.Param, inputs: Axes, outputs: Axes, format: str):
+        self.inputs, self.outputs, self.format = inputs, outputs, check_format(format)
+        if inputs.width % nf4.BLOCK:
+            raise ValueError(
+                f"{inputs.width} inputs ({' x '.join(inputs.names)}) are no multiple of {nf4.BLOCK}, the block of "
+                f"{format}; choose another width, or leave this layer as it is"
+            )
+        lead = kernel.logical_axes[: -len(inputs.sizes + outputs.sizes)]
+        value = kernel.get_value()
+        flat = value.reshape(*value.shape[: len(lead)], inputs.width, outputs.width)
+        quantise = FORMATS[format].quantise
+        # One layer at a time: the float32 blocks of a whole stack would not fit where its codes do.
+        arrays = jax.lax.map(quantise, flat) if lead else quantise(flat)
+        self.names = tuple(arrays)
+        for name, array in arrays.items():
+            if name in ("codes", "absmax"):
+                shape, axes = (*array.shape[:-1], *outputs.sizes), (inputs.names[0], *outputs.names)
+            else:
+                shape, axes = array.shape, ("block",) * (array.ndim - len(lead))
+            setattr(self, name, Frozen(array.reshape(shape), logical_axes=(*lead, *axes)))
+
+    def arrays(self) -> Arrays:
+        """Returns the arrays of one layer, outputs in one axis."""
+        read = {name: getattr(self, name)[...] for name in self.names}
+        return {n: a.reshape(a.shape[0], -1) if n in ("codes", "absmax") else a for n, a in read.items()}
+
+    def dequantise(self, dtype: jnp.dtype) -> jax.Array:
+        """Returns the kernel [*inputs, *outputs] of one layer."""
+        kernel = FORMATS[self.format].dequantise(self.arrays(), dtype)
+        return kernel.reshape(*self.inputs.sizes, *self.outputs.sizes)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def frozen_product(format: str, rows: jax.Array, arrays: Arrays) -> jax.Array:
+    """Maps [R, I] to [R, O] by a quantised kernel, which gets no gradient; computes in the dtype of `rows`."""
+    return rows @ FORMATS[format].dequantise(arrays, rows.dtype)
+
+
+def _forward(format: str, rows: jax.Array, arrays: Arrays) -> tuple[jax.Array, Arrays]:
+    return frozen_product(format, rows, arrays), arrays
+
+
+def _backward(format: str, arrays: Arrays, gradient: jax.Array) -> tuple[jax.Array, None]:
+    # The barrier keeps XLA from seeing that the forward pass has made the same kernel, and from keeping that one.
+    arrays, gradient = jax.lax.optimization_barrier((arrays, gradient))
+    kernel = FORMATS[format].dequantise(arrays, gradient.dtype)
+    return jnp.einsum("ro,io->ri", gradient, kernel), None
+
+
+frozen_product.defvjp(_forward, _backward)
+
+
+class QuantisedDense(Dense):
+    """A dense layer with a frozen quantised kernel; the bias stays as it was.
+
+    Args:
+      dense: the layer whose kernel is quantised; it is left as it is.
+      format: a name in `FORMATS`.
+    """
+
+    def __init__(self, dense: Dense, format: str):
+        self.inputs, self.outputs, self.dtype, self.bias = dense.inputs, dense.outputs, dense.dtype, dense.bias
+        self.kernel = QuantisedKernel(dense.kernel, dense.inputs, dense.outputs, format)
+        self.implementation = "xla"
+
+    def product(self, rows: jax.Array) -> jax.Array:
+        """Maps [R, I] to [R, O], without the bias."""
+        arrays, format = self.kernel.arrays(), self.kernel.format
+        if self.implementation != "xla" and takes(format, rows.shape, self.outputs.width):
+            return nf4_product(rows, arrays, implementation=self.implementation)
+        return frozen_product(format, rows, arrays)
+
+
+def set_implementation(model: nnx.Module, implementation: str) -> None:
+    """Chooses how every quantised layer of `model` multiplies: see `kernels.nf4_product`.
+
+    Raises:
+      ValueError: an unknown implementation.
+    """
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(f"quantised product {implementation!r} is not one of {', '.join(IMPLEMENTATIONS)}")
+    for _, module in nnx.iter_modules(model):
+        if isinstance(module, QuantisedDense):
+            module.implementation = implementation
