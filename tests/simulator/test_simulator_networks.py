@@ -106,6 +106,39 @@ def test_control_points_on_a_straight_path_are_joined_in_their_order():
     assert times(events, "entry", "Out") == pytest.approx([10 + 5 + 40])
 
 
+def lanes(**back):
+    """A triangle of paths; control points at In and Out, the third corner is where paths meet."""
+    return {
+        "N1": ("AGV::ControlPoint", (0, 0), {}),
+        "N4": ("AGV::ControlPoint", (40, 0), {}),
+        "Up": ("AGV::StraightPath", (0, 0), {"StartLocation": [0, 0, 0], "EndLocation": [0, 30, 0]}),
+        "Down": ("AGV::StraightPath", (0, 0), {"StartLocation": [0, 30, 0], "EndLocation": [40, 0, 0]}),
+        "Back": ("AGV::StraightPath", (0, 0), {"StartLocation": [40, 0, 0], "EndLocation": [0, 0, 0], **back}),
+    }
+
+
+def test_paths_go_on_where_they_meet_and_may_lead_one_way_only():
+    _, events = traced(circuit(AT, executer="AGV::AGV", nodes=lanes()), 200)
+    assert times(events, "entry", "Out") == pytest.approx([10 + 40])
+    _, events = traced(circuit(AT, executer="AGV::AGV", nodes=lanes(IsTwoWay=0)), 200)
+    assert times(events, "entry", "Out") == pytest.approx([10 + 30 + 50])
+
+
+def test_on_a_one_way_path_nobody_turns_round():
+    urgent = (
+        'TaskExecuter m = Model.find("Mover"); TaskSequence t = TaskSequence.create(m, 9, 1);'
+        't.addTask(TASKTYPE_TRAVEL, Model.find("In")); t.dispatch();'
+    ).replace('"', '\\"')
+    more = (
+        f'Out.setProperty("Triggers.OnMessage", "{urgent}"); Up.setProperty("IsTwoWay", 0);'
+        'Down.setProperty("IsTwoWay", 0);'
+        'In.setProperty("Triggers.OnExit", "senddelayedmessage(Model.find(\\"Out\\"), 15, NULL);");'
+    )
+    _, events = traced(circuit(AT, executer="AGV::AGV", nodes=lanes(IsTwoWay=0), more=more), 400)
+    # Called back after 15 of the 30 m up: on round the triangle to In, and the whole way once more.
+    assert times(events, "entry", "Out") == pytest.approx([10 + 15 + 15 + 50 + 40 + 80])
+
+
 def test_an_agv_without_a_network_goes_straight():
     _, events = traced(circuit("", executer="AGV::AGV", nodes={}), 200)
     assert times(events, "entry", "Out") == pytest.approx([10 + 40 - 0.5])

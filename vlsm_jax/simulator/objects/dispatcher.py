@@ -20,7 +20,7 @@ from vlsm_jax.twin import Code
 if TYPE_CHECKING:
     from vlsm_jax.simulator.binding import Binding
 
-MAX_WAITING = 1_000_000
+MAX_WAITING = 100_000
 """Sequences that may wait at one dispatcher."""
 
 _HANDS = 30

@@ -22,7 +22,7 @@ from vlsm_jax.simulator.objects import travel
 from vlsm_jax.simulator.objects.dispatcher import Dispatcher
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook
-from vlsm_jax.simulator.objects.network import Network
+from vlsm_jax.simulator.objects.network import Network, Stop, point_of
 from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.task import Preempt, Task, TaskSequence, TaskType
 from vlsm_jax.simulator.objects.task_steps import BEGIN, BINDING, HINTS, live_of
@@ -88,7 +88,7 @@ class TaskExecuter(Dispatcher):
         self.on_entry: Hook | None = None
         self.on_exit: Hook | None = None
         self.extras: Any = None
-        self._at_edge: tuple[Node, ...] = ()
+        self._at_edge: tuple[Stop, ...] = ()
         self.bound: dict[Item, tuple[FixedResource, FixedResource]] = {}
         self._home = tuple(node.location)
         self._move: Move | None = None
@@ -340,8 +340,8 @@ class TaskExecuter(Dispatcher):
         move = self._move
         self._move = None
         self.position = move.points[-1]
-        if move.nodes and move.nodes[-1] is not None:
-            self.at_node, self._at_edge = move.nodes[-1], ()
+        if move.stops:
+            self.at_node, self._at_edge = move.stops[-1], ()
         self._show_place()
         return then()
 
@@ -350,10 +350,11 @@ class TaskExecuter(Dispatcher):
         move = self._move
         self._move = None
         self.position, leg = move.at(elapsed)
-        if move.nodes:
-            ends = tuple(node for node in move.nodes[leg : leg + 2] if node is not None)
-            if ends:
-                self.at_node, self._at_edge = None, ends
+        if move.stops:
+            # On the way to its first stop it can go back, and from a path that leads both ways to either end.
+            behind, ahead = move.stops[leg], move.stops[leg + 1]
+            both = behind is not None and self.network.leads_on(ahead, behind)
+            self.at_node, self._at_edge = None, (behind, ahead) if both else (ahead,)
         self._show_place()
 
     def _show_place(self) -> None:
@@ -406,17 +407,16 @@ class TaskExecuter(Dispatcher):
 
     def _along_paths(self, node: Node, goals: Any, seconds: float) -> Move | None:
         starts = self._at_edge or (self.at_node,)
-        found = self.network.way(
-            [(start, math.dist(self.position, travel.corner(start))) for start in starts], list(goals)
-        )
+        found = self.network.way([(start, math.dist(self.position, point_of(start))) for start in starts], list(goals))
         if found is None:
             raise Fault(
                 f"no path leads from {self.name!r} to {node.name!r}",
                 code="network",
                 hint="connect the network nodes with each other",
             )
-        points = (self.position, *map(travel.corner, found.nodes))
-        return Move(points, profile := self.profile(found.length, seconds), profile.duration, (None, *found.nodes))
+        points = (self.position, *map(point_of, found.stops))
+        profile = self.profile(found.length, seconds)
+        return Move(points, profile, profile.duration, (None, *found.stops))
 
     def offset_to(self, target: Point, item: Item | None) -> Move | None:
         """Returns the move to a point, for an item or (None) to stand there; None where it stands there already."""

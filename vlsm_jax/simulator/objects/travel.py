@@ -89,13 +89,13 @@ class Move(NamedTuple):
       points: the start, the corners and the end.
       profile: speed along the way.
       duration: seconds; more than the profile's where something else takes longer, such as a lift.
-      nodes: the network node at each point, None for a point that is none.
+      stops: what of a network is at each point, None for a point that is none of it; empty for a move off networks.
     """
 
     points: tuple[Point, ...]
     profile: Profile
     duration: float
-    nodes: tuple[Node | None, ...] = ()
+    stops: tuple[Any, ...] = ()
 
     def at(self, elapsed: float) -> tuple[Point, int]:
         """Returns the place after a time, and the number of the leg it lies on, from 0."""
