@@ -187,3 +187,21 @@ def test_waiting_in_a_build_script_is_an_exception():
 
     (diagnostic,) = build("int x = 1;\nawait Delay.seconds(3);").diagnostics
     assert (diagnostic.code, diagnostic.line) == ("coroutine", 2)
+
+
+def test_lists_are_empty_when_a_run_begins():
+    from vlsm_jax.simulator import run
+
+    code = 'List(\\"L\\").push(param(1).name); print(List(\\"L\\").entries().length); return 1;'
+    script = LINE + f'List("L").push("old"); q.setProperty("SendToPort", "{code}");'
+    report = run(script, until=25, replications=2)
+    assert report.output == ("1", "2") * 2
+
+
+def test_code_that_waits_within_code_goes_on_by_itself():
+    from vlsm_jax.simulator import run
+
+    inner = 'await Delay(1); print(\\\\\\"inner\\\\\\", Model.time); return 1;'
+    code = f'executestring(\\"{inner}\\"); await Delay(2); print(\\"outer\\", Model.time); return 1;'
+    report = run(LINE + f'q.setProperty("SendToPort", "{code}");', until=15)
+    assert report.output == ("inner 11", "outer 12"), [*map(str, report.diagnostics)]

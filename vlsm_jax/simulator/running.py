@@ -20,6 +20,7 @@ from vlsm_jax.simulator.constants import (
 from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
 from vlsm_jax.simulator.objects.executer import TaskExecuter
 from vlsm_jax.simulator.objects.live_object import LiveObject
+from vlsm_jax.simulator.objects.multiprocessor import MultiProcessor
 from vlsm_jax.simulator.objects.processor import Processor
 from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.report import Report, Verdict
@@ -123,6 +124,7 @@ class _Experiment:
     def replicate(self, replication: int, trace: Callable[[TraceEvent], None] | None) -> None:
         """Runs one replication and keeps its figures; raises `Fault`."""
         labels = {node: dict(node.labels) for node in self.names}
+        self.world.machine.end_run()  # the reset before a run empties the lists that the script filled
         simulation = None
         try:
             simulation = Simulation(
@@ -240,6 +242,9 @@ class _Figures:
         self.utilisation = None
         if isinstance(resource, Processor):
             self.utilisation = (resource.state_time[PROCESSING] + resource.state_time[SETUP]) / observed
+        elif isinstance(resource, MultiProcessor):
+            working = {process.state for process in resource.processes}
+            self.utilisation = sum(resource.state_time[state] for state in working) / observed
         elif isinstance(resource, TaskExecuter):
             self.utilisation = 1.0 - sum(resource.state_time[state] for state in _NOT_WORKING) / observed
 
