@@ -362,7 +362,7 @@ def test_an_interrupt_ends_the_work_at_once(vlsm, tmp_path):
     rows = [{"id": i, "reference": slow + f"// {i}", "candidate": slow} for i in range(200)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     running = process("score", "rows.jsonl", "--workers", "2", start_new_session=True)
-    time.sleep(3)
+    time.sleep(5)  # the processes have started by then
     assert running.poll() is None
     began = time.monotonic()
     os.killpg(running.pid, signal.SIGINT)

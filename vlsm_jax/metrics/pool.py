@@ -107,9 +107,21 @@ def scoring_pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
     As always with such a pool, the program's main module is imported in each of them, so what it does belongs under
     `if __name__ == "__main__":`.
     """
-    return concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
-    )
+    return _Pool(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+
+
+class _Pool(concurrent.futures.ProcessPoolExecutor):
+    """Starts its processes deaf to Ctrl-C, which would otherwise meet them while they still import."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(fn, *args, **kwargs)
+        # A process inherits the mask; an interrupt of this one waits until the mask is taken off again.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ignore_interrupts() -> None:
