@@ -102,12 +102,14 @@ class Source(FixedResource):
     def _emit(self, item: Item, row: int) -> None:
         item.holder = self
         self.items[item] = None
-        self.most = max(self.most, len(self.items))
         if self.on_creation is not None:
             self.on_creation(item, row)
             if item.holder is not self:
                 return
         self.release(item)
+        if item.holder is self:
+            # An item that leaves at once is no content, with a trace or without.
+            self.most = max(self.most, len(self.items))
 
     def leave(self, item: Item, peer: FixedResource) -> None:
         super().leave(item, peer)
