@@ -221,7 +221,7 @@ def _get_location(node: Node, *factors: Any) -> Vec3:
 
 
 def _set_property(world: World, node: Node, name: Any, value: Any) -> Any:
-    set_property(world, object_of(node, "setProperty()"), to_text(name), value)
+    set_property(world, node, name if type(name) is str else to_text(name), value)
     return node
 
 

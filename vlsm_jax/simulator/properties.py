@@ -36,9 +36,10 @@ _UNITS = {
 
 def property_info(cls: ClassInfo, name: str) -> PropertyInfo | None:
     """Returns what a class knows of a property, triggers included; None when it has no such property."""
-    if name.startswith(TRIGGERS):
-        return PropertyInfo(name, "code") if name.removeprefix(TRIGGERS) in TRIGGER_NAMES else None
-    return cls.properties.get(name)
+    info = cls.properties.get(name)
+    if info is None and name.startswith(TRIGGERS) and name.removeprefix(TRIGGERS) in TRIGGER_NAMES:
+        return PropertyInfo(name, "code")
+    return info
 
 
 def set_property(world: World, node: Node, name: str, value: Any) -> None:
@@ -49,11 +50,11 @@ def set_property(world: World, node: Node, name: str, value: Any) -> None:
     runs = world.clock is not None
     if runs and (name == "Name" or name in _PLACES or name in _NOT_KEPT or isinstance(node, Tool)):
         raise Unsupported(f"setting {name} while the model runs is not supported", hint="set it before the run")
-    if name == "Name":
-        world.rename(node, value)
-        return
     if name in _PLACES:
         getattr(node, _PLACES[name]).assign(value)
+        return
+    if name == "Name":
+        world.rename(node, value)
         return
     info = property_info(cls, name)
     if info is None:
