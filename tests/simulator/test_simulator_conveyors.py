@@ -209,6 +209,24 @@ def test_what_is_not_simulated_is_named(model):
     ]  # fmt: skip
 
 
+def test_stations_and_settings_of_transfers_are_named(model):
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 10}),
+            "Belt": ("StraightConveyor", {}),
+            "Out": ("Sink", {}),
+            "Check": ("Station", {}),
+        },
+        "In>Belt Belt>Out",
+    )
+    script += '\nModel.find("Belt/ExitTransfer1").setProperty("UseTransport", 1);'
+    report = run(script, until=100)
+    assert [(d.code, d.message.split(",")[0]) for d in report.diagnostics] == [
+        ("unsupported", "'Check' is a Station"),
+        ("unsupported", "UseTransport of 'ExitTransfer1' of 'Belt' has no effect: it is not simulated"),
+    ]
+
+
 def test_a_belt_without_speed_or_length_is_reported(model):
     script = model(
         {"In": ("Source", {}), "Belt": ("StraightConveyor", {"Speed": 0}), "Out": ("Sink", {})}, "In>Belt Belt>Out"

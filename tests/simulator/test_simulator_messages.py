@@ -41,10 +41,12 @@ def test_sendmessage_runs_the_target_at_once_and_returns_its_value(model):
     report = line(
         model,
         work={"Triggers.OnEntry": CURRENT + 'print("got", sendmessage(Model.find("Line"), current, 3, "x", [7]));'},
-        queue=on_message("print(param(1).name, msgparam(1), msgparam(2), msgparam(3)[1], current.name); return 42;"),
+        queue=on_message(
+            "print(param(1).name, msgsendingobject().name, msgparam(1), msgparam(2), msgparam(3)[1], current.name); return 42;"
+        ),
         until=15,
     )
-    assert report.output == ("Work 3 x 7 Line", "got 42")
+    assert report.output == ("Work Work 3 x 7 Line", "got 42")
 
 
 def test_senddelayedmessage_comes_after_its_delay(model):

@@ -84,7 +84,29 @@ def test_without_a_table_the_assumption_is_named(model):
     assert [d.code for d in report.diagnostics] == ["assumed"]
 
 
-def test_operators_of_a_process_are_refused_by_name(model):
+@pytest.mark.parametrize("reference", [[], [0, 0, "Man"], [0, 0, "return current.centerObjects[1];"]])
+def test_a_process_waits_for_its_operators(model, reference):
+    code = [f"Object current = ownerobject(c); {text}" if "return" in str(text) else text for text in reference]
+    objects = {
+        "In": ("Source", {"InterArrivalTime": 0}),
+        "Cell": ("MultiProcessor", {"ProcessTable": [["Wash", 5], ["Inspecting", 3, 1, *code]]}),
+        "Man": ("Operator", {}),
+        "Out": ("Sink", {}),
+    }
+    script = model(objects, "In>Cell Cell>Out") + '\ncontextdragconnection(Cell, Man, "S");'
+    report = run(script, until=1000)
+    assert report.verdict is Verdict.OK
+    assert not report.diagnostics
+    cell, man = report.kpis.objects["Cell"], report.kpis.objects["Man"]
+    # He walks to the machine for the first item only, and stays beside it.
+    way = cell.states["waiting for operator"].mean
+    assert 0 < way < 10
+    assert man.states["utilize"].mean == pytest.approx(cell.states["inspecting"].mean)
+    assert cell.output.mean == (1000 - way) // 8
+    assert cell.utilisation.mean == pytest.approx((1000 - way) / 1000)
+
+
+def test_a_process_without_an_operator_at_a_center_port_is_a_fault(model):
     _, report = line(model, [["Wash", 5, 1]])
     assert report.verdict is Verdict.RUN_ERROR
-    assert "'Wash' of 'Cell' needs operators" in report.diagnostics[-1].message
+    assert "has no center port" in report.diagnostics[-1].hint

@@ -32,6 +32,7 @@ class Binding:
       names: the Twin's name of every object.
       next_number: gives the items of the model their numbers.
       live: the running objects by node, complete once every object has been created.
+      sender: whoever sent the message that is being handled, None outside of one.
       changed_times: what gives times that scripts changed during the run, by object, property and value.
     """
 
@@ -53,6 +54,7 @@ class Binding:
         self._seed = seed
         self._replication = replication
         self._codes = codes
+        self.sender: Any = None
         self._before: dict[tuple[Node, str], ParameterValue | None] = {}
         self.changed_times: dict[tuple[Node, str, ParameterValue], Duration] = {}
 

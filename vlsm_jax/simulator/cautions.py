@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Severity
 from vlsm_jax.simulator import tables
-from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER
+from vlsm_jax.simulator.library import CONVEYOR, CONVEYOR_POINT, DISPATCHER, TASK_EXECUTER
 from vlsm_jax.simulator.tools import Tool
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.twin import Code, Distribution, ParameterValue
@@ -189,6 +189,8 @@ def _asks(node: Node) -> bool:
     """Whether an object uses task executers, by a setting or by code that mentions center ports."""
     if any(node.settings.get(use.setting) for use in USES):
         return True
+    if any(len(row) > 2 and row[2] for row in tables.read_rows(node.settings.get("ProcessTable")) or ()):
+        return True
     return any(
         isinstance(value, Code) and ("center" in value.text or "dispatch" in value.text or "task" in value.text.lower())
         for value in node.settings.values()
@@ -240,6 +242,32 @@ def _tools(model: Model) -> Iterator[Tool]:
             yield below
 
 
+# --- Conveyors --------------------------------------------------------------------------------------------------------
+
+
+def conveyor_points(model: Model) -> Iterator[Diagnostic]:
+    """Decision points, stations and photo eyes: they can be placed and connected, and have no effect on the flow."""
+    if not any(node.cls.role == CONVEYOR for node in model.reached):
+        return
+    for node in model.objects:
+        if node.cls.role == CONVEYOR_POINT:
+            message = f"{model.names[node]!r} is a {node.cls.name}, which is not simulated: items pass it by"
+            yield finding(node, "unsupported", message, "process the items in an object behind the conveyor")
+
+
+def transfer_settings(model: Model) -> Iterator[Diagnostic]:
+    """What is set at the transfers of a conveyor, which hand items on as soon as they can."""
+    for node in model.objects:
+        if node.cls.role != CONVEYOR or node not in model.reached:
+            continue
+        for wire in (*node.inputs, *node.outputs):
+            transfer = wire.transfer
+            if transfer is not None and transfer.parent is node and transfer.settings:
+                settings = ", ".join(transfer.settings)
+                message = f"{settings} of {transfer.name!r} of {model.names[node]!r} has no effect: it is not simulated"
+                yield finding(node, "unsupported", message)
+
+
 CAUTIONS: tuple[Callable[[Model], Iterator[Diagnostic]], ...] = (
     unreachable,
     dead_ends,
@@ -251,4 +279,6 @@ CAUTIONS: tuple[Callable[[Model], Iterator[Diagnostic]], ...] = (
     unused_executers,
     idle_executers,
     tools_without_effect,
+    conveyor_points,
+    transfer_settings,
 )

@@ -268,7 +268,12 @@ def send_message(world: World, target: Any, sender: Any = None, *parameters: Any
     if value is None:
         return 0
     given = (*parameters, 0, 0, 0)[:3]
-    return world.binding.code(node, ON_MESSAGE, value).run(node, (sender, *given))
+    binding = world.binding
+    outer, binding.sender = binding.sender, sender
+    try:
+        return binding.code(node, ON_MESSAGE, value).run(node, (sender, *given))
+    finally:
+        binding.sender = outer
 
 
 def send_delayed_message(world: World, target: Any, delay: Any, sender: Any = None, *parameters: Any) -> int:
@@ -374,6 +379,9 @@ def _commands(table: Mapping[str, Command]) -> Mapping[str, Command]:
         "releaseitem": Command(release_item, INT, 1, 2, True),
         "sendmessage": Command(send_message, VARIANT, 2, 5, True),
         "senddelayedmessage": Command(send_delayed_message, INT, 3, 6, True),
+        "msgsendingobject": Command(
+            lambda world: world.binding.sender if world.binding is not None else None, NODE, 0, 0, True
+        ),
         "getstat": Command(get_statistic, VARIANT, 3, 6, True),
         "getinput": Command(_count("input"), DOUBLE, 1, 1, True),
         "getoutput": Command(_count("output"), DOUBLE, 1, 1, True),

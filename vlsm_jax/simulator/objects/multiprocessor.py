@@ -6,15 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsm_jax.flexscript import Fault, Unsupported
-from vlsm_jax.flexscript.values import to_int
+from vlsm_jax.flexscript.values import to_float, to_int
 from vlsm_jax.simulator import codebody
 from vlsm_jax.simulator.constants import BLOCKED, IDLE, PROCESSING, WAITING_FOR_TRANSPORT, state_number
 from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.objects.dispatcher import Dispatcher, as_dispatcher, default_reference
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook
+from vlsm_jax.simulator.objects.operators import MAX_OPERATORS, request
 from vlsm_jax.simulator.objects.resource import UNLIMITED, FixedResource
+from vlsm_jax.simulator.objects.transport import warn_of_nobody
 from vlsm_jax.simulator.tables import read_rows
 from vlsm_jax.simulator.tree import Node
+from vlsm_jax.twin import Code
 
 if TYPE_CHECKING:
     from vlsm_jax.simulator.binding import Binding
@@ -24,11 +28,23 @@ DEFAULT_ROWS: Sequence[Sequence[Any]] = (("Process1", 10),)
 
 
 class Process(NamedTuple):
-    """One row of the list: its name, its state, and what gives its time."""
+    """One row of the list.
+
+    Attributes:
+      name, state: what it is called, and the state of the MultiProcessor meanwhile.
+      time: gives its seconds.
+      operators: how many it needs.
+      priority, preempt: of their task sequences.
+      reference: gives the executer or dispatcher that they are asked from.
+    """
 
     name: str
     state: int
     time: Callable[[Item], float]
+    operators: int
+    priority: float
+    preempt: int
+    reference: Callable[..., Any]
 
 
 class MultiProcessor(FixedResource):
@@ -43,7 +59,7 @@ class MultiProcessor(FixedResource):
       on_process_finish: trigger with the item and the number of the process.
     """
 
-    __slots__ = ("_at", "on_process_finish", "process_time", "processes")
+    __slots__ = ("_at", "_binding", "_crew", "on_process_finish", "process_time", "processes")
 
     initial_state = IDLE
     watched_room = UNLIMITED
@@ -55,6 +71,12 @@ class MultiProcessor(FixedResource):
         self.process_time = [0.0] * len(self.processes)
         self.on_process_finish: Hook | None = None
         self._at: int | None = None
+        self._binding: Binding | None = None
+        self._crew: Dispatcher | None = None
+
+    def connect(self, binding: Binding) -> None:
+        super().connect(binding)
+        self._binding = binding
 
     def enter(self, item: Item, sender: FixedResource) -> FixedResource | None:
         self.admit(item, sender)
@@ -75,12 +97,25 @@ class MultiProcessor(FixedResource):
         seconds = process.time(item)
         self.process_time[number] += seconds
         self.calendar.after(seconds, self._finish, item)
+        if process.operators:
+            self._call(process, item, number)
         if self.stops:
             self.freeze()
         self._refresh()
 
+    def _call(self, process: Process, item: Item, number: int) -> None:
+        what = f"the operators of process {process.name!r} of {self.name!r}"
+        dispatcher = as_dispatcher(self._binding, process.reference(item, number + 1), what)
+        if dispatcher is not None:
+            self._crew = dispatcher
+            warn_of_nobody(self._binding, dispatcher, what, process.operators)
+            request(dispatcher, self, item, process.operators, process.priority, process.preempt)
+
     def _finish(self, item: Item) -> None:
         number = self._at or 0
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.free(item)
         if self.on_process_finish is not None:
             self.on_process_finish(item, number + 1)
         if item.holder is self:
@@ -91,6 +126,8 @@ class MultiProcessor(FixedResource):
             self._refresh()
 
     def abandon(self, item: Item) -> None:
+        if self._crew is not None:
+            raise Unsupported(f"{self.name!r} works on {item.name!r} with operators; it cannot be taken away")
         if item not in self.waiting:
             self.cancel(item)
             self._at = None
@@ -132,13 +169,27 @@ def create(binding: Binding, node: Node, name: str) -> MultiProcessor:
 
 
 def _process(binding: Binding, node: Node, name: str, number: int, row: Sequence[Any]) -> Process:
-    title = row[0] if row and isinstance(row[0], str) else f"Process{number}"
-    time = row[1] if len(row) > 1 else 0
-    if len(row) > 2 and to_int(row[2]) > 0:
-        raise Unsupported(f"process {title!r} of {name!r} needs operators, which a MultiProcessor cannot call here")
+    title, time, operators, priority, preempt, reference = (*row, *("", 0, 0, 0, 0, "")[len(row) :])[:6]
+    title = title if isinstance(title, str) and title else f"Process{number}"
     if isinstance(time, str):
         time = codebody.understand(time).value
     state = state_number(title)
     return Process(
-        title, PROCESSING if state is None else state, binding.duration_of(node, f"ProcessTable{number}", time)
+        name=title,
+        state=PROCESSING if state is None else state,
+        time=binding.duration_of(node, f"ProcessTime{number}", time),
+        operators=max(0, min(MAX_OPERATORS, to_int(operators))),
+        priority=to_float(priority),
+        preempt=to_int(preempt),
+        reference=_reference(binding, node, name, number, reference),
     )
+
+
+def _reference(binding: Binding, node: Node, name: str, number: int, text: Any) -> Callable[..., Any]:
+    """Returns what gives the executers of a process: code, the name of an object, or the first center port."""
+    if not isinstance(text, str) or not text:
+        return default_reference(binding, node, name, "OperatorRef", "an operator")
+    if "return" in text or ";" in text or "(" in text:
+        run = binding.code(node, f"OperatorRef{number}", Code(text)).run
+        return lambda *parameters: run(node, parameters)
+    return lambda *parameters: binding.world.find(binding.world.tree.model, text)
