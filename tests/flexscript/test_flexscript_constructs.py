@@ -134,6 +134,14 @@ def test_falling_off_the_end_returns_null(returned):
         ("print(q.#absent? == nullvar);", "1"),
         ("q.#n = 1; q.#n += 2; q.#n++; print(q.#n);", "4"),
         ('Object none; print(none?.name == nullvar, none?.find("x") == NULL, q?.name);', "1 1 Q"),
+        (
+            'Object r = Object.create("Sink"); r.name = "R";'
+            ' for (int i = 0; i < 3; i++) contextdragconnection(q, r, "A");'
+            " print(q.outObjects.length / 2);",
+            "1",
+        ),
+        ("q.length = 2.5; print(q.length / 2);", "1.25"),
+        ('q.length = [7]; print(q.length + "x");', "x"),
         ("Array all = [q]; all[1].location.x += 5; all[1].location.x *= 2; print(q.location.x);", "10"),
         ("q.Counter = 1; q.Counter++; print(q.Counter++ + q.Counter);", "5"),
         ("q.List = [1, 2]; q.List[2] = 5; print(q.List[2]);", "5"),

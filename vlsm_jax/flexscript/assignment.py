@@ -76,7 +76,7 @@ class AssignmentCompiler(CallCompiler):
         if type(target) is syntax.Name:
             return self._assign_local(node, target)
         value = self.expression(node.value)
-        combine = _combination(node.operator)
+        combine = _COMBINATIONS.get(node.operator)
         store = self._store(target)
         run, copied = value.run, values.copied
         at = node.at
@@ -111,7 +111,7 @@ class AssignmentCompiler(CallCompiler):
             elif (local.kind in NUMERIC and value.kind in NUMERIC) or operator == "%":
                 operand = operators.binary(operator, here, value, self.machine.text, self.dialect.wrap_ints)
             else:
-                right, combine = value.run, _combination(node.operator)
+                right, combine = value.run, _COMBINATIONS[node.operator]
                 operand = Operand(lambda frame: combine(frame[slot], right(frame)), VARIANT)
         run = self.converted(self.vocabulary.types.get(local.type), operand, node.at)
 
@@ -240,11 +240,10 @@ class AssignmentCompiler(CallCompiler):
         return store
 
 
-def _combination(operator: str) -> Callable[[Any, Any], Any] | None:
-    return {
-        "=": None, "+=": values.add_in_place, "-=": values.subtract_in_place, "*=": values.multiply_in_place,
-        "/=": values.divide_in_place, "%=": values.remainder,
-    }[operator]  # fmt: skip
+_COMBINATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "+=": values.add_in_place, "-=": values.subtract_in_place, "*=": values.multiply_in_place,
+    "/=": values.divide_in_place, "%=": values.remainder,
+}  # fmt: skip
 
 
 AssignmentCompiler.handlers = {

@@ -72,7 +72,7 @@ class CallCompiler(ExpressionCompiler):
     def _call(self, node: syntax.Call) -> Operand:
         function = node.function
         if type(function) is syntax.Member:
-            return self._call_method(node, function)
+            return self._pull(node, function) if function.name == "pull" else self.raw_method(node, function)
         name = function.name
         own = self.functions.get(name)
         if own is not None:
@@ -182,10 +182,8 @@ class CallCompiler(ExpressionCompiler):
 
     # --- Methods ------------------------------------------------------------------------------------------------------
 
-    def _call_method(self, node: syntax.Call, function: syntax.Member) -> Operand:
+    def _pull(self, node: syntax.Call, function: syntax.Member) -> Operand:
         operand = self.raw_method(node, function)
-        if function.name != "pull":
-            return operand
         # Only `await`, `.backOrder` and a List.PullResult variable see the result as such; all else gets its value.
         run = operand.run
 

@@ -37,6 +37,7 @@ from vlsm_jax.flexscript.vocabulary import (
 MAX_DIAGNOSTICS = 50
 """After so many findings the compiler goes on in silence."""
 
+_COLLECTIONS = frozenset(("subnodes", "inObjects", "outObjects", "centerObjects", "labels", "keys", "values"))
 _MEASURED = frozenset((STRING, ARRAY, MAP))
 _MISSING = ("missing label", "map key")
 """Faults that `obj.Label?` turns into Null."""
@@ -238,8 +239,14 @@ class ExpressionCompiler:
                 fault.place(at)
                 raise
 
-        # Only of these is it known that the length is no label, whose value could be anything.
-        return Operand(read, INT if name == "length" and operand.kind in _MEASURED else VARIANT)
+        if name == "length":
+            # Only of these is it known that the length is an int and no label, whose value could be anything.
+            if operand.kind in _MEASURED:
+                return Operand(read, INT)
+            if type(base) is syntax.Member and base.name in _COLLECTIONS:
+                to_int = values.to_int
+                return Operand(lambda frame: to_int(read(frame)), INT)
+        return Operand(read, VARIANT)
 
     def _label(self, node: syntax.Label) -> Operand:
         name, quiet, forced, at = node.name, node.quiet, node.forced, node.at
