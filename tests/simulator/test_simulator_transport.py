@@ -234,6 +234,28 @@ def test_aborted_transport_is_reported():
     assert not any(item == 1 for _, kind, name, item in events if (kind, name) == ("entry", "Far"))
 
 
+def test_what_is_carried_is_work_in_process():
+    report, _ = traced(line(), 80)
+    # Items 1 to 3 are aboard for 12, 11 and 11 s; nothing else is in the model but what waits and what is worked on.
+    contents = {name: e.content_average.mean for name, e in report.kpis.objects.items()}
+    assert contents["Carrier"] == pytest.approx((12 + 11 + 11) / 80)
+    assert report.kpis.wip.mean == pytest.approx(sum(contents.values()))
+
+
+def test_items_that_are_carried_round_in_no_time_are_found():
+    fast = {**INSTANT, "MaxSpeed": 1e300}
+    objects = {
+        "In": ("Source", (0, 0), {"InterArrivalTime": 10}),
+        "A": ("Queue", (0, 0), {"UseTransport": 1}),
+        "B": ("Queue", (0, 0), {"UseTransport": 1}),
+        "Out": ("Sink", (0, 0), {}),
+        "Carrier": ("TaskExecuter", (0, 0), fast),
+    }
+    report = run(plant(objects, "In>A A>B B>A B>Out A-Carrier B-Carrier"), until=100)
+    assert report.verdict is Verdict.BUDGET
+    assert any("at time 10" in d.message for d in report.diagnostics)
+
+
 def test_the_same_seed_gives_the_same_run():
     script = line(
         ("Transporter", (3, 4), {"LoadTime": "return exponential(0, 2, getstream(current));"}),

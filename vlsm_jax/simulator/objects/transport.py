@@ -1,7 +1,8 @@
 """Transport between fixed resources: what happens to an item that is called for, and where it may be set down.
 
 A fixed resource with UseTransport asks TransportRef for an executer and gives it the sequence travel, load, break,
-travel, unload. The item stays until it is picked up; its place at the destination is kept.
+travel, unload. The item stays until it is picked up; its place at the destination is kept. An executer does not wait
+at an object that is stopped: it takes and brings items all the same.
 """
 
 from __future__ import annotations
