@@ -82,6 +82,29 @@ def test_one_trip_for_as_many_as_there_is_room():
     assert report.kpis.objects["Carrier"].content_max.mean == 3
 
 
+UNSTARTED = (
+    "TaskExecuter current = ownerobject(c); TaskSequence active = param(1); TaskSequence found = NULL;"
+    "for (int i = 1; i <= current.taskSequences.length && !found; i++) { TaskSequence ts = current.taskSequences[i];"
+    "if (gettotalnroftasks(ts) == getnroftasks(ts) && ts != active) found = ts; } return found;"
+)
+
+
+@pytest.mark.parametrize("break_to", [None, UNSTARTED])
+def test_one_trip_from_the_queue_of_a_dispatcher(break_to):
+    executer = {**TIMED, "Capacity": 3, **({"BreakTo": break_to} if break_to else {})}
+    objects = {
+        "In": ("Source", (-10, 0), {"InterArrivalTime": 10}),
+        "Line": ("Queue", (0, 0), {"UseTransport": 1, "DoBatching": 1, "BatchSize": 4}),
+        "Work": ("Processor", (10, 0), {"ProcessTime": 1000, "MaxContent": 10}),
+        "Out": ("Sink", (20, 0), {}),
+        "Team": ("Dispatcher", (0, 9), {}),
+        "Carrier": ("TaskExecuter", (0, 0), executer),
+    }
+    _, events = traced(plant(objects, "In>Line Line>Work Work>Out Line-Team Team>Carrier"), 90)
+    assert times(events, "entry", "Carrier") == [42, 44, 46, 74]
+    assert times(events, "entry", "Work") == [58, 61, 64, 85]
+
+
 def test_break_to_nothing_goes_one_by_one():
     executer = ("TaskExecuter", (0, 0), {**TIMED, "Capacity": 3, "BreakTo": "return NULL;"})
     script = line(executer, {"DoBatching": 1, "BatchSize": 2}, {"MaxContent": 10, "ProcessTime": 1000})
