@@ -227,8 +227,7 @@ def test_two_runs_around_the_warm_up_add_up(odd, data, split):
         content = sum(part.content_average.mean * seconds for part, seconds in parts)
         assert figures.content_average.mean * UNTIL == pytest.approx(content, abs=1e-6)
         assert figures.content_current == parts[1][0].content_current
-        if figures.cls != "Source":
-            assert figures.content_max.mean == max(part.content_max.mean for part, _ in parts)
+        assert figures.content_max.mean == max(part.content_max.mean for part, _ in parts)
         for state, seconds in figures.states.items():
             total = sum(part.states[state].mean for part, _ in parts if state in part.states)
             assert seconds.mean == pytest.approx(total, abs=1e-9)
