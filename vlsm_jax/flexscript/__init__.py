@@ -1,6 +1,7 @@
 """The FlexScript language: text to syntax tree to Python closures, with diagnostics.
 
-It knows nothing of factories: what a script may name stands in a `Vocabulary`, which a world extends.
+It knows nothing of factories: what a script may name stands in a `Vocabulary`, which a world extends; what the language
+itself asks of a world, such as global tables and the passing of time, stands in `host`.
 """
 
 from vlsm_jax.flexscript.core import core_vocabulary

@@ -161,26 +161,31 @@ def _wrapping(operator: str, left: Operand, right: Operand) -> Run:
     """Int arithmetic in 32 bits."""
     a, b, k = left.run, right.run, right.constant
     least, most, wrapped = -values.INT_MAX, values.INT_MAX, values.to_int
+    if operator == "+" and k is not VARIES:
 
-    def add_constant(frame: list) -> int:
-        value = a(frame) + k
-        return value if least <= value <= most else wrapped(value)
+        def run(frame: list) -> int:
+            value = a(frame) + k
+            return value if least <= value <= most else wrapped(value)
 
-    def add(frame: list) -> int:
-        value = a(frame) + b(frame)
-        return value if least <= value <= most else wrapped(value)
+    elif operator == "+":
 
-    def subtract(frame: list) -> int:
-        value = a(frame) - b(frame)
-        return value if least <= value <= most else wrapped(value)
+        def run(frame: list) -> int:
+            value = a(frame) + b(frame)
+            return value if least <= value <= most else wrapped(value)
 
-    def multiply(frame: list) -> int:
-        value = a(frame) * b(frame)
-        return value if least <= value <= most else wrapped(value)
+    elif operator == "-":
 
-    if operator == "+":
-        return add if k is VARIES else add_constant
-    return subtract if operator == "-" else multiply
+        def run(frame: list) -> int:
+            value = a(frame) - b(frame)
+            return value if least <= value <= most else wrapped(value)
+
+    else:
+
+        def run(frame: list) -> int:
+            value = a(frame) * b(frame)
+            return value if least <= value <= most else wrapped(value)
+
+    return run
 
 
 def _sum(left: Operand, right: Operand) -> Run:
