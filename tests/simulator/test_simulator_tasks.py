@@ -385,6 +385,27 @@ def test_preemption_needs_a_higher_priority():
     assert preempted(0, 5) == ("20 1", "25 3", "35 2")  # it still ranks first in the queue
 
 
+def test_a_preempted_sequence_is_handed_back_to_the_dispatcher():
+    body = (
+        'TaskSequence a = TaskSequence.create(Model.find("Team")); a.addTask(TASKTYPE_DELAY, NULL, NULL, 10);'
+        "a.addTask(TASKTYPE_MESSAGE, current, NULL, -1, 1); a.dispatch(); senddelayedmessage(te, 4, current);"
+    )
+    urgent = (
+        "TaskExecuter te = ownerobject(c); TaskSequence u = TaskSequence.create(te, 5, PREEMPT_ONLY);"
+        'u.addTask(TASKTYPE_DELAY, NULL, NULL, 50); u.addTask(TASKTYPE_MESSAGE, Model.find("Line"), NULL, -1, 2);'
+        "u.dispatch();"
+    )
+    more = (
+        'Line.setProperty("Triggers.OnMessage", "print(time(), param(1).as(Object).name, msgparam(1));");'
+        f'Te.setProperty("Triggers.OnMessage", {literal(urgent)});'
+        'contextdragconnection(Team, Te, "A"); contextdragconnection(Team, Two, "A");'
+    )
+    back = 'contextdragconnection(Te, Team, "A");'
+    # The other member takes it over at 14 with 6 s left, where there is a way back; else it waits for its executer.
+    assert scripted(body, more + back, extra=TEAM)[0].output == ("20 Two 1", "64 Te 2")
+    assert scripted(body, more, extra=TEAM)[0].output == ("64 Te 2", "70 Te 1")
+
+
 def test_a_stopped_executer_begins_its_task_anew():
     report, _ = scripted(
         'TaskSequence ts = TaskSequence.create(te); ts.addTask(TASKTYPE_TRAVEL, Model.find("Out"));'

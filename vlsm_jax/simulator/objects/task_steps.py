@@ -155,7 +155,7 @@ def _begin_utilize(executer: TaskExecuter, task: Task) -> bool:
 def _begin_stop_request(executer: TaskExecuter, task: Task) -> bool:
     if not task.executed or task.variables[1] == 1:
         live = live_of(task.involved1 if task.involved1 is not None else executer)
-        live.stop(_state(task, 0) or _STOPPED, task.variables[2])
+        live.stop(_state(task, 0) or _STOPPED, _number(task, 2))
     return True
 
 
@@ -166,7 +166,7 @@ def _finish_stop_request(executer: TaskExecuter, task: Task) -> bool:
     if isinstance(task.involved2, TaskSequence):
         live.go_on(task.involved2)  # the pause that the call for this operator began
     else:
-        live.resume(task.variables[1])
+        live.resume(_number(task, 1))
     return True
 
 
