@@ -1,6 +1,10 @@
 """What triggers may do with a running model: messages, stops, items moved, destroyed and copied, statistics."""
 
+import itertools
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vlsm_jax.simulator import Verdict, run
 
@@ -42,7 +46,8 @@ def test_sendmessage_runs_the_target_at_once_and_returns_its_value(model):
         model,
         work={"Triggers.OnEntry": CURRENT + 'print("got", sendmessage(Model.find("Line"), current, 3, "x", [7]));'},
         queue=on_message(
-            "print(param(1).name, msgsendingobject().name, msgparam(1), msgparam(2), msgparam(3)[1], current.name); return 42;"
+            "print(param(1).name, msgsendingobject().name, msgparam(1), msgparam(2), msgparam(3)[1],"
+            " current.name); return 42;"
         ),
         until=15,
     )
@@ -356,3 +361,55 @@ def test_pull_strategy_is_asked_once_per_item_or_continuously(model):
     again = run(script + '\nsetvarnum(Work, "pullcontinuous", 1);', until=300)
     # Asked at 7 for B's item, at 8 as the machine is free again, at 10 for A's, at 15 for B's: always the wrong one.
     assert again.kpis.objects["Work"].input.mean == 1
+
+
+# --- Anything at any time ---------------------------------------------------------------------------------------------
+
+_STATIONS = {
+    "Queue": {"MaxContent": 3},
+    "Batches": {"MaxContent": 5, "DoBatching": 1, "BatchSize": 2, "FlushContent": 1},
+    "Processor": {"ProcessTime": 12, "SetupTime": 3, "MaxContent": 2},
+    "StraightConveyor": {"HorizontalLength": 3, "Speed": 0.3},
+    "CurvedConveyor": {"Radius": 1, "SweepAngle": 90, "IsAccumulating": 0},
+    "Rack": {"MinimumDwellTime": "return uniform(0, 30);", "MaxContent": 6},
+    "MultiProcessor": {"ProcessTable": [["A", 3], ["B", 4]]},
+}
+_ACTIONS = (
+    "if (content({at}) > 0) moveobject({at}.first, {to});", "if (content({at}) > 0) moveobject({at}.last, {to});",
+    "if (content({at}) > 1) {at}.subnodes[2].destroy();", "if (content({at}) > 0) {at}.last.copy({to});",
+    "if (content({at}) > 0) releaseitem({at}.last);", "{at}.subnodes.clear();", "stopobject({at}, STATE_DOWN);",
+    "resumeobject({at});", "closeinput({at});", "openinput({at});", "stopoutput({at});", "resumeoutput({at});",
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(sorted(_STATIONS)), min_size=2, max_size=4),
+    st.lists(st.tuples(st.sampled_from(_ACTIONS), st.integers(0, 9), st.integers(0, 9)), min_size=4, max_size=12),
+    st.integers(0, 1000),
+)
+def test_whatever_a_script_does_to_a_run_the_books_balance(model, stations, actions, seed):
+    objects = {"In": ("Source", {"InterArrivalTime": 4})}
+    for number, name in enumerate(stations):
+        objects[f"S{number}"] = ("Queue" if name == "Batches" else name, _STATIONS[name])
+    names = list(objects)[1:]
+
+    def find(number):
+        return f'Model.find("{names[number % len(names)]}")'
+
+    cases = "".join(
+        f"case {number}: {{ {action.format(at=find(at), to=find(to))} break; }}"
+        for number, (action, at, to) in enumerate(actions)
+    )
+    again = "senddelayedmessage(current, exponential(0, 12), current);"
+    chooser = f"{CURRENT} switch (duniform(0, {len(actions) - 1})) {{ {cases} }} {again}"
+    objects["In"][1].update({"Triggers.OnReset": CURRENT + again, "Triggers.OnMessage": chooser})
+    line = ["In", *names, "Out"]
+    links = " ".join(f"{a}>{b}" for a, b in itertools.pairwise(line))
+    report = run(model({**objects, "Out": ("Sink", {})}, links), until=400, seed=seed)
+    assert report.verdict in (Verdict.OK, Verdict.NO_FLOW), report.diagnostics
+    for name in names:
+        figures = report.kpis.objects[name]
+        assert figures.input.mean == figures.output.mean + figures.content_current.mean
+        assert sum(time.mean for time in figures.states.values()) == pytest.approx(400)
+        assert figures.content_average.mean >= 0

@@ -98,6 +98,8 @@ class Queue(FixedResource):
         super().abandon(item)
         if item in self._collected:
             self._collected.remove(item)
+            if self._flushing:
+                self._flushing += 1  # for it is none of the batch that leaves
 
     # --- Batches ------------------------------------------------------------------------------------------------------
 
@@ -119,8 +121,10 @@ class Queue(FixedResource):
         self._batch_number += 1
         self.set_state(RELEASING)
         if self.flush:
-            self._flushing = len(batch)
-            self.room -= CLOSED
+            # What a script moves here comes in all the same, and may complete a batch while another one leaves.
+            if not self._flushing:
+                self.room -= CLOSED
+            self._flushing += len(batch)
         if self.on_batch is not None:
             self.on_batch(batch[-1], 0)
         for item in reversed(batch) if self.newest_first else batch:
