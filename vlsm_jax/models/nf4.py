@@ -122,9 +122,9 @@ def quantise_absmax(absmax: jax.Array, offset: jax.Array | None = None) -> dict[
 
 def dequantise_absmax(codes: jax.Array, nested: jax.Array, offset: jax.Array) -> jax.Array:
     """Maps `absmax` uint8 [I/64, O] to float32 [I/64, O]."""
-    blocks = codes.shape[0]
-    place = jnp.arange(codes.shape[1])[None, :] * blocks + jnp.arange(blocks)[:, None]
-    scaled = _take(jnp.asarray(dynamic_map()), codes) * _take(nested, place // NESTED_BLOCK)
+    # Each value of `nested` is repeated rather than looked up: accelerators are slow to look up.
+    scale = jnp.repeat(nested, NESTED_BLOCK)[: codes.size].reshape(codes.shape[::-1]).T
+    scaled = _take(jnp.asarray(dynamic_map()), codes) * scale
     return _rounded(scaled) + offset
 
 
