@@ -94,7 +94,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
         config.pipeline,
         "pipeline",
         image_size=model_config.vision.image_size,
-        visual_tokens=model_config.vision.tokens,
+        visual_tokens=model_config.visual_tokens,
         seed=config.seed,
     )
     logging.info("%s parameters on %d device(s)", f"{network.parameter_count:,}", jax.device_count())

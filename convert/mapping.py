@@ -60,7 +60,7 @@ def plan(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tup
             found.setdefault(entry.hf, []).append(Use(entry, None, shape))
             continue
         for layer in range(shape[0]):
-            found.setdefault(entry.hf.format(layer=layer), []).append(Use(entry, layer, shape[1:]))
+            found.setdefault(entry.hf.format(layer=layer * entry.every), []).append(Use(entry, layer, shape[1:]))
     for name, uses in found.items():
         count = 1 if uses[0].entry.part is None else uses[0].entry.part[1]
         if [use.entry.part for use in uses] != ([None] if count == 1 else [(i, count) for i in range(count)]):

@@ -43,6 +43,20 @@ class Copy:
 
 
 @dataclasses.dataclass(frozen=True)
+class BatchOfOne:
+    """There it has a leading axis of length one, to be repeated for a batch."""
+
+    def hf_shape(self, ours: Shape) -> Shape:
+        return (1, *ours)
+
+    def to_ours(self, tensor: np.ndarray, ours: Shape) -> np.ndarray:
+        return tensor[0]
+
+    def to_hf(self, array: np.ndarray) -> np.ndarray:
+        return array[None]
+
+
+@dataclasses.dataclass(frozen=True)
 class Flatten:
     """A bias over several axes, [heads, head_dim], is one axis there."""
 
@@ -108,5 +122,5 @@ class PadRows:
         return np.concatenate([tensor, np.repeat(mean, self.rows - tensor.shape[0], axis=0)])
 
 
-COPY, FLATTEN, PATCH = Copy(), Flatten(), Patch()
+COPY, FLATTEN, PATCH, BATCH_OF_ONE = Copy(), Flatten(), Patch(), BatchOfOne()
 LINEAR, LINEAR_FROM_HEADS = Linear(1), Linear(2)

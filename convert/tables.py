@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convert.operations import COPY, FLATTEN, LINEAR, LINEAR_FROM_HEADS, PATCH, Operation, PadRows
+from convert.operations import BATCH_OF_ONE, COPY, FLATTEN, LINEAR, LINEAR_FROM_HEADS, PATCH, Operation, PadRows
 from vlsm_jax.models.connector import ConnectorConfig
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.vlsm import VlsmConfig
@@ -28,6 +28,7 @@ class Entry:
       duplicate: the parameter has another entry too; read only to check that both tensors are the same.
       part: (i, n) when the tensor there holds n parameters of one shape, one after another along its first axis, and
         this is number i.
+      every: only every so many layers has one, from the first on.
     """
 
     hf: str
@@ -35,6 +36,7 @@ class Entry:
     operation: Operation
     duplicate: bool = False
     part: tuple[int, int] | None = None
+    every: int = 1
 
     @property
     def stacked(self) -> bool:
@@ -194,6 +196,63 @@ MLP_CONNECTOR = (
     Entry("multi_modal_projector.linear_2.bias", "linear_2/bias", COPY),
 )
 
+# As transformers names them in Idefics2's connector.
+PERCEIVER_CONNECTOR = (
+    Entry("modality_projection.gate_proj.weight", "projection/gate/kernel", LINEAR),
+    Entry("modality_projection.up_proj.weight", "projection/up/kernel", LINEAR),
+    Entry("modality_projection.down_proj.weight", "projection/down/kernel", LINEAR),
+    Entry("perceiver_resampler.latents", "latents", COPY),
+    Entry("perceiver_resampler.layers.{layer}.input_latents_norm.weight", "layers/latents_norm/scale", COPY),
+    Entry("perceiver_resampler.layers.{layer}.input_context_norm.weight", "layers/visual_norm/scale", COPY),
+    Entry("perceiver_resampler.layers.{layer}.self_attn.q_proj.weight", "layers/q/kernel", LINEAR),
+    Entry("perceiver_resampler.layers.{layer}.self_attn.k_proj.weight", "layers/k/kernel", LINEAR),
+    Entry("perceiver_resampler.layers.{layer}.self_attn.v_proj.weight", "layers/v/kernel", LINEAR),
+    Entry("perceiver_resampler.layers.{layer}.self_attn.o_proj.weight", "layers/o/kernel", LINEAR_FROM_HEADS),
+    Entry("perceiver_resampler.layers.{layer}.post_attention_layernorm.weight", "layers/mlp_norm/scale", COPY),
+    Entry("perceiver_resampler.layers.{layer}.mlp.gate_proj.weight", "layers/mlp/gate/kernel", LINEAR),
+    Entry("perceiver_resampler.layers.{layer}.mlp.up_proj.weight", "layers/mlp/up/kernel", LINEAR),
+    Entry("perceiver_resampler.layers.{layer}.mlp.down_proj.weight", "layers/mlp/down/kernel", LINEAR),
+    Entry("perceiver_resampler.norm.weight", "norm/scale", COPY),
+)
+
+
+def _bert_attention(hf: str, ours: str, every: int) -> tuple[Entry, ...]:
+    return (
+        *(
+            entry
+            for theirs, name in (("query", "q"), ("key", "k"), ("value", "v"))
+            for entry in (
+                Entry(f"{hf}.attention.{theirs}.weight", f"{ours}/{name}/kernel", LINEAR, every=every),
+                Entry(f"{hf}.attention.{theirs}.bias", f"{ours}/{name}/bias", FLATTEN, every=every),
+            )
+        ),
+        Entry(f"{hf}.output.dense.weight", f"{ours}/o/kernel", LINEAR_FROM_HEADS, every=every),
+        Entry(f"{hf}.output.dense.bias", f"{ours}/o/bias", COPY, every=every),
+        Entry(f"{hf}.output.LayerNorm.weight", f"{ours}/norm/scale", COPY, every=every),
+        Entry(f"{hf}.output.LayerNorm.bias", f"{ours}/norm/bias", COPY, every=every),
+    )
+
+
+def qformer_connector(cross_every: int) -> tuple[Entry, ...]:
+    """As transformers names them in BLIP-2."""
+    layer = "qformer.encoder.layer.{layer}"
+    return (
+        Entry("query_tokens", "queries", BATCH_OF_ONE),
+        Entry("qformer.layernorm.weight", "norm/scale", COPY),
+        Entry("qformer.layernorm.bias", "norm/bias", COPY),
+        *_bert_attention(f"{layer}.attention", "layers/attention", 1),
+        *_bert_attention(f"{layer}.crossattention", "cross", cross_every),
+        Entry(f"{layer}.intermediate_query.dense.weight", "layers/up/kernel", LINEAR),
+        Entry(f"{layer}.intermediate_query.dense.bias", "layers/up/bias", COPY),
+        Entry(f"{layer}.output_query.dense.weight", "layers/down/kernel", LINEAR),
+        Entry(f"{layer}.output_query.dense.bias", "layers/down/bias", COPY),
+        Entry(f"{layer}.output_query.LayerNorm.weight", "layers/norm/scale", COPY),
+        Entry(f"{layer}.output_query.LayerNorm.bias", "layers/norm/bias", COPY),
+        Entry("language_projection.weight", "output/kernel", LINEAR),
+        Entry("language_projection.bias", "output/bias", COPY),
+    )
+
+
 # Buffers that older checkpoints stored beside the parameters.
 _BUFFERS = (r"\.rotary_emb\.inv_freq$", r"\.embeddings\.position_ids$")
 
@@ -250,6 +309,15 @@ def connector_layout(config: ConnectorConfig, d_text: int) -> Layout:
         f"LLaVA's projector cannot hold a connector of kind {config.kind!r} with hidden={config.hidden}; it holds "
         f"'linear', and 'mlp' with the decoder's width ({d_text}) in between"
     )
+
+
+def connector_parts_layout(config: ConnectorConfig) -> Layout:
+    """The layout of a connector in a file of its own: names as in the model of transformers that has such a one."""
+    if config.kind == "perceiver":
+        return Layout(PERCEIVER_CONNECTOR)
+    if config.kind == "qformer":
+        return Layout(qformer_connector(config.sizes.cross_every))
+    return Layout(LINEAR_CONNECTOR if config.kind == "linear" else MLP_CONNECTOR)
 
 
 def llava_layout(config: VlsmConfig, rows: int) -> Layout:

@@ -198,13 +198,13 @@ def test_impossible_encoders(changes, message):
 
 
 def test_unknown_connector():
-    with pytest.raises(ValueError, match="connector kind 'resampler' is not one of linear, mlp"):
+    with pytest.raises(ValueError, match="connector kind 'resampler' is not one of linear, mlp, perceiver, qformer"):
         ConnectorConfig(kind="resampler")
 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    kind=st.sampled_from(["linear", "mlp"]),
+    kind=st.sampled_from(["linear", "mlp", "perceiver", "qformer"]),
     eos=st.lists(st.integers(0, 9), max_size=3),
     window=st.one_of(st.none(), st.integers(1, 9)),
     mean=st.tuples(*[st.floats(0, 1)] * 3),

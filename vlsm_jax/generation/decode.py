@@ -170,9 +170,9 @@ class Generator:
           ImageError: a sketch cannot be read.
           ValueError: a prompt is empty.
         """
-        vision = self._network.config.vision
-        pixels = [load_image(path, vision.image_size, self._fit) for path in images]
-        batch = make_prompts(self._tokenizer, prompts, pixels, vision.tokens)
+        config = self._network.config
+        pixels = [load_image(path, config.vision.image_size, self._fit) for path in images]
+        batch = make_prompts(self._tokenizer, prompts, pixels, config.visual_tokens)
         count = len(prompts)
         missing = -count % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
         if missing:  # repeat the first row until the batch has its size and divides among the devices

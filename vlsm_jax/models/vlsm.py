@@ -38,6 +38,11 @@ class VlsmConfig:
     decoder: DecoderConfig
     image_token_id: int
 
+    @property
+    def visual_tokens(self) -> int:
+        """Visual tokens of one image in the decoder's sequence, V: all of the encoder's, or a resampler's queries."""
+        return self.connector.tokens(self.vision.tokens)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""
         return {
