@@ -317,7 +317,7 @@ def table() -> Mapping[str, Command]:
         "setlabel": _bound(set_label, NODE, 2, 3),
         "setlabelnum": _bound(set_label, NODE, 3, 3),
         "setlabelstr": _bound(set_label, NODE, 3, 3),
-        "addlabel": _bound(set_label, NODE, 2, 4),
+        "addlabel": _bound(set_label, NODE, 2, 3),
         "getlabel": _bound(get_label, VARIANT, 2, 2),
         "getlabelnum": _bound(lambda world, n, name: to_float(get_label(world, n, name)), DOUBLE, 2, 2),
         "getlabelstr": _bound(lambda world, n, name: to_text(get_label(world, n, name)), STRING, 2, 2),

@@ -86,7 +86,7 @@ def all_tools(tree: Tree, kind: str) -> list[Tool]:
 
 def find_tool(world: World, kind: Any, name: Any) -> Tool | None:
     """`Tools.get(type, name)`: a tool by name or number, NULL with a warning where there is none."""
-    if kind not in tools():
+    if not isinstance(kind, str) or kind not in tools():
         raise Fault(f"there is no tool {kind!r}", code="unknown class", hint=f"use one of: {', '.join(tools())}")
     found = all_tools(world.tree, kind)
     if isinstance(name, str):
