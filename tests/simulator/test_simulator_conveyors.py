@@ -227,6 +227,39 @@ def test_stations_and_settings_of_transfers_are_named(model):
     ]
 
 
+def test_items_of_an_unknown_size_are_named(model):
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 10, "FlowItemClass": "Pallet"}),
+            "Belt": ("StraightConveyor", {}),
+            "Out": ("Sink", {}),
+        },
+        "In>Belt Belt>Out",
+    )
+    report = run(script, until=100)
+    assert [d.code for d in report.diagnostics] == ["assumed"]
+    assert "'In' makes a Pallet" in report.diagnostics[0].message
+
+
+def test_transport_onto_a_belt(model):
+    script = model(
+        {
+            "In": ("Source", {"InterArrivalTime": 20}),
+            "Line": ("Queue", {"UseTransport": 1}),
+            "Belt": ("StraightConveyor", {"HorizontalLength": 10}),
+            "Out": ("Sink", {}),
+            "Man": ("Operator", {}),
+        },
+        "In>Line Line>Belt Belt>Out",
+    )
+    script += '\ncontextdragconnection(Line, Man, "S");'
+    entered, report = events(script, until=1000, name="Belt", kind="entry")
+    left, _ = events(script, until=1000, name="Belt", kind="exit")
+    assert len(entered) > 40
+    assert left == pytest.approx([time + 10 for time in entered[: len(left)]])
+    assert not report.diagnostics
+
+
 def test_a_belt_without_speed_or_length_is_reported(model):
     script = model(
         {"In": ("Source", {}), "Belt": ("StraightConveyor", {"Speed": 0}), "Out": ("Sink", {})}, "In>Belt Belt>Out"

@@ -59,6 +59,13 @@ def test_a_dwell_time_below_zero_waits_for_releaseitem(model):
     assert report.kpis.objects["Store"].content_current.mean == 3
 
 
+def test_on_end_dwell_time(model):
+    trigger = "print(time(), param(1).rank, ownerobject(c).name);"
+    _, _, report = store(model, {"MinimumDwellTime": 25, "Triggers.OnEndDwellTime": trigger}, until=50)
+    assert report.output == ("35 1 Store", "45 1 Store")
+    assert not report.diagnostics
+
+
 def test_a_rack_waits_for_a_slow_machine(model):
     _, left, report = store(model, {"MinimumDwellTime": 5}, service=20)
     assert left == [15, 35, 55, 75, 95]

@@ -255,6 +255,17 @@ def conveyor_points(model: Model) -> Iterator[Diagnostic]:
             yield finding(node, "unsupported", message, "process the items in an object behind the conveyor")
 
 
+def sizes_on_belts(model: Model) -> Iterator[Diagnostic]:
+    """Items other than a Box in a model with conveyors: their size decides how many fit, and is not established."""
+    if not any(node.cls.role == CONVEYOR for node in model.reached):
+        return
+    for node in model.reached:
+        kind = node.settings.get("FlowItemClass", "Box")
+        if node.cls.name == "Source" and kind != "Box":
+            message = f"{model.names[node]!r} makes a {kind}, whose size is not established: that of a Box is assumed"
+            yield finding(node, "assumed", message, "set item.size in its OnCreation")
+
+
 def transfer_settings(model: Model) -> Iterator[Diagnostic]:
     """What is set at the transfers of a conveyor, which hand items on as soon as they can."""
     for node in model.objects:
@@ -280,5 +291,6 @@ CAUTIONS: tuple[Callable[[Model], Iterator[Diagnostic]], ...] = (
     idle_executers,
     tools_without_effect,
     conveyor_points,
+    sizes_on_belts,
     transfer_settings,
 )

@@ -21,7 +21,7 @@ TRIGGERS = "Triggers."
 TRIGGER_NAMES = frozenset((
     "OnCreation", "OnEntry", "OnExit", "OnReset", "OnMessage", "OnDraw", "OnProcessFinish", "OnSetupFinish",
     "OnEndCollecting", "OnRunStart", "OnResourceAvailable", "OnLoad", "OnUnload", "OnReceiveTaskSequence",
-    "OnContinue", "OnStop", "OnResume",
+    "OnContinue", "OnStop", "OnResume", "OnEndDwellTime",
 ))  # fmt: skip
 
 _PLACES = {"Location": "location", "Size": "size", "Rotation": "rotation", "Color": "color"}

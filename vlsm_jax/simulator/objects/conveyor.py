@@ -155,7 +155,7 @@ class Conveyor(FixedResource):
 
     # --- Positions ----------------------------------------------------------------------------------------------------
 
-    def position(self, item: Item) -> float:
+    def position_of(self, item: Item) -> float:
         """Returns the place of an item's leading edge in metres from the start."""
         place, now = self._places[item], self._belt_time()
         first = next(iter(self._places.values()))
@@ -259,7 +259,7 @@ class Conveyor(FixedResource):
             if self._last is None:
                 self._entry_open = True
                 self.room += 1
-        elif place is next(iter(self._places.values())) and self.position(item) >= self.length - _NEAR:
+        elif place is next(iter(self._places.values())) and self.position_of(item) >= self.length - _NEAR:
             del self._places[item]
             self._left = (self._belt_time(), place.offset, place.space)
         else:
@@ -287,14 +287,14 @@ class Conveyor(FixedResource):
         """Makes items go on from where they are, whatever held them back before."""
         if self.speed > 0:
             now = self._belt_time()
-            positions = [self.position(place.item) for place in places]
+            positions = [self.position_of(place.item) for place in places]
             for place, position in zip(places, positions, strict=True):
                 place.entered = now - position / self.speed
 
     def change_speed(self, speed: float) -> None:
         """Sets the speed from now on."""
         places = list(self._places.values())
-        positions = [self.position(place.item) for place in places]
+        positions = [self.position_of(place.item) for place in places]
         self.speed = max(0.0, speed)
         if self.speed > 0:
             now = self._belt_time()
