@@ -7,16 +7,8 @@ from typing import NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Severity
 from vlsm_jax.simulator.cautions import CAUTIONS, Model, finding, flows
+from vlsm_jax.simulator.simulation import CREATORS
 from vlsm_jax.simulator.tree import Node
-
-SIMULATED = frozenset((
-    "Source", "Queue", "Processor", "Combiner", "Separator", "Sink", "StraightConveyor", "CurvedConveyor", "Rack",
-    "FloorStorage", "GravityFlowRack", "PushBackRack", "DriveInRack", "MultiProcessor", "BasicFR",
-))  # fmt: skip
-"""Classes whose behaviour is simulated. Objects of others can be built, named, set and connected."""
-
-NOT_SIMULATED: tuple[str, ...] = ()
-"""Settings that keep a model from running when they are set to 1."""
 
 
 class Wiring(NamedTuple):
@@ -83,12 +75,7 @@ def _obstacles(reached: Sequence[Node], names: Mapping[Node, str]) -> list[Diagn
     found = []
     for node in reached:
         name, cls = names[node], node.cls.name
-        if cls not in SIMULATED:
+        if cls not in CREATORS:
             message = f"{name!r} is a {cls}; objects of this class can be built, but not run yet"
             found.append(finding(node, "unsupported class", message, severity=Severity.ERROR))
-            continue
-        for setting in NOT_SIMULATED:
-            if node.settings.get(setting):
-                message = f"{setting} of {name!r} cannot be run yet"
-                found.append(finding(node, "unsupported class", message, f"set {setting} to 0", Severity.ERROR))
     return found
