@@ -62,15 +62,17 @@ class _Place:
       item: whose place it is.
       entered: belt time at which it entered, or would have entered to be where it is.
       space: what it takes of the belt, in metres.
+      clears: how far it must have come before the next one may enter.
       offset: the sum of the spaces of all that were before it.
     """
 
-    __slots__ = ("entered", "item", "offset", "space")
+    __slots__ = ("clears", "entered", "item", "offset", "space")
 
-    def __init__(self, item: Item, entered: float, space: float, offset: float):
+    def __init__(self, item: Item, entered: float, space: float, clears: float, offset: float):
         self.item = item
         self.entered = entered
         self.space = space
+        self.clears = clears
         self.offset = offset
 
 
@@ -86,8 +88,8 @@ class Conveyor(FixedResource):
     """
 
     __slots__ = (
-        "_arrival", "_arriving", "_entry", "_entry_due", "_entry_open", "_halted_at", "_last", "_left", "_lost_time",
-        "_places", "accumulating", "entry_space", "length", "speed", "stop_space",
+        "_arrival", "_arriving", "_at_end", "_entry", "_entry_due", "_entry_open", "_halted_at", "_last", "_left",
+        "_lost_time", "_places", "accumulating", "entry_space", "length", "speed", "stop_space",
     )  # fmt: skip
 
     initial_state = EMPTY
@@ -107,6 +109,7 @@ class Conveyor(FixedResource):
         self._entry_open = True
         # One arrival and one opening of the entrance are due at most; an event no longer meant has an old number.
         self._arriving: Item | None = None
+        self._at_end: Item | None = None
         self._entry_due = False
         self._arrival = self._entry = 0
         self._lost_time = 0.0
@@ -194,7 +197,7 @@ class Conveyor(FixedResource):
     def _entry_free_at(self) -> float:
         """Returns the belt time from which the entrance is free; infinity while the row reaches up to it."""
         last = self._last
-        needed = max(last.space, self.entry_space.of(last.item))
+        needed = last.clears
         free = last.entered + needed / self.speed
         if not self.accumulating:
             return free
@@ -214,7 +217,9 @@ class Conveyor(FixedResource):
             return None
         last = self._last
         offset = last.offset + last.space if last is not None else 0.0
-        self._last = place = _Place(item, self._belt_time(), self.stop_space.of(item), offset)
+        space = self.stop_space.of(item)
+        clears = max(space, self.entry_space.of(item))
+        self._last = place = _Place(item, self._belt_time(), space, clears, offset)
         self._places[item] = place
         self._entry_open = False
         if len(self._places) == 1:
@@ -234,6 +239,7 @@ class Conveyor(FixedResource):
         if number != self._arrival or self._arriving is None:
             return
         item, self._arriving = self._arriving, None
+        self._at_end = item
         self.release(item)
         if item in self._places and self._is_held():
             self._halt()
@@ -259,7 +265,8 @@ class Conveyor(FixedResource):
             if self._last is None:
                 self._entry_open = True
                 self.room += 1
-        elif place is next(iter(self._places.values())) and self.position_of(item) >= self.length - _NEAR:
+        elif item is self._at_end:
+            self._at_end = None
             del self._places[item]
             self._left = (self._belt_time(), place.offset, place.space)
         else:
