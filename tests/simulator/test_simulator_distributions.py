@@ -217,6 +217,21 @@ def test_discrete_table(model):
     assert ss.chisquare(counts, np.array([0.1, 0.2, 0.4, 0.3]) * len(values)).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("reference", ['"Sizes"', 'Table("Sizes")', '">labels/none"', "NULL"])
+def test_global_table(model, reference):
+    tool = (
+        'treenode tool = Tools.create("GlobalTable"); tool.name = "Sizes"; Table sizes = Table("Sizes");\n'
+        "sizes.setSize(2, 2); sizes[1][1] = 25; sizes[1][2] = 7; sizes[2][1] = 75; sizes[2][2] = 9;\n"
+    )
+    report = run(tool + line(model, {}, {"Triggers.OnEntry": f"print(dempirical({reference}));"}), until=2000)
+    if "Sizes" not in reference:
+        assert {d.code for d in report.diagnostics if d.severity.value == "error"} <= {"table", "distribution"}
+        assert not report.ok
+        return
+    assert report.output.count("9") / len(report.output) == pytest.approx(0.75, abs=0.15)
+    assert set(report.output) == {"7", "9"}
+
+
 def test_discrete_table_of_texts(model):
     script = line(model, {}, {"Triggers.OnEntry": 'print(dempirical([[50, "red"], [50, "blue"]], 3));'})
     assert set(run(script, until=200).output) == {"red", "blue"}

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vlsm_jax.flexscript import Fault
+from vlsm_jax.flexscript.host import find_table
 from vlsm_jax.flexscript.values import as_float, describe, to_float, to_int
 from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, VARIANT, Command
 from vlsm_jax.simulator import empirical
@@ -128,7 +129,7 @@ def _command(name: str, count: int) -> Callable[..., float]:
 
 def _table_command(name: str) -> Callable[..., Any]:
     def draw(world: World, table: Any, stream_argument: Any = 0) -> Any:
-        rows = _rows(name, table)
+        rows = _rows(world, name, table)
         world.machine.charge(1 + len(rows) // 4)
         if world.clock is None:
             _warn_at_build(world, name)
@@ -138,12 +139,13 @@ def _table_command(name: str) -> Callable[..., Any]:
     return draw
 
 
-def _rows(name: str, table: Any) -> list[Any]:
+def _rows(world: World, name: str, table: Any) -> list[Any]:
     if isinstance(table, list):
         return table
-    shown = repr(table) if isinstance(table, str) else describe(table)
-    hint = f"give it the rows themselves: {name}([[40, 5], [60, 8]])"
-    raise Fault(f"{name} needs a table, not {shown}", code="distribution", hint=hint)
+    if table is None or isinstance(table, float):
+        hint = f"give it a table, its name, or the rows themselves: {name}([[40, 5], [60, 8]])"
+        raise Fault(f"{name} needs a table, not {describe(table)}", code="distribution", hint=hint)
+    return find_table(world, table).rows
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,3 +1,4 @@
+treenode tool = Tools.create("GlobalTable"); tool.name = "Plan";
 Table plan = Table("Plan"); plan.setSize(3, 3);
 for (int row = 1; row <= plan.numRows; row++) { plan[row][1] = row * 10; plan[row][2] = "Station" + row; plan[row][3] = 100 / 3; }
 Object source = Object.create("Source"); source.name = "Arrivals"; source.setProperty("InterArrivalTime", 20);
