@@ -77,7 +77,7 @@ def _object(draw, cls: str, name: str) -> TwinObject:
 
 @st.composite
 def factories(draw, odd: bool = False) -> Twin:
-    """Sources, one to four layers of objects, a Sink; every object is fed by the layer before it.
+    """Sources, one to four layers of objects, a Sink; every object is fed by the layer before it. Some need operators.
 
     Args:
       odd: adds wires between any two objects, in either direction, some of them twice.
@@ -96,11 +96,24 @@ def factories(draw, odd: bool = False) -> Twin:
                 if target is after[0] or source is before[0] or draw(st.booleans()):
                     wires.append(Connection(source.name, target.name))
     objects = list(itertools.chain.from_iterable(layers))
+    stations = [obj.name for obj in objects if obj.cls in ("Processor", "Combiner", "Separator")]
+    if stations and draw(st.integers(0, 2)) == 0:
+        # Some stations share a team; the operators walk, since all objects but they stand elsewhere.
+        served = draw(st.sets(st.sampled_from(stations), min_size=1))
+        objects = [_served(obj) if obj.name in served else obj for obj in objects]
+        team = [TwinObject("Operator", f"Operator {n}", (3 * n, 4, 0)) for n in range(draw(st.integers(1, 2)))]
+        objects += [TwinObject("Dispatcher", "Team", (9, 9, 0)), *team]
+        wires += [Connection("Team", operator.name) for operator in team]
+        wires += [Connection(name, "Team", "S") for name in sorted(served)]
     if odd:
         names = st.sampled_from([obj.name for obj in objects])
         extra = [Connection(a, b) for a, b in draw(st.lists(st.tuples(names, names), max_size=5))]
         wires = list(draw(st.permutations([*wires, *extra])))
     return Twin(tuple(objects), tuple(wires))
+
+
+def _served(obj: TwinObject) -> TwinObject:
+    return TwinObject(obj.cls, obj.name, obj.location, {**obj.parameters, "UseProcessOperators": 1})
 
 
 @st.composite
