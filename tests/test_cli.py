@@ -35,7 +35,7 @@ contextdragconnection(machine, sink, "A");
 """
 
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "vlsm_jax"
 
 
 def validated(text, schema, part=None):

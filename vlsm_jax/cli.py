@@ -1,7 +1,7 @@
 """`vlsm <verb>`: everything that is not an experiment. Each verb is a thin shell over one function.
 
 Exit status: 0 all is well, 1 the script (or the data) fails, 2 wrong usage or unreadable input, 130 interrupted.
-`docs/report.md` describes what `--json` prints.
+`REPORT.md` beside this file describes what `--json` prints.
 """
 
 from __future__ import annotations

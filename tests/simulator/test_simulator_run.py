@@ -282,7 +282,11 @@ def test_no_flow_says_where_the_items_are(model):
         ({"Work": {"ProcessTime": "return nothing;"}}, "unknown name", "ProcessTime of 'Work'"),
         ({"Work": {"ProcessTime": "return current.x;"}}, "unknown name", "current is not declared"),
         ({"Work": {"ProcessTime": "return 1 / 0;"}}, "exception", "division by zero"),
-        ({"Work": {"ProcessTime": "return triangular(5, 10, 15);"}}, "distribution", "triangular takes (min, max, mode)"),
+        (
+            {"Work": {"ProcessTime": "return triangular(5, 10, 15);"}},
+            "distribution",
+            "triangular takes (min, max, mode)",
+        ),
         ({"Work": {"ProcessTime": "return uniform(9, param(1).none);"}}, "missing label", "none"),
         ({"Line": {"SendToPort": "Object o = NULL; return o.rank;"}}, "null reference", "rank of NULL"),
         ({"Out": {"Triggers.OnEntry": 'Object.create("Queue");'}}, "unsupported", "while the model runs"),

@@ -108,7 +108,9 @@ class Simulation:
         self.world = world
         self.calendar = Calendar(max_events=world.budget.events, check=self._check)
         world.draws = world.draws.again(seed, replication)
-        world.binding = self.binding = binding = Binding(world, self.calendar, names, seed=seed, replication=replication, codes=codes)
+        world.binding = self.binding = binding = Binding(
+            world, self.calendar, names, seed=seed, replication=replication, codes=codes
+        )
         self.objects: dict[Node, LiveObject] = binding.live
         for node in nodes:
             self.objects[node] = node.live = CREATORS[node.cls.name](binding, node, names[node])
