@@ -62,6 +62,7 @@ _PARAMETERS = {
         "SeparateMode": st.sampled_from(("Unpack", "Split")),
         "SeparateQty": st.integers(0, 3),
     },
+    "StraightConveyor": {"Speed": st.sampled_from((0.5, 1, 2))},
     "Sink": {},
 }
 _OFTEN_SET = frozenset(("InterArrivalTime", "ProcessTime", "CombineMode", "SeparateMode"))
@@ -83,7 +84,7 @@ def factories(draw, odd: bool = False) -> Twin:
       odd: adds wires between any two objects, in either direction, some of them twice.
     """
     layers = [[draw(_object("Source", f"In{n}")) for n in range(draw(st.integers(1, 2)))]]
-    middle = ("Queue", "Queue", "Processor", "Processor", "Combiner", "Separator")
+    middle = ("Queue", "Queue", "Processor", "Processor", "Combiner", "Separator", "StraightConveyor")
     for depth in range(draw(st.integers(1, 4))):
         classes = draw(st.lists(st.sampled_from(middle), min_size=1, max_size=3))
         layers.append([draw(_object(cls, f"{cls} {depth}.{n}")) for n, cls in enumerate(classes)])
