@@ -95,7 +95,9 @@ class Source(FixedResource):
                     heappush(calendar.heap, (now + self.interval(item), calendar.ticket(), self._create_next, None))
                     at = peer.enter(item, self)
                     if at is not None:
-                        at.release(item)
+                        at = at.offer(item)
+                        if at is not None:
+                            at.release(item)
                     return
         self._emit(item, 1)
 
