@@ -77,6 +77,8 @@ class Storage(FixedResource):
 
 def create(binding: Binding, node: Node, name: str) -> Storage:
     """Returns a running storage object."""
+    if node.cls.name not in ("Rack", "FloorStorage"):
+        binding.world.warn("unsupported", f"{name!r} is a {node.cls.name}; it is run as a Rack, without lanes")
     capacity = binding.count(node, "MaxContent")
     if node.settings.get("UseAsFixedResource") == 0:
         # Connecting it would have turned the flow on; a script that turned it off again means it.
