@@ -68,7 +68,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
 
     from vlsm_jax.data.pipeline import PipelineConfig
     from vlsm_jax.sharding import make_mesh
-    from vlsm_jax.training.network import Network
+    from vlsm_jax.training.network import Network, adaptation_of
 
     began = time.monotonic()
     workdir.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,12 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"mesh: {error}") from error
     model_config = vlsm_config(config, tokenizer)
-    network = Network.create(model_config, dtype=config.model.compute_dtype, remat=config.model.remat)
+    network = Network.create(
+        model_config,
+        dtype=config.model.compute_dtype,
+        remat=config.model.remat,
+        adaptation=adaptation_of(config.model),
+    )
     pipeline = build(
         PipelineConfig,
         config.pipeline,
@@ -111,6 +116,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
 
     # --- Export -------------------------------------------------------------------------------------------------------
     if (mode == "export" or (mode == "all" and config.export)) and jax.process_index() == 0:
+        params = network.plain(params)
         from convert.to_hf import write_llava
 
         target = workdir / "export"

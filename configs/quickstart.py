@@ -72,6 +72,11 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.model.connector = "mlp"
     config.model.remat = False
     config.model.compute_dtype = "float32"
+    # Of the decoder's layers: none, nf4, nf4-double, int8, int4. What is quantised is frozen: see train.trainable.
+    config.model.quantise = "none"
+    # Adapters; a rank of 0 is none. Targets are regular expressions for whole paths of layers.
+    config.model.lora = ConfigDict({"rank": 0, "alpha": 16.0, "dropout": 0.0, "rslora": False})
+    config.model.lora.targets = (r"decoder/layers/(attention|mlp)/\w+",)
 
     config.train = ConfigDict()
     config.train.steps = 4 if smoke else 2400

@@ -273,6 +273,7 @@ class StatePlan(NamedTuple):
     ) -> StatePlan:
         """Returns the plan; optimizer moments lie where their parameters do."""
         trained, frozen, freeze_table = split_frozen(network.shapes, trainable)
+        network.check_trained(trained)
 
         def start(params: Params) -> TrainState:
             mine = {name: params[name] for name in trained}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from vlsm_jax.data.pipeline import Batch
+from vlsm_jax.models.lora import with_dropout
 from vlsm_jax.models.vlsm import Vlsm
 from vlsm_jax.training.loss import LossSum, cross_entropy
 from vlsm_jax.training.network import Params
@@ -65,11 +66,15 @@ def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
     return cross_entropy(hidden, batch.targets, batch.weights, model.logits)
 
 
-def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[[Params, Params, Batch], LossSum]:
-    """Returns `loss(trained, frozen, batch)`; `merge` builds the model from its parameters."""
+def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[..., LossSum]:
+    """Returns `loss(trained, frozen, batch, key=None)`; `merge` builds the model from its parameters.
 
-    def loss(trained: Params, frozen: Params, batch: Batch) -> LossSum:
-        return batch_loss(merge({**frozen, **trained}), batch)
+    With a random key, adapters drop some of their inputs; without one, nothing is dropped.
+    """
+
+    def loss(trained: Params, frozen: Params, batch: Batch, key: jax.Array | None = None) -> LossSum:
+        model = merge({**frozen, **trained})
+        return batch_loss(model if key is None else with_dropout(model, key), batch)
 
     return loss
 
@@ -84,28 +89,31 @@ def make_train_step(
     """
     loss = make_loss(merge)
 
-    def summed(trained: Params, frozen: Params, batch: Batch) -> tuple[jax.Array, LossSum]:
-        total = loss(trained, frozen, batch)
+    def summed(trained: Params, frozen: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, LossSum]:
+        total = loss(trained, frozen, batch, key)
         return total.loss, total
 
     gradient = jax.grad(summed, has_aux=True)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+        # From the step alone, so that a run that goes on from a checkpoint drops what it would have dropped.
+        key = jax.random.fold_in(jax.random.key(0), state.step)
         if accumulation == 1:
-            grads, total = gradient(state.trained, state.frozen, batch)
+            grads, total = gradient(state.trained, state.frozen, batch, key)
         else:
             # Microbatch i takes rows i, i + n, ...: every device keeps its own rows.
             micro = jax.tree.map(
                 lambda x: jnp.swapaxes(x.reshape(x.shape[0] // accumulation, accumulation, *x.shape[1:]), 0, 1), batch
             )
 
-            def add(carry, part):
+            def add(carry, numbered):
                 grads, total = carry
-                more, part_total = gradient(state.trained, state.frozen, part)
+                index, part = numbered
+                more, part_total = gradient(state.trained, state.frozen, part, jax.random.fold_in(key, index))
                 return (jax.tree.map(jnp.add, grads, more), total + part_total), None
 
             zero = (jax.tree.map(jnp.zeros_like, state.trained), LossSum.zero())
-            (grads, total), _ = jax.lax.scan(add, zero, micro)
+            (grads, total), _ = jax.lax.scan(add, zero, (jnp.arange(accumulation), micro))
         weight = jnp.maximum(total.weight, 1)  # a batch without a target leaves the parameters alone
         grads = jax.tree.map(lambda g: g / weight, grads)
         updates, optimizer_state = optimizer.update(grads, state.optimizer, state.trained)
