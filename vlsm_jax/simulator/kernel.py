@@ -122,6 +122,12 @@ class Calendar:
                 self._check_budgets()
             yield turn
 
+    def spend(self, count: int) -> None:
+        """Counts work within one event as that many events; raises `OutOfBudget` at once."""
+        self.events += count
+        if self.events > self._max_events:
+            self._check_budgets()
+
     def _check_budgets(self) -> None:
         if self.events > self._max_events:
             raise OutOfBudget(f"more than {self._max_events} events", hint="raise Budget.events")

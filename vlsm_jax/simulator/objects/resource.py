@@ -278,7 +278,7 @@ class FixedResource(LiveObject):
                 return
             at = following
         # Queues in a circle would pass an item on for ever: let the calendar see it.
-        self.calendar.events += MAX_HOPS
+        self.calendar.spend(MAX_HOPS)
         self.calendar.after(0.0, at.release, item)
 
     def blocked(self) -> None:
@@ -294,7 +294,8 @@ class FixedResource(LiveObject):
                 waiting = sender.waiting
                 if waiting:
                     if sender.simple:
-                        item = next(reversed(waiting) if sender.newest_first else iter(waiting))
+                        for item in reversed(waiting) if sender.newest_first else waiting:
+                            break
                         break
                     chosen = sender.choose(self)
                     if chosen is not None:
