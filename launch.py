@@ -117,16 +117,18 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     # --- Export -------------------------------------------------------------------------------------------------------
     if (mode == "export" or (mode == "all" and config.export)) and jax.process_index() == 0:
         params = network.plain(params)
-        from convert.to_hf import write_llava
+        from convert.tables import fits_llava
+        from convert.to_hf import to_hf
 
         target = workdir / "export"
         with tempfile.TemporaryDirectory(dir=workdir, prefix=".export-") as scratch:
             draft = Path(scratch, "export")
-            write_llava(draft, model_config, params, tokenizer, fit=pipeline.fit)
+            to_hf(draft, model_config, params, tokenizer=tokenizer, fit=pipeline.fit)
             if target.exists():  # of an earlier run; replaced as a whole
                 target.rename(Path(scratch, "old"))
             draft.rename(target)
-        print(f"export   {target} (Hugging Face LLaVA layout)")
+        layout = "LLaVA layout" if fits_llava(model_config) else "in parts, which no one model of transformers holds"
+        print(f"export   {target} (Hugging Face, {layout})")
     print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
 
 

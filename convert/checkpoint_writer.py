@@ -58,9 +58,13 @@ def check_no_weights(directory: Path) -> None:
 
 
 def write_checkpoint(
-    directory: Path, tensors: Sequence[PendingTensor], *, max_shard_bytes: int = MAX_SHARD_BYTES
+    directory: Path,
+    tensors: Sequence[PendingTensor],
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    single_file: str = SINGLE_FILE,
 ) -> None:
-    """Writes the tensors as `model.safetensors`, or as shards with an index that is written last.
+    """Writes the tensors as `single_file`, or as shards with an index that is written last.
 
     At most one shard is in memory.
     """
@@ -73,7 +77,7 @@ def write_checkpoint(
         shards[-1].append(tensor)
         size += tensor.nbytes
     if len(shards) == 1:
-        files = [SINGLE_FILE]
+        files = [single_file]
     else:
         files = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
     for file, shard in zip(files, shards, strict=True):

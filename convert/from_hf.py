@@ -13,6 +13,8 @@ from jax.sharding import Mesh
 from convert.checkpoint_reader import read_json
 from convert.huggingface import OPEN_CLIP_CONFIG, read_hf_decoder, read_vision, read_vision_config
 from convert.llava import read_llava
+from convert.mapping import join_parts
+from convert.parts import PARTS_TYPE, read_parts
 from convert.tables import DECODERS
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder_config import DecoderConfig, UnsupportedConfigError
@@ -22,6 +24,7 @@ from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
 _READERS = {
     "llava": read_llava,
+    PARTS_TYPE: read_parts,
     **dict.fromkeys(DECODERS, read_hf_decoder),
     "clip": read_vision,
     "clip_vision_model": read_vision,
@@ -97,4 +100,4 @@ def assemble_vlsm(
 
     places = None if mesh is None else {k: param_shardings(v, mesh, rules) for k, v in jax.eval_shape(fresh).items()}
     made = jax.jit(fresh, out_shardings=places)()
-    return config, nnx.State({"vision": vision, "decoder": decoder} | made)
+    return config, join_parts({"decoder": decoder, "vision": vision} | made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 
 from convert.checkpoint_reader import CheckpointReader, read_json
 from convert.checkpoint_writer import MAX_SHARD_BYTES, check_no_weights, write_checkpoint, write_json
-from convert.huggingface import read_preprocessor
+from convert.huggingface import read_preprocessor, with_own_positions
 from convert.mapping import flatten_params, pending_tensors, read_params
 from convert.processor_files import write_generation_config, write_preprocessor, write_processor
 from convert.tables import llava_layout
@@ -45,6 +46,8 @@ def to_llava_config(config: VlsmConfig, *, dtype: str = "float32") -> dict[str, 
     Raises:
       UnsupportedConfigError, ValueError: naming what LLaVA cannot express.
     """
+    if config.decoder.logit_softcap is not None:
+        raise UnsupportedConfigError(f"llava: its head has no soft cap ({config.decoder.logit_softcap}) on the scores")
     rows = padded_vocabulary(config)
     text = config.decoder.to_hf_config(dtype) | {"vocab_size": rows, "tie_word_embeddings": False}
     return {
@@ -97,7 +100,7 @@ def from_llava_config(
         raise UnsupportedConfigError(f"llava: vision_feature_select_strategy {strategy!r} is not 'default' or 'full'")
     text = dict(hf["text_config"])
     text["vocab_size"] = own.get("vocabulary", text.get("vocab_size"))
-    text_tied = text.get("tie_word_embeddings", text.get("model_type") == "starcoder2")
+    text_tied = text.get("tie_word_embeddings", text.get("model_type") in ("starcoder2", "gemma3_text"))
     text["tie_word_embeddings"] = own.get("tied", not has_head and (text_tied or hf.get("tie_word_embeddings", False)))
     vision = VisionConfig.from_hf_config(
         hf["vision_config"], preprocessor=preprocessor, feature_layer=layer, drop_cls=strategy == "default"
@@ -144,7 +147,8 @@ def write_llava(
         raise ValueError(
             f"the tokenizer's image token has the id {tokenizer.image_id}, the model's is {config.image_token_id}"
         )
-    flat = flatten_params(params)
+    vision, flat = with_own_positions(config.vision, flatten_params(params), "vision/position/table")
+    config = dataclasses.replace(config, vision=vision)
     name = str(np.dtype(dtype or flat["decoder/embedding/table"].dtype))
     hf = to_llava_config(config, dtype=name)
     rows = padded_vocabulary(config)
@@ -173,7 +177,7 @@ def read_llava(
     mesh: Mesh | None = None,
     rules: Rules = DEFAULT_RULES,
 ) -> tuple[VlsmConfig, nnx.State]:
-    """Reads a LLaVA checkpoint with a CLIP vision tower and a Llama or StarCoder2 decoder, in any of its layouts.
+    """Reads a LLaVA checkpoint with a CLIP vision tower and one of our families of decoders, in any of its layouts.
 
     Arguments and errors are those of `read_hf_decoder`.
 

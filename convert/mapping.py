@@ -190,6 +190,13 @@ def _write_layer(stack: jax.Array, value: jax.Array, layer: int) -> jax.Array:
     return jax.lax.dynamic_update_index_in_dim(stack, value, layer, 0)
 
 
+def join_parts(parts: Mapping[str, nnx.State]) -> nnx.State:
+    """Returns parameters of a whole from those of its parts, by name, in the structure that the whole has."""
+    return nnx.from_flat_state(
+        [((name, *path), param) for name, part in sorted(parts.items()) for path, param in nnx.to_flat_state(part)]
+    )
+
+
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
 

@@ -320,6 +320,33 @@ def connector_parts_layout(config: ConnectorConfig) -> Layout:
     return Layout(LINEAR_CONNECTOR if config.kind == "linear" else MLP_CONNECTOR)
 
 
+def stage_two_layout(config: ConnectorConfig) -> Layout:
+    """The layout of the paper's `best_model.pt`: an encoder, and a connector of one or two linear layers."""
+    if config.kind not in ("linear", "mlp"):
+        raise ValueError(f"the names of a {config.kind} connector in the paper's files are not known")
+    connector = LINEAR_CONNECTOR if config.kind == "linear" else MLP_CONNECTOR
+    return Layout(
+        entries=(
+            *(_prefixed(e, "vision_encoder.", "vision/") for e in CLIP_VISION),
+            *(_prefixed(e, "", "connector/") for e in connector),
+        ),
+        renames=(
+            Rename(r"^vision_encoder\.(?!vision_model\.)", "vision_encoder.vision_model."),
+            Rename(r"^(?:proj|connector)\.(?=weight$|bias$)", "multi_modal_projector.linear_1."),
+            Rename(r"^(?:proj|connector)\.(?:\w+\.)?0\.", "multi_modal_projector.linear_1."),
+            Rename(r"^(?:proj|connector)\.(?:\w+\.)?2\.", "multi_modal_projector.linear_2."),
+        ),
+        ignored=_BUFFERS,
+    )
+
+
+def fits_llava(config: VlsmConfig) -> bool:
+    """Whether a LLaVA model can hold it: its projector the connector, its plain head the decoder's scores."""
+    connector, decoder = config.connector, config.decoder
+    plain = connector.kind == "linear" or (connector.kind == "mlp" and connector.hidden in (None, decoder.width))
+    return plain and decoder.logit_softcap is None
+
+
 def llava_layout(config: VlsmConfig, rows: int) -> Layout:
     """The classic LLaVA layout, which transformers 4 and 5 both load; newer layouts are renamed to it.
 

@@ -61,12 +61,30 @@ STARCODER2 = dataclasses.replace(
     tied=True,
     rope_theta=5e4,
 )
+MISTRAL = dataclasses.replace(LLAMA, family="mistral", head_dim=16, sliding_window=9)
+GEMMA3 = dataclasses.replace(
+    LLAMA,
+    family="gemma3_text",
+    norm="rms_offset",
+    activation="gelu_tanh",
+    sliding_window=9,
+    global_layers=(1,),
+    rope_theta=5e4,
+    rope_local_theta=50.0,
+    tied=True,
+    post_norms=True,
+    query_key_norm=True,
+    query_scale=12**-0.5,
+    scaled_embedding=True,
+)
 VISION = VisionConfig(width=24, layers=2, heads=4, mlp_width=40, patch_size=4, image_size=16)
 CONFIGS = {
     "linear connector, image token past the vocabulary": VlsmConfig(VISION, ConnectorConfig("linear"), LLAMA, 300),
     "mlp connector, tied starcoder2": VlsmConfig(
         dataclasses.replace(VISION, activation="gelu"), ConnectorConfig("mlp"), STARCODER2, 300
     ),
+    "mistral": VlsmConfig(VISION, ConnectorConfig("mlp"), MISTRAL, 300),
+    "gemma3": VlsmConfig(VISION, ConnectorConfig("mlp"), GEMMA3, 300),
     "second last layer without cls, image token within": VlsmConfig(
         dataclasses.replace(VISION, feature_layer=-2, drop_cls=True), ConnectorConfig("mlp"), LLAMA, 2
     ),
@@ -185,6 +203,19 @@ def test_round_trip_is_bit_equal(export):
     assert equal(from_hf(directory)[1], params)
 
 
+def test_positions_of_smaller_images_are_written_interpolated(tmp_path):
+    """transformers' LLaVA does not interpolate; the export does the same as the model it came from."""
+    config = VlsmConfig(dataclasses.replace(VISION, position_size=12), ConnectorConfig("mlp"), LLAMA, 300)
+    params = random_params(config)
+    write_llava(tmp_path, config, params)
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    tokens, logits, _ = forward(config, params, image, np.arange(5))
+    with torch.no_grad():
+        expected = load(tmp_path)(input_ids=torch.tensor(tokens), pixel_values=pixels(config, image)).logits.numpy()
+    np.testing.assert_allclose(logits, expected[..., :300], atol=1e-4)
+    assert read_llava(tmp_path)[0] == dataclasses.replace(config, vision=VISION)
+
+
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_newer_key_layouts_are_read(export, tmp_path, prefix):
     """transformers 4.52 moved everything under `model.`, version 5 dropped `vision_model.`."""
@@ -253,7 +284,8 @@ def test_config_speaks_both_dialects(export):
     config, _, directory = export
     hf = json.loads((directory / "config.json").read_text())
     text = hf["text_config"]
-    assert text["rope_theta"] == text["rope_parameters"]["rope_theta"] == config.decoder.rope_theta
+    rope = text["rope_parameters"]
+    assert text["rope_theta"] == rope.get("full_attention", rope)["rope_theta"] == config.decoder.rope_theta
     assert hf["torch_dtype"] == hf["dtype"] == text["torch_dtype"] == text["dtype"] == "float32"
     assert hf["tie_word_embeddings"] is text["tie_word_embeddings"] is False
     assert text["architectures"]

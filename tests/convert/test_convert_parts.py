@@ -24,7 +24,7 @@ from transformers import (
     Starcoder2ForCausalLM,
 )
 
-from convert import CheckpointError, assemble_vlsm, from_hf, read_vision, read_hf_decoder, to_hf
+from convert import CheckpointError, assemble_vlsm, from_hf, read_hf_decoder, read_vision, to_hf
 from convert.checkpoint_reader import CheckpointReader
 from convert.huggingface import write_hf_decoder
 from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig
@@ -207,8 +207,10 @@ def test_kind_is_told_by_the_config(checkpoints, tmp_path):
     config, params = from_hf(checkpoints / "llama")
     to_hf(tmp_path / "out", config, params)
     assert equal(from_hf(tmp_path / "out")[1], params)
-    with pytest.raises(TypeError, match="VisionConfig is neither"):
-        to_hf(tmp_path / "tower", *from_hf(checkpoints / "clip"))
+    to_hf(tmp_path / "tower", *from_hf(checkpoints / "clip"))
+    assert equal(from_hf(tmp_path / "tower")[1], from_hf(checkpoints / "clip")[1])
+    with pytest.raises(TypeError, match="ConnectorConfig is no VlsmConfig, DecoderConfig or VisionConfig"):
+        to_hf(tmp_path / "connector", ConnectorConfig(), params)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UnsupportedConfigError, match="model_type 'bert' is not one of clip,"):
         from_hf(tmp_path)
@@ -222,6 +224,11 @@ def test_vlsm_of_pretrained_parts(checkpoints):
     assert equal(params["vision"], read_vision(checkpoints / "clip")[1])
     assert params["connector"]["linear_1"]["kernel"].get_value().shape == (8, 16)
     assert equal(params, assemble_vlsm(checkpoints / "starcoder2", checkpoints / "clip", **options)[1])
+    options |= {"random_vision": True, "image_size": 12, "feature_layer": -2, "drop_cls": True}
+    config, anew = assemble_vlsm(checkpoints / "starcoder2", checkpoints / "clip", **options)
+    assert (config.vision.positions, config.visual_tokens, config.vision.feature_layer) == (5, 9, -2)
+    assert not equal(anew["vision"], params["vision"])
+    assert equal(anew["decoder"], params["decoder"])
 
 
 # --- the tied head ----------------------------------------------------------------------------------------------------
