@@ -430,3 +430,41 @@ def test_a_very_long_line_does_not_overflow_the_stack():
 def test_times_without_meaning_raise(model, arguments):
     with pytest.raises(ValueError, match=r"replications|warmup"):
         run(line(model), **arguments)
+
+
+_CHANGES_ITSELF = r"""
+Object s = Object.create("Source"); s.name = "S"; s.setProperty("InterArrivalTime", 10);
+Object k = Object.create("Sink"); k.name = "K"; k.setLocation(1, 0, 0);
+contextdragconnection(s, k, "A");
+Object box = Object.create("VisualTool"); box.name = "Box"; box.seen = 0;
+Array log = []; k.log = log; box.log = log;
+Map counts; counts["all"] = 0; k.counts = counts;
+treenode tool = Tools.create("GlobalTable"); tool.name = "T";
+Table("T").setSize(1, 1); Table("T")[1][1] = 0; k.table = Table("T");
+Model.parameters.Pace = 3;
+k.setProperty("Triggers.OnReset", "Object current = ownerobject(c); Object box = Model.find(\"Box\"); \
+  print(current.name, current.rank, current.location.x, current.log.length, box.log.length, current.counts[\"all\"], \
+    box.seen, box.location.x, Table(\"T\")[1][1], Table(\"T\").numRows, Model.parameters.Pace);");
+k.setProperty("Triggers.OnEntry", "Object current = ownerobject(c); Object box = Model.find(\"Box\"); \
+  current.name = \"Other\"; current.rank = 2; current.location.x += 5; current.log.push(1); \
+  current.counts[\"all\"] += 1; box.seen += 1; box.location.x = 7; Model.parameters.Pace = 4; \
+  Table table = current.table; table.addRow(); table[1][1] += 1;");
+"""
+
+
+def test_labels_tables_parameters_names_and_places_are_in_every_replication_as_the_script_left_them():
+    report = run(_CHANGES_ITSELF, until=35, replications=3)
+    assert report.ok, report.diagnostics
+    assert report.output == ("K 3 1 0 0 0 0 0 0 1 3",) * 3
+
+
+def test_steps_are_budgeted_for_each_replication():
+    script = """
+Object s = Object.create("Source"); s.setProperty("InterArrivalTime", 1); Object k = Object.create("Sink");
+contextdragconnection(s, k, "A");
+k.setProperty("Triggers.OnEntry", "int n = 0; for (int i = 1; i <= 10; i++) n += i;");
+"""
+    budget = Budget(steps=2_000)
+    assert run(script, until=100, replications=1, budget=budget).ok
+    assert run(script, until=100, replications=5, budget=budget).ok
+    assert run(script, until=300, replications=1, budget=budget).verdict.value == "budget"

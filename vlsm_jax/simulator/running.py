@@ -25,6 +25,7 @@ from vlsm_jax.simulator.objects.processor import Processor
 from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.report import Report, Verdict
 from vlsm_jax.simulator.simulation import Simulation, TraceEvent
+from vlsm_jax.simulator.snapshot import Snapshot
 from vlsm_jax.simulator.standstill import Cause, Standstill, describe, explain, stands_still
 from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate
 from vlsm_jax.simulator.tree import Node
@@ -80,7 +81,8 @@ def run(
     warned = len(world.warnings)
     verdict, kpis = Verdict.OK, None
     try:
-        experiment = _Experiment(world, wiring, names, stop, warmup, seed)
+        before = Snapshot(world) if replications > 1 else None
+        experiment = _Experiment(world, wiring, names, stop, warmup, seed, before)
         for replication in range(replications):
             experiment.replicate(replication, trace if replication == 0 else None)
         kpis = experiment.kpis()
@@ -105,8 +107,13 @@ def run(
 class _Experiment:
     """Replications of one model, and their figures so far."""
 
-    def __init__(self, world: World, wiring: Wiring, names: dict[Node, str], until: float, warmup: float, seed: int):
+    def __init__(
+        self, world: World, wiring: Wiring, names: dict[Node, str], until: float, warmup: float, seed: int,
+        before: Snapshot | None,
+    ):  # fmt: skip
         self.world = world
+        self.before = before
+        self.steps = world.machine.steps  # what building left; every replication may take that many
         reached = frozenset(wiring.reached)
         self.live = tuple(node for node in names if node in reached or node.cls.role in (TASK_EXECUTER, DISPATCHER))
         # A dispatcher has neither states nor statistics.
@@ -123,8 +130,10 @@ class _Experiment:
 
     def replicate(self, replication: int, trace: Callable[[TraceEvent], None] | None) -> None:
         """Runs one replication and keeps its figures; raises `Fault`."""
-        labels = {node: dict(node.labels) for node in self.names}
-        self.world.machine.end_run()  # the reset before a run empties the lists that the script filled
+        machine = self.world.machine
+        machine.end_run()  # the reset before a run empties the lists that the script filled
+        machine.steps = self.steps
+        machine.check()
         simulation = None
         try:
             simulation = Simulation(
@@ -138,8 +147,8 @@ class _Experiment:
             self.world.machine.end_run()
             if simulation is not None:
                 simulation.close()
-            for node, kept in labels.items():
-                node.labels = kept
+            if self.before is not None:
+                self.before.restore()
         self._last = simulation
         if self.stands_still is None and stands_still(simulation.objects.values(), len(simulation.calendar.heap)):
             found = explain(simulation.objects.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vlsm_jax.flexscript import OutOfBudget
@@ -164,6 +164,14 @@ class Node:
             parent._index.setdefault(name, []).append(self)
         self.name = name
         self.default_name = False
+
+    def set_children(self, children: Iterable[Node]) -> None:
+        """Puts children back into an order, under the names that they have now."""
+        self.children[:] = children
+        self._index = {}
+        for child in self.children:
+            child.parent = self
+            self._index.setdefault(child.name, []).append(child)
 
     def set_rank(self, rank: int) -> None:
         """Moves the node among its siblings; ranks count from 1 and are cut to the range there is."""

@@ -39,7 +39,7 @@ class Budget:
     """Limits that keep any script from hanging or filling the machine.
 
     Attributes:
-      steps: turns of loops times statements in their bodies, over building and running.
+      steps: turns of loops times statements in their bodies, over building and one replication.
       nodes: nodes and connections in the tree.
       events: events of one replication.
       wall_seconds: wall-clock time of one call of `build` or `run`.
