@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlsm_jax.simulator import build, classes
+from vlsm_jax.simulator import build, classes, run
 from vlsm_jax.simulator.library import FIXED_RESOURCE
 from vlsm_jax.simulator.pairs import FLOW_PAIRS, Meaning, meaning
 from vlsm_jax.simulator.tree import Node
@@ -203,3 +203,14 @@ def test_connect_with_port_numbers_that_are_not_next():
 def test_connection_commands_that_flexsim_does_not_have():
     for name in ("objectdisconnect", "disconnect"):
         assert build(made("a:Queue", "b:Queue") + f"{name}(a, b);").diagnostics[0].code == "unknown command"
+
+
+@pytest.mark.parametrize("key", ["A", "Q"])
+def test_connections_drawn_or_removed_by_a_trigger_end_the_run_by_name(key):
+    script = made("a:Source", "b:Sink", "d:Sink") + (
+        'contextdragconnection(a, b, "A"); contextdragconnection(a, d, "A");'
+        'b.setProperty("Triggers.OnEntry", "contextdragconnection(Model.find(\\"a\\"), Model.find(\\"d\\"), '
+        f'\\"{key}\\");");'
+    )
+    report = run(script, until=1000)
+    assert [(d.code, "connections" in d.message) for d in report.diagnostics] == [("unsupported", True)]

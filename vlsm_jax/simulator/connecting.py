@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vlsm_jax.flexscript import Fault
+from vlsm_jax.flexscript import Fault, Unsupported
 from vlsm_jax.flexscript.values import describe, to_int
 from vlsm_jax.flexscript.vocabulary import INT, NODE, OBJECT, Command
 from vlsm_jax.simulator import pairs
@@ -67,8 +67,16 @@ def _ends(world: World, source: Any, target: Any) -> tuple[Node, Node] | None:
     return source, target
 
 
+def _check_standing(world: World) -> None:
+    """Raises `Unsupported` during a run: ways of items and teams are bound before it, so a change would do nothing."""
+    if world.clock is not None:
+        hint = "connect before the run; closeinput(), closeoutput() and SendToPort switch ways while it runs"
+        raise Unsupported("changing connections while the model runs is not supported", hint=hint)
+
+
 def _draw(world: World, source: Node, target: Node, port: str) -> int:
     if port == "A":
+        _check_standing(world)
         purpose = pairs.meaning(source, target)
         if purpose is None:
             return _unsupported(world, source, target, 'with "A"', pairs.hint(source, target))
@@ -116,6 +124,8 @@ def _add_transfer(world: World, wire: Wire, name: str) -> None:
 
 
 def _erase(world: World, source: Node, target: Node, port: str) -> int:
+    if port == "A":
+        _check_standing(world)
     if port == "A" and (isinstance(source, Tool) or isinstance(target, Tool)):
         tool, member = (source, target) if isinstance(source, Tool) else (target, source)
         return remove_member(world, tool, member)
