@@ -214,3 +214,11 @@ def test_connections_drawn_or_removed_by_a_trigger_end_the_run_by_name(key):
     )
     report = run(script, until=1000)
     assert [(d.code, "connections" in d.message) for d in report.diagnostics] == [("unsupported", True)]
+
+
+def test_port_numbers_at_the_other_end_of_a_connection():
+    script = made("a:Queue", "b:Queue", "d:Queue") + (
+        'contextdragconnection(a, d, "A"); contextdragconnection(b, a, "A"); contextdragconnection(b, d, "A");'
+        "print(opipno(a, 1), opipno(b, 1), opipno(b, 2), ipopno(d, 1), ipopno(d, 2), opipno(b, 3), ipopno(d, 0));"
+    )
+    assert build(script).output == ("1 1 2 1 2 0 0",)

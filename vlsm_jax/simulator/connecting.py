@@ -190,6 +190,18 @@ def _peer(side: str) -> Callable[[World, Any, Any], Any]:
     return read
 
 
+def _peer_port(side: str, other_side: str) -> Callable[[World, Any, Any], int]:
+    def read(world: World, node: Any, number: Any) -> int:
+        ports = _side(node, side)
+        at = to_int(number)
+        if not 1 <= at <= len(ports):
+            return 0
+        wire = ports[at - 1]
+        return next(n for n, one in enumerate(_side(wire.other(node), other_side), 1) if one is wire)
+
+    return read
+
+
 def _count(side: str) -> Callable[[World, Any], int]:
     return lambda world, node: len(_side(node, side))
 
@@ -210,6 +222,8 @@ def table() -> Mapping[str, Command]:
         "inobject": Command(_peer("in"), OBJECT, 2, 2, True),
         "outobject": Command(_peer("out"), OBJECT, 2, 2, True),
         "centerobject": Command(_peer("center"), NODE, 2, 2, True),
+        "ipopno": Command(_peer_port("in", "out"), INT, 2, 2, True),
+        "opipno": Command(_peer_port("out", "in"), INT, 2, 2, True),
         "nrip": Command(_count("in"), INT, 1, 1, True),
         "nrop": Command(_count("out"), INT, 1, 1, True),
         "nrcp": Command(_count("center"), INT, 1, 1, True),
