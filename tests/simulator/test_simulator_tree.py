@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlsm_jax.simulator import Budget, Dialect, Verdict
+from vlsm_jax.simulator import Budget, Dialect, Verdict, build
 from vlsm_jax.simulator.building import build_world
 from vlsm_jax.twin import Twin
 
@@ -80,3 +80,28 @@ def test_the_tree_stays_a_tree(steps):
     if result.twin is not None:
         assert Twin.from_json(result.twin.to_json()) == result.twin
         assert len(result.twin.objects) == len(objects)
+
+
+def test_old_commands_walk_through_variables_and_their_tables():
+    script = """
+Object c = Object.create("Combiner"); c.name = "C";
+Object s1 = Object.create("Source"); s1.name = "S1"; Object s2 = Object.create("Source"); s2.name = "S2";
+contextdragconnection(s1, c, "A"); contextdragconnection(s2, c, "A");
+treenode list = getvarnode(c, "componentlist");
+print(getname(list), content(list), getname(up(list)), getname(up(up(list))), content(first(list)));
+setnodenum(rank(rank(list, 1), 1), 5);
+print(getnodenum(last(last(list))), rank(list, 2), c.getProperty("ComponentsList"));
+"""
+    report = build(script)
+    assert report.output == ("componentlist 1 variables C 1", "5 NULL Array[1]: {Array[1]: {5}}")
+
+
+def test_the_component_list_of_a_combiner_has_a_row_per_component_port_wherever_it_is_read():
+    sources = "".join(
+        f'Object s{n} = Object.create("Source"); s{n}.name = "S{n}"; contextdragconnection(s{n}, c, "A");'
+        for n in range(1, 4)
+    )
+    script = 'Object c = Object.create("Combiner"); print(c.getProperty("ComponentsList"));' + sources
+    script += 'Table t = c.getProperty("ComponentsList"); print(t.numRows, t[2][1], c.find(">variables/componentlist")'
+    script += '.subnodes.length); print(c.getProperty("ComponentsList"));'
+    assert build(script).output == ("Array[0]: {}", "2 1 2", "Array[2]: {Array[1]: {1},Array[1]: {1}}")

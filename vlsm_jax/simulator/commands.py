@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vlsm_jax.flexscript import Fault
@@ -50,23 +50,39 @@ def exists(world: World, node: Any) -> int:
 
 def rank(world: World, node: Any, index: Any = None) -> Any:
     """`rank(parent, index)`: the child of that rank, NULL beyond the last."""
-    parent = node_of(node, "rank()")
+    children = _children(world, node, "rank()")
     at = to_int(index)
-    return parent.children[at - 1] if 1 <= at <= len(parent.children) else None
+    return children[at - 1] if 1 <= at <= len(children) else None
 
 
 def content(world: World, node: Any) -> int:
     """`content(node)`: how many children a node has; during a run, how many items an object holds."""
+    if isinstance(node, Attribute):
+        return len(attributes.children(world, node))
     parent = node_of(node, "content()")
     return len(parent.live.items) if parent.live is not None else len(parent.children)
 
 
 def _child(at: int) -> Callable[[World, Any], Any]:
     def read(world: World, node: Any) -> Any:
-        children = node_of(node, "first() or last()").children
+        children = _children(world, node, "first() or last()")
         return children[at] if children else None
 
     return read
+
+
+def _children(world: World, node: Any, what: str) -> Sequence[Any]:
+    return attributes.children(world, node) if isinstance(node, Attribute) else node_of(node, what).children
+
+
+def _up(world: World, node: Any) -> Any:
+    return world.find(node, "..") if isinstance(node, Attribute) else node_of(node, "up()").parent
+
+
+def _name(world: World, node: Any) -> str:
+    if isinstance(node, Attribute):
+        return node.steps[-1] if node.steps else node.folder
+    return node_of(node, "getname()").name
 
 
 def _sibling(step: int) -> Callable[[World, Any], Any]:
@@ -289,15 +305,15 @@ def table() -> Mapping[str, Command]:
         "last": _bound(_child(-1), NODE, 1, 1),
         "next": _bound(_sibling(1), NODE, 1, 1),
         "prev": _bound(_sibling(-1), NODE, 1, 1),
-        "up": _bound(lambda world, node: node_of(node, "up()").parent, NODE, 1, 1),
+        "up": _bound(_up, NODE, 1, 1),
         "ownerobject": _bound(owner_object, OBJECT, 1, 1),
         "createinstance": _bound(create_instance, OBJECT, 1, 2),
         "createcopy": _bound(create_copy, OBJECT, 2, 6),
         "insertcopy": _bound(insert_copy, OBJECT, 2, 2),
         "setname": _bound(set_name, NODE, 2, 2),
         "setnodename": _bound(set_name, NODE, 2, 2),
-        "getname": _bound(lambda world, node: node_of(node, "getname()").name, STRING, 1, 1),
-        "getnodename": _bound(lambda world, node: node_of(node, "getnodename()").name, STRING, 1, 1),
+        "getname": _bound(_name, STRING, 1, 1),
+        "getnodename": _bound(_name, STRING, 1, 1),
         "setloc": _bound(set_location, NODE, 4, 7),
         "setsize": _bound(_set_part("size"), NODE, 4, 4),
         "setrot": _bound(_set_part("rotation"), NODE, 4, 4),

@@ -285,7 +285,8 @@ def get_property(world: World, node: Node, name: str) -> Any:
         rows = table_rows(world, node, info)
         if rows is not None:
             world.machine.charge(len(rows) // 2)
-            return [list(row) for row in rows]
+            new = _rows_of_ports(node, info, len(rows))
+            return [*(list(row) for row in rows), *new]
     value = node.settings.get(name, cls.default(name))
     return to_script(value)
 
@@ -336,12 +337,18 @@ def open_table(world: World, node: Node, info: PropertyInfo) -> Table:
             return table
         world.open_tables[key] = table
     if info.name == "ComponentsList":
-        while len(table.rows) < len(node.inputs) - 1:
-            table.rows.append([tables.new_cell(info, n) for n in range(1, len(table.col_headers) + 1)])
+        for row in _rows_of_ports(node, info, len(table.rows)):
+            table.rows.append(row)
             table.row_headers.append("")
         for n in range(len(table.rows)):
             table.row_headers[n] = table.row_headers[n] or f"From Input Port {n + 2}"
     return table
+
+
+def _rows_of_ports(node: Node, info: PropertyInfo, count: int) -> list[list]:
+    """Returns what a component list of so many rows lacks: one row per input port of a Combiner from the second on."""
+    missing = len(node.inputs) - 1 - count if info.name == "ComponentsList" else 0
+    return [[tables.new_cell(info, n) for n in range(1, len(info.columns) + 1)] for _ in range(missing)]
 
 
 def close_tables(world: World) -> None:
