@@ -1,0 +1,226 @@
+"""Speed and memory of NF4 on CPU, beside bitsandbytes and PEFT in the same run; one JSON line per figure.
+
+Launch: `python benchmarks/nf4.py [--repeats N] [--inputs I --outputs O --rows R]`, with bitsandbytes and peft installed
+(`pip install -e '.[dev]'`). `python benchmarks/nf4.py --compile-for v5e v6e` instead compiles the product of a few rows
+for TPUs that are not there, by pip's libtpu: `JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1`.
+
+Figures
+  nf4.quantise, nf4.dequantise and bitsandbytes.*: GB of float32 kernel per second, read or written, kernel [I, O].
+  nf4.layer and bitsandbytes.layer: seconds of forward and backward of one layer with a frozen NF4 kernel and an adapter
+    of rank 32, in float32, for R rows; gradients of the rows and of the adapter. The medians of interleaved repeats.
+  nf4.layer.peak and bitsandbytes.layer.peak: MiB by which the peak of a process rises over what it holds just before
+    the first forward and backward, compilation included, each in a process of its own.
+  nf4.product: with --compile-for, MiB of arguments and of temporary memory, of XLA's way and of the kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vlsm_jax.models import nf4
+from vlsm_jax.models.kernels.nf4_product import nf4_product
+from vlsm_jax.models.layers import Axes, Declare, Dense, normal
+from vlsm_jax.models.lora import LoraConfig, LoraParam, add_lora
+from vlsm_jax.models.quantised import QuantisedDense
+
+RANK, ALPHA = 32, 64
+
+
+def jax_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
+    """Returns one forward and backward here."""
+    axes = Axes.of(embed=inputs), Axes.of(mlp=outputs)
+    dense = Dense(Declare(nnx.Rngs(0)), *axes, init=normal(0.02), use_bias=False, dtype=jnp.float32)
+    layer = add_lora(QuantisedDense(dense, "nf4"), LoraConfig(RANK, float(ALPHA)), nnx.Rngs(1), jnp.float32)
+    graphdef, adapter, frozen = nnx.split(layer, LoraParam, ...)
+    x = jax.random.normal(jax.random.key(1), (rows, inputs))
+    gradient = jax.random.normal(jax.random.key(2), (rows, outputs))
+    jax.block_until_ready((x, gradient, frozen))
+    del dense, layer
+
+    # The result is returned too, and its gradient comes from outside: nothing of the layer can be left out.
+    @jax.jit
+    def step(adapter: nnx.State, x: jax.Array, gradient: jax.Array, frozen: nnx.State):
+        y, backward = jax.vjp(lambda adapter, x: nnx.merge(graphdef, adapter, frozen)(x), adapter, x)
+        return y, backward(gradient)
+
+    return lambda: jax.block_until_ready(step(adapter, x, gradient, frozen))
+
+
+def torch_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
+    """Returns one forward and backward in PEFT and bitsandbytes."""
+    import bitsandbytes
+    import peft
+    import torch
+
+    torch.manual_seed(0)
+    linear = bitsandbytes.nn.Linear4bit(
+        inputs, outputs, bias=False, quant_type="nf4", compress_statistics=False, compute_dtype=torch.float32
+    )
+    linear.load_state_dict({"weight": torch.randn(outputs, inputs) * 0.02})
+    linear = linear.to("cpu")
+    linear.weight = linear.weight.to("cpu")  # quantises
+    settings = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=["0"])
+    model = peft.inject_adapter_in_model(settings, torch.nn.Sequential(linear))
+    assert model[0].base_layer.weight.quant_state is not None, "the kernel was not quantised"
+    x = torch.randn(rows, inputs, requires_grad=True)
+    gradient = torch.randn(rows, outputs)
+
+    def step() -> None:
+        model.zero_grad()
+        x.grad = None
+        model(x).backward(gradient)
+
+    return step
+
+
+LAYERS = {"nf4": jax_layer, "bitsandbytes": torch_layer}
+
+
+def kernels(inputs: int, outputs: int) -> dict[str, Callable[[], object]]:
+    """Returns quantising and dequantising, here and there, of one float32 kernel."""
+    import torch
+    from bitsandbytes import functional
+
+    values = np.random.default_rng(0).normal(0, 0.02, (inputs, outputs)).astype(np.float32)
+    kernel, weight = jnp.asarray(values), torch.from_numpy(values.T.copy())
+    quantise, dequantise = jax.jit(nf4.quantise), jax.jit(nf4.dequantise, static_argnums=1)
+    arrays = quantise(kernel)
+    stored, state = functional.quantize_4bit(weight, blocksize=nf4.BLOCK, quant_type="nf4")
+    return {
+        "nf4.quantise": lambda: jax.block_until_ready(quantise(kernel)),
+        "bitsandbytes.quantise": lambda: functional.quantize_4bit(weight, blocksize=nf4.BLOCK, quant_type="nf4"),
+        "nf4.dequantise": lambda: jax.block_until_ready(dequantise(arrays, jnp.float32)),
+        "bitsandbytes.dequantise": lambda: functional.dequantize_4bit(stored, state),
+    }
+
+
+def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Returns the median seconds of each, one after another in turn, after one run of each to warm up."""
+    for run in runs.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def memory(key: str) -> float:
+    """Returns VmRSS or VmHWM of this process in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"no {key} in /proc/self/status; peaks are measured on Linux only")
+
+
+def print_peak(side: str, inputs: int, outputs: int, rows: int) -> None:
+    """Prints the rise in MiB of this process's peak during one forward and backward."""
+    step = LAYERS[side](inputs, outputs, rows)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = memory("VmRSS")
+    step()
+    print(memory("VmHWM") - before)
+
+
+def compile_for(generations: list[str], inputs: int, outputs: int) -> None:
+    """Prints what the product of 1 and of 32 bfloat16 rows takes on one chip of each generation."""
+    from jax.experimental import topologies
+    from jax.sharding import SingleDeviceSharding
+
+    products = {
+        "xla": lambda rows, arrays: rows @ nf4.dequantise(arrays, rows.dtype),
+        "pallas": nf4_product,
+    }
+    for generation in generations:
+        topology = topologies.get_topology_desc(f"{generation}:1x1", platform="tpu", chips_per_host_bounds=(1, 1, 1))
+        place = SingleDeviceSharding(topology.devices[0])
+
+        def on_chip(shape, dtype, place=place):
+            return jax.ShapeDtypeStruct(shape, dtype, sharding=place)
+
+        blocks = inputs // nf4.BLOCK
+        codes = on_chip((inputs // 2, outputs), jnp.uint8)
+        formats = {
+            "nf4": {"codes": codes, "absmax": on_chip((blocks, outputs), jnp.float32)},
+            "nf4-double": {
+                "codes": codes,
+                "absmax": on_chip((blocks, outputs), jnp.uint8),
+                "nested": on_chip((nf4.nested_count(blocks, outputs),), jnp.float32),
+                "offset": on_chip((), jnp.float32),
+            },
+        }
+        for format, arrays in formats.items():
+            for rows in (1, 32):
+                for way, product in products.items():
+                    x = on_chip((rows, inputs), jnp.bfloat16)
+                    analysis = jax.jit(product).lower(x, arrays).compile().memory_analysis()
+                    report(
+                        f"nf4.product.{way}",
+                        round(analysis.temp_size_in_bytes / 2**20, 2),
+                        "MiB temporary",
+                        arguments_mib=round(analysis.argument_size_in_bytes / 2**20, 2),
+                        target=generation,
+                        format=format,
+                        shape=[rows, inputs, outputs],
+                    )
+
+
+def report(figure: str, value: float, unit: str, **facts: object) -> None:
+    """Prints one figure."""
+    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "jax": jax.__version__}
+    date = {"date": time.strftime("%Y-%m-%d")}
+    print(json.dumps({"figure": figure, "value": value, "unit": unit, **facts, **machine, **date}), flush=True)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--inputs", type=int, default=4608)
+    parser.add_argument("--outputs", type=int, default=18432)
+    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--note", default="", help="put into every line, such as what else the machine was doing")
+    parser.add_argument("--compile-for", nargs="+", metavar="GENERATION", help="v5e, v6e, ...")
+    parser.add_argument("--peak-of", choices=LAYERS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    shape = (options.inputs, options.outputs)
+    if options.peak_of:
+        print_peak(options.peak_of, *shape, options.rows)
+        return
+    if options.compile_for:
+        compile_for(options.compile_for, *shape)
+        return
+    facts = {"repeats": options.repeats, "note": options.note} if options.note else {"repeats": options.repeats}
+    size = 4 * options.inputs * options.outputs / 1e9
+    for name, seconds in interleaved(kernels(*shape), options.repeats).items():
+        report(name, round(size / seconds, 3), "GB/s", shape=shape, **facts)
+    layers = {side: make(*shape, options.rows) for side, make in LAYERS.items()}
+    medians = interleaved(layers, options.repeats)
+    shape = (options.rows, *shape)
+    for side, seconds in medians.items():
+        report(f"{side}.layer", round(seconds, 4), "s", shape=shape, **facts)
+    report("nf4.layer / bitsandbytes.layer", round(medians["nf4"] / medians["bitsandbytes"], 3), "times", **facts)
+    for side in LAYERS:
+        command = [sys.executable, __file__, *sys.argv[1:], "--peak-of", side]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        report(f"{side}.layer.peak", round(float(done.stdout.split()[-1]), 1), "MiB", shape=shape)
+
+
+if __name__ == "__main__":
+    main()
