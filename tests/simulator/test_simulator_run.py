@@ -468,3 +468,13 @@ k.setProperty("Triggers.OnEntry", "int n = 0; for (int i = 1; i <= 10; i++) n +=
     assert run(script, until=100, replications=1, budget=budget).ok
     assert run(script, until=100, replications=5, budget=budget).ok
     assert run(script, until=300, replications=1, budget=budget).verdict.value == "budget"
+
+
+def test_statistical_time_begins_at_the_warmup():
+    script = """
+Object s = Object.create("Source"); s.setProperty("InterArrivalTime", 30); Object k = Object.create("Sink");
+contextdragconnection(s, k, "A");
+k.setProperty("Triggers.OnEntry", "print(Model.time, Model.statisticalTime, statisticaltime(), Model.warmupTime);");
+"""
+    assert run(script, until=100, warmup=40, replications=2).output == ("30 30 30 40", "60 20 20 40", "90 50 50 40") * 2
+    assert run(script, until=40).output == ("30 30 30 0",)

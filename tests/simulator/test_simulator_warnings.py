@@ -201,3 +201,32 @@ def test_the_published_sample_gives_no_warning_about_its_wiring():
     report = run((SCRIPTS / "photomask.fsx").read_text(encoding="utf-8"), until=100)
     codes = {d.code for d in report.diagnostics if d.severity is Severity.WARNING}
     assert codes <= {"unused"}  # the capacities of its Combiners have no effect
+
+
+def test_times_below_zero():
+    assert warnings(LINE + 'press.setProperty("ProcessTime", -5);') == [("negative time", 4)]
+    assert warnings(LINE + 'press.setProperty("ProcessTime", 0);') == []
+
+
+@pytest.mark.parametrize(
+    ("code", "given"),
+    [
+        ("return Model.time > 15 ? -1 : 1;", "a time below 0"),
+        ("return sqrt(-1);", "no number"),
+        ('return \\"10\\";', "the string '10'"),
+        ("double t = 5;", "nothing"),
+    ],
+)
+def test_code_that_gives_no_time(code, given):
+    script = LINE + f'source.setProperty("InterArrivalTime", 10); press.setProperty("ProcessTime", "{code}");'
+    report = run(script, until=100, replications=2)
+    assert report.ok
+    assert [(d.code, given in d.message) for d in report.diagnostics] == [("value", True)]
+
+
+def test_labels_named_as_properties():
+    assert warnings(LINE + "press.ProcessTime = 3;") == [("label", 4)]
+    assert warnings(LINE + 'setlabel(press, "cycletime", 3);') == [("label", 4)]
+    read = 'press.setProperty("Triggers.OnEntry", "Object current = ownerobject(c); print(current.MaxContent);");'
+    for good in ('press.setProperty("ProcessTime", 4); press.ProcessTime = 3;', "press.MaxContent = 3; " + read):
+        assert warnings(LINE + good) == []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from vlsm_jax.flexscript import CompiledCode, Fault, compile_program
-from vlsm_jax.flexscript.values import to_float, to_int
+from vlsm_jax.flexscript.values import describe, to_float, to_int
 from vlsm_jax.simulator import codebody, distributions
 from vlsm_jax.simulator.distributions import DistributionError
 from vlsm_jax.simulator.kernel import Calendar
@@ -55,6 +55,7 @@ class Binding:
         self._replication = replication
         self._codes = codes
         self.sender: Any = None
+        self._odd_times: set[tuple[Node, str]] = set()
         self._before: dict[tuple[Node, str], ParameterValue | None] = {}
         self.changed_times: dict[tuple[Node, str, ParameterValue], Duration] = {}
 
@@ -100,11 +101,31 @@ class Binding:
             run = self.code(node, name, value).run
 
             def interpret(item: Item | None) -> float:
-                seconds = to_float(run(node, (item,)))
-                return seconds if seconds > 0 else 0.0
+                result = run(node, (item,))
+                seconds = to_float(result)
+                if seconds > 0:
+                    return seconds
+                if seconds != 0 or not isinstance(result, (int, float)):
+                    self._warn_of_time(node, name, result)
+                return 0.0
 
             return interpret
         return functools.partial(next, itertools.repeat(max(0.0, to_float(value))))
+
+    def _warn_of_time(self, node: Node, name: str, result: Any) -> None:
+        """Notes once for each property that its code gave no time."""
+        if (node, name) in self._odd_times:
+            return
+        self._odd_times.add((node, name))
+        if isinstance(result, (int, float)):
+            given = "no number" if math.isnan(result) else "a time below 0"
+            hint = "give a time of 0 or more; max(0, ...) cuts a distribution off"
+        elif result is None:
+            given, hint = "nothing", "end it with return ...;"
+        else:
+            given, hint = describe(result), "return a number of seconds"
+        what = f"{name} of {self.names.get(node, node.name)!r}"
+        self.world.warn("value", f"the code in {what} gave {given}; it counts as 0", hint)
 
     def whole(self, node: Node, name: str) -> Callable[[Item | None], int] | None:
         """Returns a property that is a port or a flag as a function of the item; None for a constant 0."""

@@ -146,6 +146,34 @@ def components(model: Model) -> Iterator[Diagnostic]:
             yield finding(node, "components", message, "it has a row per input port from the second on")
 
 
+# --- Values -----------------------------------------------------------------------------------------------------------
+
+
+def negative_times(model: Model) -> Iterator[Diagnostic]:
+    """Times that are constant and below zero."""
+    for node in model.objects:
+        for name, value in node.settings.items():
+            info = node.cls.properties.get(name)
+            if name.endswith("Time") and info is not None and isinstance(value, (int, float)) and value < 0:
+                message = f"{name} of {model.names[node]!r} is {value:g}; a time below 0 counts as 0"
+                yield finding(node, "negative time", message, "set a time of 0 or more")
+
+
+def labels_for_properties(model: Model) -> Iterator[Diagnostic]:
+    """Labels named as a property that is left at its default, while no code reads the label: `x.ProcessTime = 3`."""
+    codes: list[str] | None = None
+    for node in model.objects:
+        for label in node.labels:
+            name = node.cls.variables.get(label, label)
+            if name not in node.cls.properties or name in node.settings:
+                continue
+            if codes is None:
+                codes = [v.text for each in model.objects for v in each.settings.values() if isinstance(v, Code)]
+            if not any(label in text for text in codes):
+                message = f"{label} is a label of {model.names[node]!r}; its property {name} is not set"
+                yield finding(node, "label", message, f'use setProperty("{name}", ...)')
+
+
 # --- Task executers ---------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +314,8 @@ CAUTIONS: tuple[Callable[[Model], Iterator[Diagnostic]], ...] = (
     batches,
     one_batch_at_a_time,
     components,
+    negative_times,
+    labels_for_properties,
     without_executer,
     unused_executers,
     idle_executers,

@@ -242,6 +242,11 @@ def now(world: World) -> float:
     return world.clock.now if world.clock is not None else 0.0
 
 
+def statistical_time(world: World) -> float:
+    """`statisticaltime()`: seconds since the statistics began, which a warm-up or `resetstats()` makes anew."""
+    return world.clock.now - world.counted_from if world.clock is not None else 0.0
+
+
 def stop_time(world: World, at: Any, number: Any = 1) -> float:
     """`stoptime(t)`: notes the stop time; -1 reads it, and 0 with -1 clears it."""
     wanted = to_float(at)
@@ -338,7 +343,7 @@ def table() -> Mapping[str, Command]:
         "getlabelnum": _bound(lambda world, n, name: to_float(get_label(world, n, name)), DOUBLE, 2, 2),
         "getlabelstr": _bound(lambda world, n, name: to_text(get_label(world, n, name)), STRING, 2, 2),
         "time": _bound(now, DOUBLE, 0, 0),
-        "statisticaltime": _bound(now, DOUBLE, 0, 0),
+        "statisticaltime": _bound(statistical_time, DOUBLE, 0, 0),
         "stoptime": _bound(stop_time, DOUBLE, 1, 2),
         "runspeed": _bound(run_speed, DOUBLE, 0, 2),
         "getrunstate": _bound(lambda world, *a: int(world.clock is not None), INT, 0, 1),

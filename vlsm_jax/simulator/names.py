@@ -388,9 +388,9 @@ def _namespaces() -> dict[str, Namespace]:
         },
         {
             "time": Command(commands.now, DOUBLE, 0, 0, True),
-            "statisticalTime": Command(commands.now, DOUBLE, 0, 0, True),
+            "statisticalTime": Command(commands.statistical_time, DOUBLE, 0, 0, True),
             "nextStopTime": Command(lambda world: world.stop_time or 0.0, DOUBLE, 0, 0, True),
-            "warmupTime": Command(lambda world: 0.0, DOUBLE, 0, 0, True),
+            "warmupTime": Command(lambda world: world.warmup, DOUBLE, 0, 0, True),
             **modeldata.properties(),
         },
     )

@@ -318,6 +318,7 @@ def reset_statistics(world: World) -> int:
     if world.clock is not None:
         for running in world.binding.live.values():
             running.clear_statistics()
+        world.counted_from = world.clock.now
     return 1
 
 

@@ -141,6 +141,7 @@ class Simulation:
 
     def run(self, until: float, warmup: float) -> None:
         """Runs from time 0; what happens before `warmup` is left out of the statistics. Raises `Fault`."""
+        self.world.warmup, self.world.counted_from = warmup, 0.0
         self._reset_triggers()
         for live in self.objects.values():
             live.start()
@@ -150,6 +151,7 @@ class Simulation:
             self.calendar.run(warmup)
             for live in self.objects.values():
                 live.clear_statistics()
+            self.world.counted_from = warmup
         self.calendar.run(until)
         for live in self.objects.values():
             live.settle()

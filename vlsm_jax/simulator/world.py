@@ -66,6 +66,8 @@ class World:
       stop_time: what the script gave `stoptime`, None when it did not.
       clock: the running model, None while the script builds.
       binding: what settings mean in the running model, None while the script builds.
+      warmup: when the statistics of the running model begin anew.
+      counted_from: when they last did.
       draws: random numbers for distributions that scripts call.
       open_tables: table properties that the script works on, by object and property.
       changed_tables: those of them that it has changed.
@@ -89,6 +91,8 @@ class World:
         self.run_speed = 4.0
         self.clock: Any = None
         self.binding: Any = None
+        self.warmup = 0.0
+        self.counted_from = 0.0
         self.draws: Any = None
         self.open_tables: dict[tuple[Node, str], Table] = {}
         self.changed_tables: set[tuple[Node, str]] = set()
