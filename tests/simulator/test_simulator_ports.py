@@ -252,3 +252,32 @@ def test_any_line_conserves_items_time_and_little_s_law(model, stations, breaks,
         assert figures.content_average.mean * 500 == pytest.approx(waited, abs=1e-6), name
     for before, after in itertools.pairwise(names):
         assert report.kpis.objects[before].output.mean == report.kpis.objects[after].input.mean
+
+
+LABELLED = """
+Object s = Object.create("Source"); s.name = "S"; s.setProperty("ArrivalStyle", 2);
+Object k = Object.create("Sink"); k.name = "K"; contextdragconnection(s, k, "A");
+k.setProperty("Triggers.OnEntry", "Object item = param(1); print(Model.time, item.name, item.Type);");
+"""
+SCHEDULE = (
+    't.setSize(2, 4); t.setColHeader(4, "Type"); t[1][1] = 10; t[1][2] = "A"; t[1][3] = 2; t[1][4] = 7;'
+    't[2][1] = 20; t[2][2] = "B"; t[2][3] = 1; t[2]["Type"] = 9;'
+)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        'Table t = s.find(">variables/schedule"); ' + SCHEDULE,
+        'Table t = s.find(">variables/schedule"); ' + SCHEDULE + 'print(s.getProperty("ArrivalSchedule")[1][4]);',
+        'treenode g = Tools.create("GlobalTable"); g.name = "G"; Table t = Table("G"); '
+        + SCHEDULE
+        + 's.setProperty("ArrivalSchedule", t);',
+        's.setProperty("ArrivalSchedule", [["ArrivalTime", "ItemName", "Quantity", "Type"], [10, "A", 2, 7],'
+        '[20, "B", 1, 9]]);'
+        'Table t = s.find(">variables/schedule"); if (t.numRows != 2) t[9][9] = 0;',
+    ],
+)
+def test_further_columns_of_a_schedule_are_labels_by_their_headers(write):
+    report = run(LABELLED + write, until=30)
+    assert report.output[-3:] == ("10 A 7", "10 A 7", "20 B 9")

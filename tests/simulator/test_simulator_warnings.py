@@ -230,3 +230,10 @@ def test_labels_named_as_properties():
     read = 'press.setProperty("Triggers.OnEntry", "Object current = ownerobject(c); print(current.MaxContent);");'
     for good in ('press.setProperty("ProcessTime", 4); press.ProcessTime = 3;', "press.MaxContent = 3; " + read):
         assert warnings(LINE + good) == []
+
+
+def test_columns_of_arrival_tables_without_a_name():
+    rows = 'source.setProperty("ArrivalStyle", 2); source.setProperty("ArrivalSchedule", [{}[0, "A", 1, 7]]);'
+    assert warnings(LINE + rows.format("")) == [("value", 2)]
+    assert warnings(LINE + rows.format('["ArrivalTime", "ItemName", "Quantity", "Type"], ')) == []
+    assert warnings(LINE + rows.format('["ArrivalTime", "ItemName", "Quantity"], ')) == [("value", 2)]

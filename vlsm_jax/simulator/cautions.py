@@ -146,6 +146,22 @@ def components(model: Model) -> Iterator[Diagnostic]:
             yield finding(node, "components", message, "it has a row per input port from the second on")
 
 
+def arrival_columns(model: Model) -> Iterator[Diagnostic]:
+    """Columns of an arrival table beyond its own that have no name, so that they become no label."""
+    for node in model.objects:
+        for name in ("ArrivalSchedule", "ArrivalSequence"):
+            value, info = node.settings.get(name), node.cls.properties.get(name)
+            rows = tables.read_rows(value) if value is not None and info is not None else None
+            if not rows:
+                continue
+            own = info.columns
+            named = len(rows[0]) if tables.has_headers(rows, len(own)) else len(own)
+            if max(map(len, rows)) > named:
+                message = f"column {named + 1} of {name} of {model.names[node]!r} has no name; it becomes no label"
+                headers = ", ".join(f'"{column}"' for column in (*own, "Label"))
+                yield finding(node, "value", message, f"name it with setColHeader, or give a first row [{headers}]")
+
+
 # --- Values -----------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +330,7 @@ CAUTIONS: tuple[Callable[[Model], Iterator[Diagnostic]], ...] = (
     batches,
     one_batch_at_a_time,
     components,
+    arrival_columns,
     negative_times,
     labels_for_properties,
     without_executer,

@@ -307,7 +307,7 @@ def table_rows(world: World, node: Node, info: PropertyInfo) -> tables.Rows | No
     """Returns the rows of a table property, as they are now; None where it holds code. Changing them has no effect."""
     table = world.open_tables.get((node, info.name))
     if table is not None:
-        return table.rows
+        return tables.rows_with_headers(table, info)
     value = node.settings.get(info.name, node.cls.default(info.name))
     return [] if value is None else tables.read_rows(value)
 
@@ -356,7 +356,7 @@ def close_tables(world: World) -> None:
     for node, name in world.changed_tables:
         table = world.open_tables.get((node, name))
         if table is not None:
-            node.settings[name] = tables.write_rows(table.rows)
+            node.settings[name] = tables.write_rows(tables.rows_with_headers(table, node.cls.properties[name]))
     world.changed_tables.clear()
     world.open_tables.clear()
 

@@ -23,6 +23,7 @@ MAX_ROWS, MAX_COLUMNS = 20_000, 100
 Rows = list[list[Any]]
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+_WITH_LABELS = frozenset({"ArrivalSchedule", "ArrivalSequence"})
 _NEW_CELLS = {"Quantity": 1, "Target Quantity": 1, "ItemName": "Product", "Name": "Process", "Operator Reference": ""}
 
 
@@ -33,7 +34,7 @@ def to_rows(value: Any, info: PropertyInfo) -> Rows | None:
     """
     if isinstance(value, str):
         return read_rows(Code(value))
-    value = value.rows if isinstance(value, Table) else value
+    value = rows_with_headers(value, info) if isinstance(value, Table) else value
     if not isinstance(value, (list, tuple)):
         return None
     rows = list(value)
@@ -78,11 +79,28 @@ def _cell_text(value: Any) -> str:
     raise Fault(f"a cell of a table holds a number or a string, not {describe(value)}", code="type")
 
 
+def rows_with_headers(table: Table, info: PropertyInfo) -> Rows:
+    """Returns the rows of a table; behind a row of headers where an arrival table names further columns, for labels."""
+    further = table.col_headers[len(info.columns) :]
+    if info.name not in _WITH_LABELS or not any(further):
+        return table.rows
+    return [[*info.columns, *further], *table.rows]
+
+
+def has_headers(rows: Rows, places: int) -> bool:
+    """Whether the first row of an arrival table, whose own columns are so many, holds headers."""
+    return bool(rows) and len(rows[0]) >= places and all(isinstance(cell, str) for cell in rows[0])
+
+
 def table_of_rows(rows: Rows, info: PropertyInfo, **options: Any) -> Table:
     """Returns rows as a table with its headers; cells that are missing get what a fresh row has there."""
-    width = max([len(info.columns), *map(len, rows)])
+    headers: list[str] = []
+    if info.name in _WITH_LABELS and has_headers(rows, len(info.columns)):
+        headers, *rows = rows
+    width = max([len(info.columns), len(headers), *map(len, rows)])
     table = Table([[*row, *(new_cell(info, n) for n in range(len(row) + 1, width + 1))] for row in rows], **options)
-    table.col_headers = [*info.columns, *[""] * (width - len(info.columns))]
+    further = headers[len(info.columns) :]
+    table.col_headers = [*info.columns, *further, *[""] * (width - len(info.columns) - len(further))]
     return table
 
 

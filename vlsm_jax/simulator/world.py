@@ -26,7 +26,7 @@ from vlsm_jax.flexscript.tables import Table
 from vlsm_jax.flexscript.values import describe, to_text
 from vlsm_jax.simulator import paths
 from vlsm_jax.simulator.library import ClassInfo, classes, find_class, tools
-from vlsm_jax.simulator.tables import write_rows
+from vlsm_jax.simulator.tables import rows_with_headers, write_rows
 from vlsm_jax.simulator.tools import add_automatic, all_tools, automatic_named, create_tool
 from vlsm_jax.simulator.tree import Node, Tree
 
@@ -216,7 +216,8 @@ class World:
             copy.color.assign(original.color)
             for node, name in self.changed_tables:
                 if node is original:
-                    copy.settings[name] = write_rows(self.open_tables[node, name].rows)
+                    table = self.open_tables[node, name]
+                    copy.settings[name] = write_rows(rows_with_headers(table, node.cls.properties[name]))
             for (node, name), value in list(self.variables.items()):
                 if node is original:
                     self.variables[copy, name] = value

@@ -13,7 +13,7 @@ from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import Hook
 from vlsm_jax.simulator.objects.resource import FixedResource
-from vlsm_jax.simulator.tables import read_rows
+from vlsm_jax.simulator.tables import has_headers, read_rows
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.twin import ParameterValue
 
@@ -176,13 +176,14 @@ def arrivals(value: ParameterValue | None, in_sequence: bool) -> tuple[Arrival, 
         raise Fault("an arrival table is an array of rows", code="value", hint='such as [[0, "Product", 1]]')
     places = 2 if in_sequence else 3
     headers: list[Any] = []
-    if rows and len(rows[0]) >= places and all(isinstance(cell, str) for cell in rows[0]):
+    if has_headers(rows, places):
         headers, *rows = rows
     found = []
     for row in rows:
         cells = [0, *row] if in_sequence else list(row)
         time, name, quantity = (*cells, *(0, "", 1)[len(cells) :])[:3]
-        labels = tuple(zip(map(to_text, headers[places:]), row[places:], strict=False))
+        named = zip(map(to_text, headers[places:]), row[places:], strict=False)
+        labels = tuple((label, value) for label, value in named if label)
         name = name if isinstance(name, str) else ""
         found.append(Arrival(max(0.0, to_float(time)), name, max(0, to_int(quantity)), labels))
     return tuple(found)
