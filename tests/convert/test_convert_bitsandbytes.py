@@ -16,7 +16,6 @@ from convert.bitsandbytes import from_bytes, read_quantised_decoder, to_bytes, w
 from convert.mapping import flatten_params
 from vlsm_jax.models import Decoder
 from vlsm_jax.models.adaptation import Adaptation, adapt, plain
-from vlsm_jax.models.quantised import FORMATS
 
 SIZES = {
     "vocab_size": 64,
@@ -153,7 +152,7 @@ def test_order_of_the_bytes(blocks, outputs, seed):
     np.testing.assert_array_equal(weight[::2] * 16 + weight[1::2], packed[:, 0])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ["nf4-double", "int8"])
 def test_quantising_while_reading_equals_quantising_afterwards(format, tmp_path):
     make_plain(tmp_path / "base")
     config, adaptation, params = read_quantised_decoder(tmp_path / "base", format, param_dtype=jnp.bfloat16)
@@ -163,7 +162,10 @@ def test_quantising_while_reading_equals_quantising_afterwards(format, tmp_path)
         graphdef = nnx.split(nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0))))[0]
         return nnx.state(adapt(nnx.merge(graphdef, state), Adaptation(format), nnx.Rngs(0)))
 
-    wanted, found = flatten_params(jax.jit(make)(whole)), flatten_params(params)
+    wanted, found = (
+        flatten_params(jax.jit(make, compiler_options={"xla_backend_optimization_level": 0})(whole)),
+        flatten_params(params),
+    )
     assert wanted.keys() == found.keys()
     for name, array in wanted.items():
         if "/kernel/" in name and not name.endswith("offset"):

@@ -20,6 +20,8 @@ from vlsm_jax.models.layers import Axes, Declare, Dense, normal
 from vlsm_jax.models.quantised import FORMATS, Frozen, QuantisedDense, QuantisedKernel, frozen_product
 from vlsm_jax.sharding import MESH_AXES, param_shardings
 
+# For what is run once, where the time to compile is what counts.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 CONFIG = DecoderConfig("llama", 64, 128, 2, 4, 2, 32, 128)
 
 
@@ -38,7 +40,7 @@ def made(quantise, remat):
         model = Decoder(CONFIG, rngs=nnx.Rngs(0), remat=remat)
         return nnx.split(adapt(model, Adaptation(quantise), nnx.Rngs(1)))
 
-    return nnx.eval_shape(make)[0], jax.jit(lambda: make()[1])()
+    return nnx.eval_shape(make)[0], jit(lambda: make()[1])()
 
 
 def decoder(quantise="nf4-double", remat="none"):
@@ -52,7 +54,7 @@ def made_plain():
     def make(state):
         return nnx.split(plain(nnx.merge(graphdef, state), jnp.float32))
 
-    return nnx.eval_shape(make, state)[0], jax.jit(lambda state: make(state)[1])(state)
+    return nnx.eval_shape(make, state)[0], jit(lambda state: make(state)[1])(state)
 
 
 def forward(model):
@@ -62,7 +64,9 @@ def forward(model):
     return model.logits(model(model.embed(tokens), positions=positions)[0])
 
 
-run = nnx.jit(forward)
+def run(model):
+    graphdef, state = nnx.split(model)
+    return jit(lambda state: forward(nnx.merge(graphdef, state)))(state)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -157,9 +161,9 @@ def test_gradient_through_scan_and_remat():
     """The gradient for what is not quantised, embedding and norms, equals that of a plain decoder."""
     graphdef, params, frozen = nnx.split(decoder(remat="full"), nnx.Param, ...)
     assert {v.get_value().dtype for _, v in nnx.to_flat_state(frozen)} == {jnp.dtype("uint8"), jnp.dtype("float32")}
-    found = jax.jit(jax.grad(lambda p: jnp.square(forward(nnx.merge(graphdef, p, frozen))).sum()))(params)
+    found = jit(jax.grad(lambda p: jnp.square(forward(nnx.merge(graphdef, p, frozen))).sum()))(params)
     graphdef, state = made_plain()
-    wanted = jax.jit(jax.grad(lambda s: jnp.square(forward(nnx.merge(graphdef, s))).sum()))(state)
+    wanted = jit(jax.grad(lambda s: jnp.square(forward(nnx.merge(graphdef, s))).sum()))(state)
     wanted = dict(nnx.to_flat_state(wanted))
     assert len(found) < len(wanted)
     for path, variable in nnx.to_flat_state(found):

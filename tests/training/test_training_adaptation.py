@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from configs import quickstart
@@ -47,6 +46,16 @@ def adapted():
 @pytest.fixture(scope="module")
 def params(adapted):
     return jit(adapted.init)(0)
+
+
+@pytest.fixture(scope="module")
+def optimizer():
+    return make_optimizer(OptimizerConfig(learning_rate=1e-2, warmup_steps=0), 20)
+
+
+@pytest.fixture(scope="module")
+def step(adapted, optimizer):
+    return jit(make_train_step(adapted.merge, optimizer))
 
 
 def test_a_plain_config_is_a_plain_model():
@@ -95,9 +104,8 @@ def test_what_may_be_trained(adapted):
         only_lora.check_trained(only_lora.shapes)
 
 
-def test_training_moves_adapters_only(adapted, params, make_batch):
+def test_training_moves_adapters_only(adapted, params, optimizer, step, make_batch):
     """Loss falls, everything else keeps its bits, and the optimizer knows of adapters alone."""
-    optimizer = make_optimizer(OptimizerConfig(learning_rate=1e-2, warmup_steps=0), 20)
     trained, frozen, _ = split_frozen(params, RULES)
     adapted.check_trained(trained)
     state = TrainState(jnp.zeros((), jnp.int32), trained, frozen, optimizer.init(trained))
@@ -105,7 +113,7 @@ def test_training_moves_adapters_only(adapted, params, make_batch):
     assert sum(moments) == 2 * sum(x.size for x in trained.values())
     before = jax.tree.map(np.asarray, frozen)
     batch = make_batch(4)
-    step, validate = jit(make_train_step(adapted.merge, optimizer)), jit(make_validation_step(adapted.merge))
+    validate = jit(make_validation_step(adapted.merge))
     first = validate(state, batch)
     for _ in range(8):
         state, metrics = step(state, batch)
@@ -127,11 +135,10 @@ def test_training_moves_adapters_only(adapted, params, make_batch):
     np.testing.assert_allclose(same.loss, last.loss, rtol=1e-4)
 
 
-def test_dropout_follows_the_step(adapted, params, make_batch):
+def test_dropout_follows_the_step(params, optimizer, step, make_batch):
     trained, frozen, _ = split_frozen(params, RULES)
     trained = {name: x + 0.3 if name.endswith("/b") else x for name, x in trained.items()}
-    optimizer, batch = optax.sgd(0.0), make_batch(2)
-    step = jit(make_train_step(adapted.merge, optimizer))
+    batch = make_batch(4)
 
     def loss(at):
         _, metrics = step(TrainState(jnp.asarray(at, jnp.int32), trained, frozen, optimizer.init(trained)), batch)
