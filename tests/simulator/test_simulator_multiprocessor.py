@@ -84,7 +84,10 @@ def test_without_a_table_the_assumption_is_named(model):
     assert [d.code for d in report.diagnostics] == ["assumed"]
 
 
-@pytest.mark.parametrize("reference", [[], [0, 0, "Man"], [0, 0, "return current.centerObjects[1];"]])
+@pytest.mark.parametrize(
+    "reference",
+    [[], [0, 0, "Man"], [0, 0, "return current.centerObjects[1];"], [0, 0, "current.centerObjects[1]"]],
+)
 def test_a_process_waits_for_its_operators(model, reference):
     code = [f"Object current = ownerobject(c); {text}" if "return" in str(text) else text for text in reference]
     objects = {

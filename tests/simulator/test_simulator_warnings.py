@@ -237,3 +237,19 @@ def test_columns_of_arrival_tables_without_a_name():
     assert warnings(LINE + rows.format("")) == [("value", 2)]
     assert warnings(LINE + rows.format('["ArrivalTime", "ItemName", "Quantity", "Type"], ')) == []
     assert warnings(LINE + rows.format('["ArrivalTime", "ItemName", "Quantity"], ')) == [("value", 2)]
+
+
+@pytest.mark.parametrize("command", ["stop()", "stop(1)", "go()", "resetmodel()", "step()"])
+def test_commands_of_the_run_in_a_trigger(command):
+    report = run(LINE + f'sink.setProperty("Triggers.OnEntry", "{command};");', until=200)
+    assert report.ok
+    assert [d.code for d in report.diagnostics] == ["unused"]
+    assert command.split("(")[0] in report.diagnostics[0].message
+    assert not run(LINE + f"{command};", until=200).diagnostics
+
+
+def test_nothing_arrives_after_the_warmup():
+    script = LINE + 'source.setProperty("InterArrivalTime", 20);'
+    report = run(script, until=100, warmup=95)
+    assert "no item reached a Sink from 95 to 100 s" in report.diagnostics[-1].message
+    assert "no item reached a Sink within 25 s" in run(script, until=25).diagnostics[-1].message

@@ -1,9 +1,9 @@
 """Commands that mean nothing where there is no screen, and commands that would leave the emulator.
 
 What only draws, shows, opens a window, plays a sound or speeds up the program is accepted and gives 0; so do
-`resetmodel`, `go`, `step` and `stop`, since the run begins after the script in any case. What reaches files, databases,
-the network, other programs, the machine or native code is refused by name. Both are lists of names in `headless.json`;
-nothing is guessed.
+`resetmodel`, `go`, `step` and `stop`, since the run begins after the script in any case. In a trigger they give a
+warning, for the run goes on. What reaches files, databases, the network, other programs, the machine or native code is
+refused by name. Both are lists of names in `headless.json`; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,19 @@ def _nothing(*arguments: Any) -> int:
     return 0
 
 
+_OF_THE_RUN = ("stop", "go", "step", "reset", "resetmodel")
+
+
+def _run_control(name: str) -> Callable[..., int]:
+    def run(world: Any, *arguments: Any) -> int:
+        if world.clock is not None:
+            message = f"{name}() has no effect while the model runs: it goes on to its stop time"
+            world.warn("unused", message, "set the stop time in the script: stoptime(t)")
+        return 0
+
+    return run
+
+
 def refuse(name: str) -> Callable[..., Any]:
     """A command that reaches outside of the model: refused by name when it is reached."""
 
@@ -45,4 +58,5 @@ def refuse(name: str) -> Callable[..., Any]:
 def table() -> Mapping[str, Command]:
     """Returns the commands of both lists by name."""
     accepted = {name: Command(_nothing, INT, 0, 20) for name in names()["accepted"]}
+    accepted |= {name: Command(_run_control(name), INT, 0, 20, True) for name in _OF_THE_RUN}
     return accepted | {name: Command(refuse(name), VARIANT, 0, 20) for name in names()["refused"]}

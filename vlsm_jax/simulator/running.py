@@ -207,7 +207,8 @@ class _Experiment:
         where = ", ".join(held[:5]) if held else "none was created"
         still = explain(self._last.objects.values())
         why, hint = describe(still)
-        message = f"no item reached a Sink within {self.until:g} s; items at the end: {where}" + (why and f"; {why}")
+        span = f"from {self.warmup:g} to {self.until:g} s" if self.warmup else f"within {self.until:g} s"
+        message = f"no item reached a Sink {span}; items at the end: {where}" + (why and f"; {why}")
         return Diagnostic(still.cause.value, Severity.ERROR, message, hint=hint)
 
     def deadlock(self) -> Diagnostic:

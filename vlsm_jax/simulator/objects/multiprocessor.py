@@ -189,6 +189,8 @@ def _reference(binding: Binding, node: Node, name: str, number: int, text: Any) 
     """Returns what gives the executers of a process: code, the name of an object, or the first center port."""
     if not isinstance(text, str) or not text:
         return default_reference(binding, node, name, "OperatorRef", "an operator")
+    if text.startswith("current."):
+        text = f"Object current = ownerobject(c); Object item = param(1); return {text};"
     if "return" in text or ";" in text or "(" in text:
         run = binding.code(node, f"OperatorRef{number}", Code(text)).run
         return lambda *parameters: run(node, parameters)
