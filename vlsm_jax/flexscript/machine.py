@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MAX_CODE_DEPTH = 8
 MAX_CALL_DEPTH = 50
 MAX_LINES = 1000
+MAX_LINE = 10_000
 _CHECK_EVERY = 1000
 _FREE_LENGTH = 64
 
@@ -31,6 +32,7 @@ class Machine:
       steps: what is left.
       check_at: the number of steps left at which budgets are looked at again.
       lines: what was printed, at most `MAX_LINES` lines.
+      line_open: whether the last line goes on with what is printed next.
       depth: how deep code runs within code, as through `executestring`.
       calls: how deep functions of the script call each other.
       at: the offset of the command that runs, for warnings that it gives.
@@ -48,6 +50,7 @@ class Machine:
         "check_at",
         "coroutine",
         "depth",
+        "line_open",
         "lines",
         "lists",
         "sleeping",
@@ -66,6 +69,7 @@ class Machine:
         self.wall_seconds = wall_seconds
         self._deadline = time.monotonic() + wall_seconds
         self.lines: list[str] = []
+        self.line_open = False
         self.depth = 0
         self.calls = 0
         self.at: int | None = None
@@ -110,9 +114,21 @@ class Machine:
         return value
 
     def write(self, *values: Any) -> int:
-        """Keeps one printed line; lines beyond `MAX_LINES` are dropped."""
-        if len(self.lines) < MAX_LINES:
+        """Ends the printed line with these values; lines beyond `MAX_LINES` are dropped."""
+        if self.line_open:
+            self.write_part(shown(values))
+            self.line_open = False
+        elif len(self.lines) < MAX_LINES:
             self.lines.append(shown(values))
+        return 0
+
+    def write_part(self, text: str) -> int:
+        """Puts a text on the printed line, which goes on: `pt`, `pd`, `pf`; of a long line the start is kept."""
+        if not self.line_open and len(self.lines) < MAX_LINES:
+            self.lines.append("")
+            self.line_open = True
+        if self.line_open and len(self.lines[-1]) < MAX_LINE:
+            self.lines[-1] = (self.lines[-1] + text)[:MAX_LINE]
         return 0
 
     def enter(self) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from vlsm_jax.flexscript import syntax, values
 from vlsm_jax.flexscript.compiler import ExpressionCompiler
+from vlsm_jax.flexscript.conversions import shown
 from vlsm_jax.flexscript.operators import Operand, Run
 from vlsm_jax.flexscript.scope import PARAMETERS_SLOT
+from vlsm_jax.flexscript.texts import character_of
 from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, STRING, VARIANT, known_commands
 
 
@@ -22,6 +24,20 @@ def _print(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
     runs = [compiler.expression(argument).run for argument in node.arguments]
     write = compiler.machine.write
     return Operand(lambda frame: write(*[run(frame) for run in runs]), INT)
+
+
+def _print_part(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
+    """`pt(text)`, `pd(number)`, `pf(number)`: printed without a line end, which `pr()` gives."""
+    runs = [compiler.expression(argument).run for argument in node.arguments]
+    write = compiler.machine.write_part
+    return Operand(lambda frame: write(shown(tuple(run(frame) for run in runs))), INT)
+
+
+def _print_character(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
+    """`pc(code)`: one character, printed without a line end."""
+    runs = [compiler.expression(argument).run for argument in node.arguments]
+    write = compiler.machine.write_part
+    return Operand(lambda frame: write("".join(character_of(run(frame)) for run in runs)), INT)
 
 
 def _parameter_count(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
@@ -122,7 +138,9 @@ def _string_token(compiler: ExpressionCompiler, node: syntax.Call) -> Operand:
 
 
 SPECIAL: dict[str, Callable[[ExpressionCompiler, syntax.Call], Operand]] = {
-    **dict.fromkeys(("print", "pt", "pd", "pf", "pr", "pc", "mpt", "mpd", "mpf", "mpr", "printarray"), _print),
+    **dict.fromkeys(("print", "printarray", "pr", "mpr"), _print),
+    **dict.fromkeys(("pt", "pd", "pf", "mpt", "mpd", "mpf"), _print_part),
+    "pc": _print_character,
     "parqty": _parameter_count,
     "stringtoken": _string_token,
     "repeat": _repeat,

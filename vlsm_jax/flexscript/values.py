@@ -208,7 +208,7 @@ def equal_node(a: Any, b: Any) -> bool:
     if a is None or b is None:
         other = b if a is None else a
         return other is None or (isinstance(other, (int, float)) and other == 0)
-    return a is b
+    return a is b or (type(a) is type(b) and a == b)
 
 
 def less(a: Any, b: Any) -> bool:

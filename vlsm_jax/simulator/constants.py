@@ -1,4 +1,4 @@
-"""Numeric constants of FlexSim that scripts name: STATE_, TASKTYPE_, PREEMPT_, CLASSTYPE_ and their kin."""
+"""Numeric constants of FlexSim that scripts name: STATE_, TASKTYPE_, PREEMPT_, EVENT_, CLASSTYPE_ and their kin."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ _TASK_TYPES = (
     "CALLSUBTASKS", "TE_RETURN", "TE_STOP", "MILESTONE", "CT_MULTIALLOCATE", "NODEFUNCTION", "STARTANIMATION",
     "STOPANIMATION", "FREEOPERATORS", "WAITFORTASK", "MESSAGE",
 )  # fmt: skip
+_EVENTS = (
+    "OPENINPUTS", "OPENOUTPUTS", "PROCESSFINISH", "CREATEPART", "DESTROYPRODUCT", "CONVEYEND", "BEGINLOADTIME",
+    "BEGINUNLOADTIME", "ENDLOADTIME", "ENDUNLOADTIME", "ENDDELAYTIME", "BEGINDOWNTIME", "ENDDOWNTIME",
+    "ENDDOWNTIMENORESUME", "ENDWAITTIME", "MEETBATCHQTY", "ENDTRAVELTIME", "ENDSETUP", "SENDMESSAGE",
+    "RECORDER_LISTEN", "COLLISIONCHECK", "STARTLOADTIME", "STARTUNLOADTIME", "USEROPENOUTPUT", "USEROPENINPUT",
+    "TICK", "TRAVELERBLOCKED", "STARTSIMULATION", "ENDCHANGEOVER", "BEGINRUN", "NEXTTIME", "RELEASEPALLET",
+    "CONV_AT_BLOCKED_LENGTH", "PE_GREEN", "PE_YELLOW", "PE_RED", "MSHOLD", "MSLOOPITEM", "DP_COVER_FRONT",
+    "DP_CLEAR_BACK", "DP_CLEAR_BACK_SPACE", "REPEAT", "FIREEVENT", "ENDFORKTRAVELTIME",
+)  # fmt: skip
 _CLASS_TYPES = {
     "ODT": 1, "FLEXSIMOBJECT": 2, "FIXEDRESOURCE": 4, "DISPATCHER": 8, "TASKEXECUTER": 16, "NAVIGATOR": 32,
     "PROCESSOR": 64, "NETWORKNODE": 128, "VISUALTOOL": 256, "CONVEYOR": 512, "TRAFFICCONTROLLER": 1024,
@@ -40,6 +49,8 @@ _OTHERS = {
     "STAT_AVERAGE": 1, "STAT_MEAN": 1, "STAT_CURRENT": 2, "STAT_MIN": 3, "STAT_MAX": 4, "STAT_TIME_AT_VALUE": 5,
     "DATATYPE_NUMBER": 1, "DATATYPE_STRING": 2, "DATATYPE_COUPLING": 3, "DATATYPE_OBJECT": 4, "DATATYPE_PARTICLE": 5,
     "DATATYPE_BUNDLE": 6, "DATATYPE_SIMPLE": 7, "WARMUP_TIME_NODE": 82,
+    "STATE_END": 51, "STATE_PROFILE_CURRENT": 1, "STATE_PROFILE_SINCE": 2, "STATE_PROFILE_LIST": 3,
+    "FRSTATE_INQUEUE": 1, "FRSTATE_READY": 2, "FRSTATE_MOVEREQUESTED": 3,
     # What getmodelunit is asked for; of these, only the number of WARMUP_TIME_NODE is known, the rest are our own.
     "LENGTH_MULTIPLE": 1, "TIME_MULTIPLE": 2, "FLUID_MULTIPLE": 3, "START_TIME_NODE": 80, "STOP_TIME_NODE": 81,
 }  # fmt: skip
@@ -50,6 +61,7 @@ def constants() -> Mapping[str, int]:
     """Returns the constants by name."""
     named = {f"STATE_{name}": number for number, name in enumerate(STATES) if name}
     named |= {f"TASKTYPE_{name}": number for number, name in enumerate(_TASK_TYPES, 1)}
+    named |= {f"EVENT_{name}": number for number, name in enumerate(_EVENTS, 1)}
     named |= {f"CLASSTYPE_{name}": number for name, number in _CLASS_TYPES.items()}
     return MappingProxyType(named | _OTHERS)
 

@@ -62,6 +62,15 @@ class Label:
         self.owner = owner
         self.name = name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Label) and other.owner is self.owner and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash((id(self.owner), self.name))
+
+    def __str__(self) -> str:
+        return f"{self.owner.name}>labels/{self.name}"
+
 
 def label_at(labels: Labels, name: Any) -> Label | None:
     """`labels["Name"]`, NULL where there is no such label."""
@@ -75,3 +84,8 @@ def assert_label(labels: Labels, name: Any, default: Any = 0) -> Label:
     if text not in holder_of(labels.owner):
         assign(labels.owner, text, default)
     return Label(labels.owner, text)
+
+
+def remove(label: Label) -> int:
+    """`labels["Name"].destroy()`: takes the label away; returns 1, or 0 where it is gone already."""
+    return int(holder_of(label.owner).pop(label.name, None) is not None)

@@ -148,7 +148,7 @@ def _class(name: str, entry: dict, data: dict, properties: Mapping[str, Mapping[
             plain.setdefault(variable, value)
         if group in data["evidence"]:
             evidence[group] = data["evidence"][group]
-    for group in (*entry["groups"], "global"):
+    for group in dict.fromkeys((name, *entry["groups"], "global")):
         for key, info in properties[group].items() if group in properties else ():
             own.setdefault(key, info)
         for variable, key in data["variables"].get(group, {}).items():

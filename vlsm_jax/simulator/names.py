@@ -49,7 +49,7 @@ from vlsm_jax.simulator.world import World, gone_fault, node_of, object_of
 
 # --- Types ------------------------------------------------------------------------------------------------------------
 
-_NODE_LIKE = (Node, Item, Attribute, Missing, TaskSequence)
+_NODE_LIKE = (Node, Item, Attribute, Missing, TaskSequence, labels.Label)
 
 
 def _to_node(value: Any) -> Any:
@@ -64,7 +64,7 @@ def _to_node(value: Any) -> Any:
 
 def _to_object(value: Any) -> Any:
     node = _to_node(value)
-    if isinstance(node, (Attribute, Missing)) or (isinstance(node, Node) and node.cls is None):
+    if isinstance(node, (Attribute, Missing, labels.Label)) or (isinstance(node, Node) and node.cls is None):
         raise Fault(
             "invalid cast exception", code="type", hint=f"{node} is no object; declare the variable as treenode"
         )
@@ -309,7 +309,10 @@ def _label_members() -> tuple[Members, Members]:
     label = Members(
         {"value": lambda label: labels.read(label.owner, label.name), "name": lambda label: label.name},
         {"value": _set_label_value},
-        {"evaluate": Command(codenodes.evaluate, VARIANT, 0, 20, True)},
+        {
+            "evaluate": Command(codenodes.evaluate, VARIANT, 0, 20, True),
+            "destroy": Command(labels.remove, INT, 0, 0),
+        },
     )
     return all_labels, label
 

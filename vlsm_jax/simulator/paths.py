@@ -131,6 +131,8 @@ def find(tree: Tree, start: Any, path: str, world: Any = None) -> Any:
         if start.is_library:
             parts = steps(path)
             return library_entry(start, parts) if parts else start if path == "/" else None
+        if start is tree.main and _PROJECT.fullmatch(path.lstrip("/")):
+            return _from_root(tree, "MAIN", path.lstrip("/"), world)
     if ":" in path:
         root = _ROOT.fullmatch(path)
         if root is not None:

@@ -324,8 +324,10 @@ class World:
             self.warn("not found", message, lambda: did_you_mean(shown.lstrip("/?"), classes()))
             return
         message = f"{shown!r} was not found; the result is NULL"
-        if shown.startswith(("VIEW:", "@")):
+        if shown.startswith("VIEW:") or "@" in shown:
             self.warn("not found", message, "there are no views here")
+        elif "$flexscript$" in shown:
+            self.warn("not found", message, "compiled code has no node here: read the value of the node itself")
         elif isinstance(start, Node):
             self.warn("not found", message, lambda: self._suggest(start, shown))
         else:
