@@ -53,6 +53,20 @@ def test_setup_and_process_operators_kept_or_called_anew():
     assert states(report, "Work")["waiting for operator"] == pytest.approx(7.8 + 15.8)
 
 
+def test_who_is_free_again_is_the_first_to_be_called_by_the_same_station():
+    anew = {"SetupTime": 3, "UseSetupOperators": 1, "UseProcessOperators": 1, "UseSameNumOperators": 0}
+    report, events = traced(station(anew, operators=2, team=True), 60)
+    # The operator of the setup stands beside the station, so he does the processing too, and nobody walks again.
+    assert times(events, "entry", "Out") == pytest.approx([20 + 7.8 + 3 + 5, 40 + 3 + 5])
+    assert states(report, "Op2") == {"idle": 60}
+
+
+def test_the_operator_of_a_station_takes_the_item_away_that_he_worked_on():
+    report, _ = traced(station({"UseProcessOperators": 1, "UseTransport": 1}, operators=2, team=True, arrival=50), 99)
+    assert states(report, "Op2") == {"idle": 99}
+    assert "waiting for transport" not in states(report, "Work")
+
+
 def test_setup_operators_are_called_without_a_setup_time():
     _, events = traced(station({"UseSetupOperators": 1}), 40)
     assert times(events, "entry", "Out") == pytest.approx([20 + 7.8 + 5])

@@ -299,11 +299,18 @@ class TaskExecuter(Dispatcher):
             self._wake()
 
     def release_from(self, involved: Any) -> None:
-        """Ends a utilize task that is about this, as `freeoperators` does."""
+        """Ends a utilize task that is about this, as `freeoperators` does.
+
+        Where it was the last one, the executer is available at once: what its station asks for next, the operators of
+        the processing or a transport, finds it beside the station.
+        """
         sequence = self.active
         task = sequence.current if sequence is not None else None
-        if task is not None and task.type == TaskType.UTILIZE and task.begun and task.involved1 == involved:
-            self._complete(sequence, task)
+        if task is None or task.type != TaskType.UTILIZE or not task.begun or task.involved1 != involved:
+            return
+        self._complete(sequence, task)
+        if sequence.current is None and not self.stops and not self._working:
+            self._finish(sequence)
 
     def sequence_grew(self, sequence: TaskSequence) -> None:
         """Goes on where the executer waits for the next task of this sequence."""
