@@ -184,3 +184,24 @@ def test_items_are_conserved_through_packing_and_splitting(model):
     assert entries["Out"] == objects["Split"].output.mean
     ratio = objects["Parts"].output.mean / objects["Boxes"].output.mean
     assert ratio == pytest.approx(2, abs=0.05)
+
+
+def test_copies_share_no_array_and_no_map(model):
+    script = model(
+        {
+            "In": ("Source", {"ArrivalStyle": "Arrival Schedule", "ArrivalSchedule": [[0, "Part", 1]]}),
+            "Split": ("Separator", {"SeparateMode": "Split", "SeparateQty": 2, "ProcessTime": 1}),
+            "Out": ("Sink", {}),
+        },
+        "In>Split Split>Out",
+    )
+    script += """
+        Object created = Model.find("In");
+        created.setProperty("Triggers.OnCreation", "Object item = param(1); item.a = [1]; item.m = Map();");
+        Object out = Model.find("Out");
+        out.setProperty("Triggers.OnEntry",
+            "Object item = param(1); item.a.push(2); item.m[item.a.length] = 1; print(item.a.length, item.m.keys.length);");
+        Object twice = Model.find("Split"); twice.log = [1];
+        Object other = createcopy(twice, model()); other.log.push(2); print(twice.log.length);
+    """
+    assert run(script, until=10).output == ("1", "2 1", "2 1")

@@ -72,7 +72,7 @@ def test_dead_end():
 )
 def test_port_beyond_the_last(setting, value, port):
     diagnostic = found(LINE + f'queue.setProperty("{setting}", {value});', "port")
-    assert f"{setting} of 'Line' gives {port}, but there are 1" in diagnostic.message
+    assert f"{setting} of 'Line' gives {port}; the object has 1" in diagnostic.message
     assert diagnostic.line == 3
 
 

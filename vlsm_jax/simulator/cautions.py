@@ -105,8 +105,9 @@ def ports_beyond(model: Model) -> Iterator[Diagnostic]:
             highest = _highest(node.settings.get(name))
             if highest > len(ports):
                 count = f"{len(ports)} {side} port{'s' * (len(ports) != 1)}"
-                message = f"{name} of {model.names[node]!r} gives port {highest:g}, but there are {count}"
-                yield finding(node, "port", message, f"use 1 to {len(ports)}, or 0 for any port")
+                message = f"{name} of {model.names[node]!r} gives port {highest:g}; the object has {count}"
+                numbers = " or ".join(map(str, range(1, len(ports) + 1))) if len(ports) < 3 else f"1 to {len(ports)}"
+                yield finding(node, "port", message, f"use {numbers or 'no port'}, or 0 for any port")
 
 
 def _highest(value: ParameterValue | None) -> float:

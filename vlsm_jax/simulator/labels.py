@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vlsm_jax.flexscript import Fault
+from vlsm_jax.flexscript import Fault, Machine
+from vlsm_jax.flexscript.arrays import deep_copy, size_within
 from vlsm_jax.flexscript.values import copied, describe, to_text
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.tree import Node
@@ -42,6 +43,12 @@ def read(value: Any, name: str) -> Any:
         hint = "assign it first, or read it with getlabel() or labels.assert()"
         raise Fault(f'Property "{name}": Label does not exist', code="missing label", hint=hint)
     return labels[name]
+
+
+def copied_labels(machine: Machine, labels: dict[str, Any]) -> dict[str, Any]:
+    """Returns labels for a copy of their owner, which shares no array and no map with it; long ones cost steps."""
+    machine.charge(size_within(list(labels.values())) >> 3)
+    return deep_copy(labels, {})
 
 
 class Labels:

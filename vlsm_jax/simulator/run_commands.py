@@ -223,7 +223,7 @@ def copy_item(world: World, item: Item, container: Any = None, *flags: Any) -> I
     """`createcopy(item, container)` and `item.copy(container)`: another item, which enters the container."""
     if world.clock is None:
         raise Fault("there are no items before the run", code="unsupported")
-    copy = item.copy(world.binding.next_number())
+    copy = item.copy(world.binding.next_number(), lambda own: labels.copied_labels(world.machine, own))
     copy.is_loose = True
     for packed in item.contents:
         inner = copy_item(world, packed)

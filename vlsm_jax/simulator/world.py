@@ -25,6 +25,7 @@ from vlsm_jax.flexscript.diagnostics import SourceText, did_you_mean
 from vlsm_jax.flexscript.tables import Table
 from vlsm_jax.flexscript.values import describe, to_text
 from vlsm_jax.simulator import paths
+from vlsm_jax.simulator.labels import copied_labels
 from vlsm_jax.simulator.library import ClassInfo, classes, find_class, tools
 from vlsm_jax.simulator.tables import rows_with_headers, write_rows
 from vlsm_jax.simulator.tools import add_automatic, all_tools, automatic_named, create_tool
@@ -223,7 +224,7 @@ class World:
                     self.variables[copy, name] = value
         else:
             copy = self.add_node(container)
-        copy.labels.update(original.labels)
+        copy.labels.update(copied_labels(self.machine, original.labels))
         copy.value = original.value
         if original.name != copy.name:
             copy.rename(original.name)

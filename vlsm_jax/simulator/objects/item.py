@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from vlsm_jax.flexscript.values import Color, Vec3
@@ -41,11 +42,11 @@ class Item:
         self.created = now
         self.entered = now
 
-    def copy(self, number: int) -> Item:
-        """Returns another item with the same history and labels; what is packed inside is not copied."""
+    def copy(self, number: int, copy_labels: Callable[[dict[str, Any]], dict[str, Any]]) -> Item:
+        """Returns another item with the same history and labels of its own; what is packed inside is not copied."""
         item = Item(number, self.created)
         item.name = self.name
-        item.labels = dict(self.labels) if self.labels else None
+        item.labels = copy_labels(self.labels) if self.labels else None
         item.color = self.color.copy() if self.color else None
         item.size = self.size.copy() if self.size else None
         return item

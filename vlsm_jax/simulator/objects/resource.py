@@ -144,7 +144,9 @@ class FixedResource(LiveObject):
         def checked(item: Item) -> int:
             port = route(item)
             if port > count:
-                world.warn("port", f"SendToPort of {name!r} gives port {port}, but there are {count}; the item stays")
+                world.warn(
+                    "port", f"SendToPort of {name!r} gives port {port}, beyond the {count} there are; the item stays"
+                )
             return port
 
         self.route = checked
@@ -294,8 +296,8 @@ class FixedResource(LiveObject):
                 waiting = sender.waiting
                 if waiting:
                     if sender.simple:
-                        for item in reversed(waiting) if sender.newest_first else waiting:
-                            break
+                        for item in reversed(waiting) if sender.newest_first else waiting:  # noqa: B007
+                            break  # the first one, without the cost of a call
                         break
                     chosen = sender.choose(self)
                     if chosen is not None:

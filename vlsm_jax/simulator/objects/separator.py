@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.labels import copied_labels
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.processor import Processor, times
 from vlsm_jax.simulator.objects.resource import CLOSED, FixedResource
@@ -28,10 +29,11 @@ class Separator(Processor):
       splits: whether the item is copied; else its contents are taken out, the last one first, and it follows them.
       quantity: how many items a split gives in all, or how many are unpacked; None for everything inside.
       next_number: gives the items of the model their numbers.
+      copy_labels: gives the labels of a copy.
       copies: items made by splitting so far, over the whole run.
     """
 
-    __slots__ = ("_closed", "_container", "copies", "next_number", "quantity", "splits")
+    __slots__ = ("_closed", "_container", "copies", "copy_labels", "next_number", "quantity", "splits")
 
     def __init__(
         self,
@@ -43,11 +45,13 @@ class Separator(Processor):
         splits: bool,
         quantity: Callable[[Item], int] | None,
         next_number: Callable[[], int],
+        copy_labels: Callable[[dict], dict],
     ):
         super().__init__(calendar, node, name, 1, setup, process)
         self.splits = splits
         self.quantity = quantity
         self.next_number = next_number
+        self.copy_labels = copy_labels
         self.copies = 0
         self._closed = False
         self._container: Item | None = None
@@ -83,7 +87,7 @@ class Separator(Processor):
         quantity = self.quantity(item) if self.quantity is not None else DEFAULT_SPLIT
         made = [item]
         for _ in self.calendar.counted(max(0, quantity - 1)):
-            copy = item.copy(self.next_number())
+            copy = item.copy(self.next_number(), self.copy_labels)
             self.produce(copy)
             self.copies += 1
             made.append(copy)
@@ -111,4 +115,8 @@ def create(binding: Binding, node: Node, name: str) -> Separator:
         quantity = binding.whole(node, "SeparateQty") or (lambda item: 0)
     elif splits:
         binding.world.warn("assumed", f"SeparateQty of {name!r} is not set; {DEFAULT_SPLIT} is assumed")
-    return Separator(binding.calendar, node, name, *times(binding, node), splits, quantity, binding.next_number)
+    machine = binding.world.machine
+    return Separator(
+        binding.calendar, node, name, *times(binding, node), splits, quantity, binding.next_number,
+        lambda own: copied_labels(machine, own),
+    )  # fmt: skip
