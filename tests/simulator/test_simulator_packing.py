@@ -200,7 +200,7 @@ def test_copies_share_no_array_and_no_map(model):
         created.setProperty("Triggers.OnCreation", "Object item = param(1); item.a = [1]; item.m = Map();");
         Object out = Model.find("Out");
         out.setProperty("Triggers.OnEntry",
-            "Object item = param(1); item.a.push(2); item.m[item.a.length] = 1; print(item.a.length, item.m.keys.length);");
+            "Object item = param(1); item.a.push(2); item.m[1] = 1; print(item.a.length, item.m.keys.length);");
         Object twice = Model.find("Split"); twice.log = [1];
         Object other = createcopy(twice, model()); other.log.push(2); print(twice.log.length);
     """
