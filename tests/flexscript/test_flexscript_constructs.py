@@ -181,3 +181,138 @@ def test_dialect_switches(evaluate):
     assert evaluate('return 1 + "Q";', dialect=Dialect(number_plus_text=True)).value == "1Q"
     assert evaluate("int f() { return 1; } return f();").codes[0] == "syntax"
     assert evaluate("int f() { return 1; } return f();", dialect=Dialect(functions=True)).value == 1
+
+
+# --- Types, and what is no part of the language -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "treenode", "Object", "Group", "Dispatcher", "TaskExecuter", "TaskSequence", "Token", "Conveyor.Item",
+        "Storage.Object", "Storage.Bay", "Storage.Slot", "Storage.Item", "AGV", "AGV.ControlPoint", "TrackedVariable",
+        "Http.Request",
+    ],
+)  # fmt: skip
+def test_type_of_a_reference_begins_as_null(name):
+    assert printed(f"{name} x; print(x, x == NULL); x = NULL; if (!x) print(1);") == ("NULL 1", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("goto x;", "'goto' is not part of FlexScript"),
+        ("static int x = 1;", "'static' is not part of FlexScript"),
+        ("const int x = 1;", "'const' is not part of FlexScript"),
+        ("do { 1; } while (0);", "do ... while is not part of FlexScript"),
+        ("for (int x : [1]) {}", "for over the elements is not part of FlexScript"),
+        ("Variant f = x => x;", "expected an expression, found '>'"),
+        ("int f() { return 1; }", "function f cannot be defined in a script"),
+        ('switch (1) { case "a": break; }', "a case needs a constant number"),
+        ("If (1) print(1);", "expected ';' before 'print'"),
+    ],
+)
+def test_construct_that_flexscript_does_not_have(evaluate, text, message):
+    first = evaluate(text).diagnostics[0]
+    assert (first.severity.value, message in first.message) == ("error", True), first.message
+
+
+def test_return_without_a_value_is_a_warning(evaluate):
+    outcome = evaluate("print(1); if (1) return; print(2);")
+    assert [(d.severity.value, d.message) for d in outcome.diagnostics] == [("warning", "return without a value")]
+    assert outcome.lines == ["1"]
+
+
+def test_a_name_is_a_command_only_before_parentheses():
+    assert printed("int first = 3; int time = 5; print(first(model()).name, first, time(), time);") == ("Tools 3 0 5",)
+
+
+def test_forobjecttreeunder_is_depth_first_without_its_node():
+    text = """
+    Array all; for (int i = 1; i <= 4; i++) { Object x = Object.create("Sink"); x.name = "N" + i; all.push(x); }
+    all[1].up = q; all[2].up = all[1]; all[3].up = all[1]; all[4].up = q;
+    string seen; forobjecttreeunder(q) { seen += a.name; } print(seen);
+    """
+    assert printed(text) == ("N1N2N3N4",)
+
+
+# --- Messages ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Array a = [1]; a[2];", "Array index out of bounds"),
+        ("Array a; a[1];", "Accessing element in empty array"),
+        ("Array a; a.pop();", "Popping from empty array"),
+        ("[1].slice(5, 6);", "Index out of bounds on array slice() method"),
+        ("Variant v = [1]; v + 1;", "Invalid Variant types in + operation"),
+        ('Variant v = "a"; v - 1;', "Invalid Variant type in - operation"),
+        ('Variant v = "a"; v * 1;', "Invalid Variant type in * operation"),
+        ('Variant v = "a"; v / 1;', "Invalid Variant type in / operation"),
+        ('Variant v = "a"; v++;', "Invalid Variant type in ++ operation"),
+        ('Variant v = "a"; v--;', "Invalid Variant type in -- operation"),
+        ('Variant v = "a"; v += 1;', "Invalid Variant type in += assignment"),
+        ('Variant v = "a"; v -= 1;', "Invalid Variant type in -= assignment"),
+        ('Variant v = "a"; v *= 1;', "Invalid Variant type in *= assignment"),
+        ('Variant v = "a"; v /= 1;', "Invalid Variant type in /= assignment"),
+        ('Variant v = "a"; -v;', "Invalid Variant type in negation operation"),
+        ("Variant v; v[1];", "Invalid variant type used with [] array operator"),
+        ("Vec2(1, 1) / 0;", "Divide by zero error: denominator is 0"),
+        ("Vec3(1, 1, 1) / 0;", "Divide by zero error: denominator is 0"),
+        ("Vec4(1, 1, 1, 1) / 0;", "Divide by zero error: denominator is 0"),
+        ("Color.red / 0;", "Divide by zero error: denominator is 0"),
+        ("Array a; a.foo;", "Array does not support property foo"),
+        ("Vec3 v; v.foo;", "Vec3 does not support property foo"),
+        ("Map m; m.K;", "the Map has no key 'K'"),
+        ("int i; 1 / i;", "integer division by zero"),
+        ("int i; 1 % i;", "integer division by zero"),
+    ],
+)
+def test_exception_text(failed, text, message):
+    assert failed(text).message == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *(
+            (f"{name}(1);", f"Unknown command {name} being called")
+            for name in (
+                "createObject", "newObject", "connectPorts", "connectobjects", "simtime", "getmodeltime", "setstoptime",
+                "nosuchcommand",
+            )
+        ),
+        ("Math.foo(1);", "Unknown method Math.foo"),
+        ("q.foo();", "Unknown method foo of Object"),
+        ("q.outputConnect(q);", "Unknown method outputConnect of Object"),
+        ('q.getLabel("x");', "Unknown method getLabel of Object"),
+        ("setname(q);", "not enough parameters for setname"),
+        ("x = 1;", "x is not declared"),
+    ],
+)  # fmt: skip
+def test_compile_error_text(text, message):
+    result = build(OBJECTS + "print(1);" + text)
+    assert result.diagnostics[0].message == message
+    assert result.output == ()  # the whole script is compiled first: nothing has run
+
+
+def test_an_exception_keeps_what_was_done_before():
+    result = build("print(1); Array a; a[1]; print(2);")
+    assert (result.output, result.ok) == (("1",), False)
+
+
+def test_string_and_number_of_static_types():
+    assert printed('int i = 2; print("Floor" + i, "a" + 2.5, "In_" + i + "_Entry");') == ("Floor2 a2.5 In_2_Entry",)
+    assert build('int i = 2; print(i + "a");').diagnostics[0].message == "a number and a string cannot be added"
+
+
+def test_division_by_zero_of_a_double_is_infinite(returned):
+    assert returned("return [1 / 0.0, -1 / 0.0];") == [float("inf"), float("-inf")]
+
+
+def test_text_display_takes_a_plain_text():
+    script = 'Object v = Object.create("VisualTool"); v.name = "V"; v.setProperty("TextDisplay", "hello");'
+    result = build(script)
+    assert dict(result.twin.objects[0].parameters) == {"TextDisplay": "hello"}
+    assert not result.diagnostics
