@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy, which safetensors looks up by name)
+import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
@@ -16,6 +17,22 @@ OPEN_CLIP_FILE = "open_clip_model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 # Plain weights; anything else is quantised or an index, and would need to be understood first.
 PLAIN_DTYPES = ("F64", "F32", "F16", "BF16")
+# What safetensors calls the dtypes that numpy has; those of fewer than 8 bits are left to safetensors itself.
+DTYPES = {
+    "BOOL": np.dtype(np.bool_),
+    "U8": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "I16": np.dtype(np.int16),
+    "U16": np.dtype(np.uint16),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I32": np.dtype(np.int32),
+    "U32": np.dtype(np.uint32),
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "I64": np.dtype(np.int64),
+    "U64": np.dtype(np.uint64),
+}
 
 
 class CheckpointError(ValueError):
@@ -46,6 +63,7 @@ class CheckpointReader:
     def __init__(self, directory: str | os.PathLike, single_file: str = SINGLE_FILE):
         self.directory = Path(directory)
         self._files: dict[str, Any] = {}
+        self._offsets: dict[str, dict[str, int]] = {}
         index = self.directory / INDEX_FILE
         if (self.directory / single_file).is_file():
             self._file_of = dict.fromkeys(self._open(single_file, "its tensors").keys(), single_file)
@@ -103,9 +121,41 @@ class CheckpointReader:
             )
         return tuple(entry.get_shape())
 
+    def dtype(self, name: str) -> str:
+        """Returns the dtype of a tensor as safetensors calls it, from the header: "BF16"."""
+        return self._files[self._file_of[name]].get_slice(name).get_dtype()
+
     def read(self, name: str) -> np.ndarray:
-        """Returns one tensor."""
-        return self._files[self._file_of[name]].get_tensor(name)
+        """Returns one tensor.
+
+        Raises:
+          CheckpointError: the file has become shorter than its header says, or cannot be read.
+        """
+        file = self._file_of[name]
+        entry = self._files[file].get_slice(name)
+        if entry.get_dtype() not in DTYPES:
+            return self._files[file].get_tensor(name)
+        if file not in self._offsets:
+            self._offsets[file] = _offsets(self.directory / file)
+        shape = tuple(entry.get_shape())
+        # Read, and not by safetensors, which maps the file: its pages would count as ours, up to the whole checkpoint.
+        try:
+            flat = np.fromfile(
+                self.directory / file, DTYPES[entry.get_dtype()], math.prod(shape), offset=self._offsets[file][name]
+            )
+        except OSError as error:
+            raise CheckpointError(f"{self.where(name)} cannot be read: {error.strerror or error}") from error
+        if flat.size != math.prod(shape):
+            raise CheckpointError(f"{self.where(name)} is cut off; the file is not what it was when it was opened")
+        return flat.reshape(shape)
+
+
+def _offsets(path: Path) -> dict[str, int]:
+    """Returns where in a file each tensor begins, in bytes."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return {n: 8 + length + entry["data_offsets"][0] for n, entry in header.items() if n != "__metadata__"}
 
 
 def _damage(path: Path, error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -11,11 +12,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from safetensors.numpy import save_file
 
-from convert.checkpoint_reader import INDEX_FILE, SINGLE_FILE
+from convert.checkpoint_reader import DTYPES, INDEX_FILE, SINGLE_FILE
 
 MAX_SHARD_BYTES = 5 * 10**9
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+# Where safetensors has each dtype, smallest first: the order of `DTYPES`.
+_RANKS = {dtype: rank for rank, dtype in enumerate(DTYPES.values())}
 
 
 class PendingTensor(NamedTuple):
@@ -66,7 +69,7 @@ def write_checkpoint(
 ) -> None:
     """Writes the tensors as `single_file`, or as shards with an index that is written last.
 
-    At most one shard is in memory.
+    At most one tensor is in memory.
     """
     shards: list[list[PendingTensor]] = [[]]
     size = 0
@@ -89,16 +92,28 @@ def write_checkpoint(
 
 
 def _write_shard(path: Path, shard: Sequence[PendingTensor]) -> None:
-    # Contiguous first: the file takes the buffer as it lies in memory, so a transposed view would be written wrongly.
-    arrays = {t.name: np.ascontiguousarray(t.make(), dtype=t.dtype) for t in shard}
-    if not is_writer():
-        return
+    # In the order, and with the header, that safetensors itself writes: larger dtypes first, so that all are aligned.
+    ordered = sorted(shard, key=lambda tensor: (-_RANKS[tensor.dtype], tensor.name))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for tensor in ordered:
+        begin, end = end, end + tensor.nbytes
+        header[tensor.name] = {"dtype": _CODES[tensor.dtype], "shape": tensor.shape, "data_offsets": (begin, end)}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as new files are here; safetensors makes its own readable by nobody else
-        save_file(arrays, temporary, metadata={"format": "pt"})
-        temporary.chmod(mode)
-        temporary.replace(path)
+        with temporary.open("wb") if is_writer() else contextlib.nullcontext() as file:
+            if file is not None:
+                file.write(len(text).to_bytes(8, "little") + text)
+            for tensor in ordered:
+                # Contiguous: a transposed view would be written as it lies in memory.
+                array = np.asarray(tensor.make(), tensor.dtype, order="C")
+                if array.shape != tensor.shape:
+                    raise ValueError(f"{path}: {tensor.name} was announced as {tensor.shape} and is {array.shape}")
+                if file is not None:
+                    file.write(array.reshape(-1).view(np.uint8).data)
+        if is_writer():
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
