@@ -12,7 +12,7 @@ quickstart: $(VENV)/.runtime
 	$(RUN) launch.py --config=$(CONFIG) --workdir=$(WORKDIR) $(FLAGS)
 
 test: $(VENV)/.dev
-	$(RUN) -m pytest $(FLAGS)
+	$(RUN) -m pytest --numprocesses=2 --dist=loadscope $(FLAGS)
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
