@@ -19,19 +19,20 @@ from vlsm_jax.version import __version__
 if TYPE_CHECKING:
     from vlsm_jax.generation.load import load_generator
     from vlsm_jax.metrics.score import score_pair
-    from vlsm_jax.simulator import Report, build, run
+    from vlsm_jax.simulator import Report, build, check, run
     from vlsm_jax.twin import Twin
 
 _HOMES = {
     "Report": "vlsm_jax.simulator",
     "Twin": "vlsm_jax.twin",
     "build": "vlsm_jax.simulator",
+    "check": "vlsm_jax.simulator",
     "load_generator": "vlsm_jax.generation.load",
     "run": "vlsm_jax.simulator",
     "score_pair": "vlsm_jax.metrics.score",
 }
 
-__all__ = ["Report", "Twin", "__version__", "build", "load_generator", "run", "score_pair"]
+__all__ = ["Report", "Twin", "__version__", "build", "check", "load_generator", "run", "score_pair"]
 
 
 def __getattr__(name: str) -> Any:
