@@ -2,6 +2,7 @@
 
 from vlsm_jax.flexscript import Diagnostic, Dialect, Severity
 from vlsm_jax.simulator.building import build
+from vlsm_jax.simulator.checking import check
 from vlsm_jax.simulator.library import classes, property_default
 from vlsm_jax.simulator.report import BuildResult, Report, Verdict
 from vlsm_jax.simulator.running import STOP_TIME, run
@@ -23,6 +24,7 @@ __all__ = [
     "TraceEvent",
     "Verdict",
     "build",
+    "check",
     "classes",
     "property_default",
     "run",
