@@ -35,7 +35,8 @@ from vlsm_jax.models.quantised import FORMATS
 from vlsm_jax.sharding import DEFAULT_RULES, Rules
 
 STATE = ".quant_state.bitsandbytes__nf4"
-_SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", STATE)
+# What stands beside a 4-bit weight, by what follows its name.
+STATISTICS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", STATE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ class QuantisedReader:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, as they appear."""
-        hidden = {weight + suffix for weight in self.weights for suffix in _SUFFIXES}
+        hidden = {weight + suffix for weight in self.weights for suffix in STATISTICS}
         shown = [name for name in self.reader.names if name not in hidden and name not in self.weights]
         return (*shown, *(f"{w}.{array}" for w in self.reader.names if w in self.weights for array in self._shapes(w)))
 

@@ -103,6 +103,11 @@ class CheckpointReader:
         """Names of all tensors."""
         return tuple(self._file_of)
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the files that hold the tensors."""
+        return sum((self.directory / file).stat().st_size for file in set(self._file_of.values()))
+
     def where(self, name: str) -> str:
         """Returns file and tensor name, for messages."""
         return f"{self.directory / self._file_of[name]}: {name}"

@@ -136,15 +136,28 @@ def _canonical_names(reader: CheckpointReader, layout: Layout) -> dict[str, str]
     """Maps names as in the tables to names in the files, those that are ignored left out."""
     source: dict[str, str] = {}
     for original in reader.names:
-        name = original
-        for rename in layout.renames:
-            name = re.sub(rename.pattern, rename.replacement, name)
-        if any(re.search(pattern, name) for pattern in layout.ignored):
+        name = _renamed(original, layout)
+        if _is_ignored(name, layout):
             continue
         if name in source:
             raise CheckpointError(f"{reader.where(original)} and {source[name]} are the same tensor in two layouts")
         source[name] = original
     return source
+
+
+def left_aside(reader: CheckpointReader, layout: Layout) -> tuple[str, ...]:
+    """Returns the names of the tensors in a checkpoint that hold no parameter of ours, by the tables."""
+    return tuple(name for name in reader.names if _is_ignored(_renamed(name, layout), layout))
+
+
+def _renamed(name: str, layout: Layout) -> str:
+    for rename in layout.renames:
+        name = re.sub(rename.pattern, rename.replacement, name)
+    return name
+
+
+def _is_ignored(name: str, layout: Layout) -> bool:
+    return any(re.search(pattern, name) for pattern in layout.ignored)
 
 
 def _check_complete(

@@ -1,0 +1,180 @@
+"""A checkpoint of Hugging Face as one of this package: read tensor by tensor, written as a whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from convert.bitsandbytes import STATE, STATISTICS, read_quantised_decoder
+from convert.checkpoint_reader import OPEN_CLIP_FILE, SINGLE_FILE, CheckpointError, CheckpointReader, read_json
+from convert.conversion_report import ConversionReport, Meter, size_of
+from convert.drafts import whole_folder
+from convert.from_hf import from_hf
+from convert.hub import find_source
+from convert.huggingface import OPEN_CLIP_CONFIG
+from convert.llava import read_fit
+from convert.mapping import flatten_params, left_aside
+from convert.native import FILES_FOLDER, PARAMS_FOLDER, Checkpoint, Config, write_native
+from convert.parts import CONNECTOR_FILE, LANGUAGE_MODEL, PARTS_TYPE, VISION_TOWER
+from convert.peft import CONFIG_FILE as ADAPTER_CONFIG
+from convert.peft import WEIGHTS_FILE as ADAPTER_FILE
+from convert.peft import read_peft
+from convert.tables import DECODERS, Layout, clip_vision_layout, decoder_layout, llava_layout, open_clip_layout
+from vlsm_jax.models.adaptation import Adaptation
+from vlsm_jax.models.decoder_config import DecoderConfig
+from vlsm_jax.models.vision import VisionConfig
+from vlsm_jax.models.vlsm import VlsmConfig
+
+# What a checkpoint holds beside weights and config.json, and what an export gives back unchanged.
+KEPT_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
+
+
+def import_checkpoint(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    quantise: str | None = None,
+    dtype: str | None = None,
+    adapter: str | os.PathLike | None = None,
+) -> ConversionReport:
+    """Converts a checkpoint of a decoder, a CLIP vision tower, a LLaVA model or its parts into one of this package.
+
+    Args:
+      source: its folder, or its name on the Hugging Face hub.
+      out: a folder that does not exist, or is empty; it is there when the whole checkpoint is.
+      quantise: a format for the layers' kernels of a plain decoder; a 4-bit checkpoint keeps its own.
+      dtype: of the parameters, those of quantised kernels apart; None is what the file has, float32 for several.
+      adapter: folder of a PEFT adapter that goes with the decoder.
+
+    Raises:
+      CheckpointError, UnsupportedConfigError: naming file and tensor, or the field of the config.
+      FileExistsError: `out` holds something.
+    """
+    meter = Meter()
+    folder = find_source(source)
+    if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} is a PEFT adapter; give its decoder as the source, and this as the adapter")
+    with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
+        readers = _readers(folder)
+        param_dtype = jnp.dtype(dtype or _stored_dtype(readers))
+        config, adaptation, params = _read(folder, readers, quantise, param_dtype)
+        if adapter is not None:
+            if not isinstance(config, DecoderConfig):
+                raise CheckpointError(f"{folder} is no decoder alone, and {adapter} is read for one")
+            lora, factors = read_peft(adapter, config, param_dtype=param_dtype)
+            params |= flatten_params(factors)
+            adaptation = Adaptation(adaptation.quantise, lora, adaptation.quantised)
+            readers = [*readers, CheckpointReader(adapter, ADAPTER_FILE)]
+        facts = {"dtype": param_dtype.name, "source": os.fspath(source)}
+        if isinstance(config, VlsmConfig):
+            pictures = folder if (folder / "preprocessor_config.json").is_file() else folder / VISION_TOWER
+            facts["fit"] = read_fit(pictures).value
+        aside = _left_aside(folder, readers, config)
+        write_native(draft, Checkpoint(config, adaptation, params, facts))
+        (draft / FILES_FOLDER).mkdir()
+        for name in KEPT_FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, draft / FILES_FOLDER / name)
+        bytes_out = size_of(draft / PARAMS_FOLDER)
+    return meter.report(
+        verb="from-hf",
+        source=os.fspath(source),
+        out=os.fspath(out),
+        layout=Checkpoint(config, adaptation, {}).kind,
+        quantise=adaptation.quantise,
+        dtype=param_dtype.name,
+        tensors_in=sum(len(reader.names) for reader in readers),
+        tensors_out=len(params),
+        left_aside=aside,
+        bytes_in=sum(reader.nbytes for reader in readers),
+        bytes_out=bytes_out,
+        bytes_of_params=sum(array.nbytes for array in params.values()),
+    )
+
+
+def _readers(folder: Path) -> list[CheckpointReader]:
+    """Opens all weights of a checkpoint: every file that is missing or cut off is found before anything is read."""
+    if not (folder / "config.json").is_file() and (folder / OPEN_CLIP_CONFIG).is_file():
+        return [CheckpointReader(folder, OPEN_CLIP_FILE)]
+    if read_json(folder / "config.json").get("model_type") == PARTS_TYPE:
+        parts = (folder / LANGUAGE_MODEL, SINGLE_FILE), (folder / VISION_TOWER, SINGLE_FILE), (folder, CONNECTOR_FILE)
+        return [CheckpointReader(*part) for part in parts]
+    return [CheckpointReader(folder)]
+
+
+def _read(
+    folder: Path, readers: list[CheckpointReader], quantise: str | None, dtype: jnp.dtype
+) -> tuple[Config, Adaptation, dict[str, jax.Array]]:
+    path = folder / "config.json"
+    hf = read_json(path) if path.is_file() else {}
+    kind = hf.get("model_type")
+    method = (hf.get("quantization_config") or {}).get("quant_method")
+    if method not in (None, "bitsandbytes"):
+        raise CheckpointError(f"{path}: quant_method {method!r}; of quantised checkpoints only bitsandbytes' are read")
+    in_4_bits = any(name.endswith(STATE) for reader in readers for name in reader.names)
+    if method and not in_4_bits:
+        raise CheckpointError(
+            f"{path} says bitsandbytes, and no tensor is in its 4-bit NF4; 8 bits and FP4 are not read"
+        )
+    if quantise is not None or in_4_bits:
+        if kind not in DECODERS:
+            raise CheckpointError(
+                f"{path}: model_type {kind!r}; only decoders alone ({', '.join(sorted(DECODERS))}) are quantised, or "
+                "read in 4 bits"
+            )
+        config, adaptation, params = read_quantised_decoder(folder, quantise, param_dtype=dtype)
+        return config, adaptation, flatten_params(params)
+    config, params = from_hf(folder, param_dtype=dtype)
+    return config, Adaptation(), flatten_params(params)
+
+
+def _stored_dtype(readers: list[CheckpointReader]) -> str:
+    """Returns the dtype that holds every plain weight without loss."""
+    names = {"F16": "float16", "BF16": "bfloat16", "F32": "float32"}
+    found: set[str] = set()
+    for reader in readers:
+        statistics = {
+            name.removesuffix(STATE) + suffix
+            for name in reader.names
+            if name.endswith(STATE)
+            for suffix in ("", *STATISTICS)
+        }
+        for name in reader.names:
+            if name in statistics:
+                continue
+            code = reader.dtype(name)
+            if code == "F64":
+                raise CheckpointError(f"{reader.where(name)} has the dtype F64; say to which one it is to be rounded")
+            found.add(names.get(code, "float32"))
+    return found.pop() if len(found) == 1 else "float32"
+
+
+def _left_aside(folder: Path, readers: list[CheckpointReader], config: Config) -> tuple[str, ...]:
+    """Returns the tensors that the tables say hold no parameter of ours: stored buffers, CLIP's text tower."""
+    layouts: list[Layout]
+    if len(readers) == 3:
+        layouts = [decoder_layout(config.decoder), clip_vision_layout(), Layout(())]
+    elif isinstance(config, DecoderConfig):
+        layouts = [decoder_layout(config)]
+    elif isinstance(config, VisionConfig):
+        layouts = [clip_vision_layout() if (folder / "config.json").is_file() else open_clip_layout()]
+    else:
+        layouts = [llava_layout(config, config.decoder.vocabulary)]
+    return tuple(n for reader, layout in zip(readers, layouts, strict=False) for n in left_aside(reader, layout))
