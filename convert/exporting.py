@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from convert.bitsandbytes import write_quantised_decoder
 from convert.checkpoint_reader import CheckpointError, CheckpointReader
@@ -77,8 +76,6 @@ def export_checkpoint(
     source = Path(source)
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
         checkpoint = read_native(source)
-        # Views of the same memory, whose layers are cut out without a program compiled for each shape.
-        checkpoint = checkpoint._replace(params={path: np.asarray(a) for path, a in checkpoint.params.items()})
         export = choose_export(checkpoint, layout)._replace(dtype=dtype)
         base = base or checkpoint.facts.get("source", "")
         beside = _write(draft, export, base)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
@@ -41,7 +42,7 @@ class Checkpoint(NamedTuple):
 
     config: Config
     adaptation: Adaptation
-    params: Mapping[str, jax.Array]
+    params: Mapping[str, jax.Array | np.ndarray]
     facts: Mapping[str, Any] = {}
 
     @property
@@ -75,7 +76,7 @@ def write_native(directory: str | os.PathLike, checkpoint: Checkpoint) -> None:
 
 
 def read_native(directory: str | os.PathLike) -> Checkpoint:
-    """Reads a checkpoint, its arrays onto the default device.
+    """Reads a checkpoint, its arrays into the memory of the host.
 
     Raises:
       CheckpointError: it is none, of a newer format, or its arrays are damaged.
@@ -104,21 +105,25 @@ def read_native(directory: str | os.PathLike) -> Checkpoint:
     return Checkpoint(config, adaptation, _read_arrays(directory / PARAMS_FOLDER), facts)
 
 
-def _read_arrays(directory: Path) -> dict[str, jax.Array]:
+def _read_arrays(directory: Path) -> dict[str, np.ndarray]:
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such folder; the checkpoint's arrays should be there")
-    device = jax.config.jax_default_device or jax.devices()[0]
-    place = jax.sharding.SingleDeviceSharding(device)
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(restore_concurrent_gb=1)) as checkpointer:
             metadata = checkpointer.metadata(directory).item_metadata
-            shapes = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), getattr(metadata, "tree", metadata)
-            )
-            how = jax.tree.map(lambda x: ocp.ArrayRestoreArgs(sharding=place, dtype=x.dtype), shapes)
-            tree = checkpointer.restore(directory, args=ocp.args.PyTreeRestore(item=shapes, restore_args=how))
+            found = traverse_util.flatten_dict(getattr(metadata, "tree", metadata), sep="/")
+            # One by one: Orbax would hold buffers for all arrays that it reads at the same time.
+            return {path: _read_array(checkpointer, directory, path) for path in found}
     except Exception as error:
         # Orbax and TensorStore raise errors of many classes, several lines long.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{directory}: damaged ({type(error).__name__}: {reason[:300]})") from error
-    return traverse_util.flatten_dict(tree, sep="/")
+
+
+def _read_array(checkpointer: ocp.Checkpointer, directory: Path, path: str) -> np.ndarray:
+    # Into the host's memory, where it is; as an array of JAX it would be copied once more.
+    item, how = (
+        traverse_util.unflatten_dict({path: leaf}, sep="/") for leaf in (0, ocp.RestoreArgs(restore_type=np.ndarray))
+    )
+    args = ocp.args.PyTreeRestore(item=item, restore_args=how, partial_restore=True)
+    return traverse_util.flatten_dict(checkpointer.restore(directory, args=args), sep="/")[path]

@@ -43,6 +43,14 @@ def random_params(config, dtype=ml_dtypes.bfloat16):
     return {path: (rng.standard_normal(x.shape) * 0.2).astype(dtype) for path, x in shapes.items()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_to_compile():
+    """Every program here runs once: no time is spent on making it fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Folders as Hugging Face has them: decoder, vision, llava."""
