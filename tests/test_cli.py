@@ -427,3 +427,26 @@ def test_generate_gives_a_script_with_a_verdict(vlsm, model, tmp_path):
     result = vlsm("generate", "--sketch", "none.png", "--prompt", "x", "--model", str(model))
     assert result.exit_code == 2
     assert "no image at none.png" in result.stderr
+
+
+# --- convert ----------------------------------------------------------------------------------------------------------
+
+
+def test_convert_ends_in_a_report_and_says_what_it_cannot_read(vlsm, tmp_path):
+    pictures = VisionConfig(width=24, layers=1, heads=4, mlp_width=40, patch_size=4, image_size=8)
+    model = DecoderConfig("llama", 32, 16, 1, 2, 1, 8, 32, max_positions=32)
+    config = VlsmConfig(pictures, ConnectorConfig("linear"), model, 31)
+    write_llava(tmp_path / "llava", config, init_params(config, 0))
+    result = vlsm("convert", "from-hf", "llava", "ours")
+    assert result.exit_code == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["ours:", "vlsm", "(float32)"]
+    assert [line[0] for line in lines[1:]] == ["tensors", "bytes", "memory", "seconds"]
+    assert lines[1][-2:] == ["0", "unused"]
+    report = json.loads(vlsm("convert", "to-hf", "ours", "back", "--json").stdout)
+    assert (report["layout"], report["unused"], report["difference"]) == ("llava", [], None)
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
+        assert (tmp_path / "llava" / name).read_bytes() == (tmp_path / "back" / name).read_bytes()
+    result = vlsm("convert", "from-hf", "nothing", "other")
+    assert (result.exit_code, result.stderr) == (2, "error: nothing: no such folder\n")
+    assert not (tmp_path / "other").exists()
