@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -162,9 +163,16 @@ def _part_of(checkpoint: Checkpoint, layout: str) -> Export:
     config = getattr(checkpoint.config, name)
     params = {p.removeprefix(name + "/"): a for p, a in checkpoint.params.items() if p.startswith(name + "/")}
     rest = tuple(path for path in checkpoint.params if not path.startswith(name + "/"))
+    within = any("/lora/" in path for path in params)
+    if layout == "peft" and not within:
+        raise CheckpointError("peft: no adapter is on the decoder; choose merged")
     if layout == "peft" and (elsewhere := [path for path in rest if "/lora/" in path]):
         raise CheckpointError(f"peft: there are adapters outside of the decoder, such as {elsewhere[0]}; choose merged")
-    return Export(layout, Checkpoint(config, checkpoint.adaptation, params, checkpoint.facts), rest)
+    adaptation = checkpoint.adaptation
+    if adaptation.lora is not None:  # whose targets are paths in the whole VLSM
+        targets = tuple(sorted({path.rsplit("/lora/", 1)[0] for path in params if "/lora/" in path}))
+        adaptation = dataclasses.replace(adaptation, lora=dataclasses.replace(adaptation.lora, targets=targets))
+    return Export(layout, Checkpoint(config, adaptation, params, checkpoint.facts), rest)
 
 
 def _write(draft: Path, export: Export, base: str | os.PathLike) -> int:

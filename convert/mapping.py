@@ -195,7 +195,8 @@ def _place_layer(
         one = NamedSharding(sharding.mesh, PartitionSpec(*spec[1:]))
     if stack is None:
         stack = jnp.zeros(shape, value.dtype, device=sharding)
-    return _write_layer(stack, _place(value, one), layer)
+    # Waited for: layers that are still to be written would gather in memory.
+    return jax.block_until_ready(_write_layer(stack, _place(value, one), layer))
 
 
 @jax.jit(donate_argnums=0)

@@ -17,6 +17,8 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
+from convert import CheckpointError
+from convert.exporting import choose_export
 from convert.native import Checkpoint, read_native, write_native
 from convert.plain_kernels import plain_params
 from convert.tables import clip_vision_layout
@@ -207,6 +209,19 @@ def test_a_decoder_leaves_its_vlsm_and_the_rest_is_listed(vlsm, made):
     name = "model.layers.0.mlp.up_proj.weight"
     whole = load_file(made / "llava/model.safetensors")
     assert np.array_equal(load_file("alone/model.safetensors")[name], whole[f"language_model.{name}"])
+
+
+def test_adapters_of_a_vlsm_are_those_of_its_decoder():
+    lora = LoraConfig(2, 4.0, targets=(r"decoder/layers/attention/(q|v)",))
+    inside = {f"decoder/layers/attention/{name}/lora/{x}": np.zeros(1) for name in "qv" for x in "ab"}
+    checkpoint = Checkpoint(VLSM, Adaptation(lora=lora), inside | {"vision/cls": np.zeros(1)})
+    export = choose_export(checkpoint, "peft")
+    assert export.part.adaptation.lora.targets == ("layers/attention/q", "layers/attention/v")
+    assert (export.part.config, export.left_aside) == (LLAMA, ("vision/cls",))
+    outside = {"vision/layers/attention/q/lora/a": np.zeros(1)}
+    for params, said in ((outside, "no adapter is on the decoder"), (inside | outside, "outside of the decoder")):
+        with pytest.raises(CheckpointError, match=said):
+            choose_export(checkpoint._replace(params=params), "peft")
 
 
 def test_a_perceiver_goes_out_and_in_as_parts(vlsm):
