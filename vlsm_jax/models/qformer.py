@@ -42,9 +42,7 @@ class QFormerSizes:
         if self.width % self.heads:
             raise ValueError(f"qformer: a width of {self.width} does not divide among {self.heads} heads")
         if self.depth % self.cross_every:
-            raise ValueError(
-                f"qformer: cross_every is {self.cross_every}, which does not divide {self.depth} layers"
-            )
+            raise ValueError(f"qformer: cross_every is {self.cross_every}, which does not divide {self.depth} layers")
 
 
 class QFormerAttention(nnx.Module):
