@@ -94,3 +94,14 @@ def test_metrics_go_on_from_the_step_resumed(tmp_path):
     log.close()
     assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [(1, 1.0), (2, 2.0), (3, 30.0)]
     assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_reading_only_writes_nothing(tmp_path):
+    with pytest.raises(CheckpointError, match="no complete checkpoint in .*; train first"):
+        Checkpoints(tmp_path / "none", read_only=True)
+    assert not (tmp_path / "none").exists()
+    begun = tmp_path / "7.orbax-checkpoint-tmp-1"
+    begun.mkdir()
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.latest_step is None
+    assert begun.exists()

@@ -28,24 +28,36 @@ class Checkpoints:
     """The checkpoints of one run, in `<workdir>/checkpoints/<step>`.
 
     Args:
-      directory: made if missing.
+      directory: made if missing, unless it is only read.
       keep: the newest this many stay.
+      read_only: nothing is written, made or tidied up, so that another process may be training into the folder.
+
+    Raises:
+      CheckpointError: the folder cannot be made, or is to be read and is not there.
     """
 
-    def __init__(self, directory: Path, *, keep: int = 2):
+    def __init__(self, directory: Path, *, keep: int = 2, read_only: bool = False):
         self.directory = Path(directory).absolute()
+        if read_only and not self.directory.is_dir():
+            raise self._nothing_here()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(f"cannot make {self.directory}: {error.strerror}") from error
         self._saving: int | None = None
-        self._manager = ocp.CheckpointManager(
-            self.directory,
-            options=ocp.CheckpointManagerOptions(
+        if read_only:
+            options = ocp.CheckpointManagerOptions(
+                read_only=True, create=False, save_interval_steps=0, enable_async_checkpointing=False
+            )
+        else:
+            options = ocp.CheckpointManagerOptions(
                 max_to_keep=keep,
                 enable_async_checkpointing=True,
                 cleanup_tmp_directories=jax.process_count() == 1,
-            ),
+            )
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            options=options,
             # Named here and not left to the first save: what another process wrote must be readable at once.
             item_handlers={
                 "state": ocp.StandardCheckpointHandler(),
@@ -101,7 +113,7 @@ class Checkpoints:
         """
         step = self.latest_step if step is None else step
         if step is None:
-            raise CheckpointError(f"no complete checkpoint in {self.directory}; train first")
+            raise self._nothing_here()
         self._check_shapes(step, abstract_state)
         items: dict[str, Any] = {
             "state": ocp.args.StandardRestore(abstract_state),
@@ -127,6 +139,9 @@ class Checkpoints:
         # Orbax has threads at work that must not outlive the run, but what went wrong first is what counts.
         with contextlib.suppress(Exception):
             self._manager.close()
+
+    def _nothing_here(self) -> CheckpointError:
+        return CheckpointError(f"no complete checkpoint in {self.directory}; train first")
 
     def _save_error(self, error: Exception) -> CheckpointError:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(

@@ -300,7 +300,7 @@ def restore_params(
       CheckpointError: there is none, or it was written by another model.
     """
     plan = StatePlan.create(network, make_optimizer(optimizer_config, config.steps), config.trainable, mesh)
-    with Checkpoints(Path(workdir) / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+    with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as checkpoints:
         step, state, _ = checkpoints.restore(plan.abstract, None)
     return {**state.frozen, **state.trained}, step
 
