@@ -478,3 +478,28 @@ k.setProperty("Triggers.OnEntry", "print(Model.time, Model.statisticalTime, stat
 """
     assert run(script, until=100, warmup=40, replications=2).output == ("30 30 30 40", "60 20 20 40", "90 50 50 40") * 2
     assert run(script, until=40).output == ("30 30 30 0",)
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        {"InterArrivalTime": 0.001},
+        {"ArrivalStyle": "Arrival Schedule", "ArrivalSchedule": [[0, "Bolt", 30], [1, "Nut", 20]], "RepeatTable": 1},
+        {"ArrivalStyle": "Arrival Schedule", "ArrivalSchedule": [[0, "Bolt", 1_000_000]]},
+    ],
+    ids=["one by one", "by rows", "all at once"],
+)
+def test_the_budget_of_items_is_not_overrun_by_more_than_a_tenth(model, arrivals):
+    script = model(
+        {
+            "In": ("Source", arrivals),
+            "Line": ("Queue", {"MaxContent": 1e9}),
+            "Work": ("Processor", {"ProcessTime": 1e6}),
+            "Out": ("Sink", {}),
+        },
+        "In>Line Line>Work Work>Out",
+    )
+    report = run(script, until=1e6, budget=Budget(items=5000))
+    assert report.verdict is Verdict.BUDGET
+    counts = [int(word) for word in errors(report)[0].message.replace(",", "").split() if word.isdigit()]
+    assert counts[0] == 5000 < counts[1] <= 5500

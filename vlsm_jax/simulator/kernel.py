@@ -34,7 +34,8 @@ class Pending(NamedTuple):
 class Calendar:
     """Model time and what is due.
 
-    Events of the same time run in the order in which they were scheduled, so a run depends on its seed alone.
+    Events of the same time run in the order in which they were scheduled, so a run depends on its seed alone. Budgets
+    are looked at once in so many events, so that the loop itself stays short.
 
     Attributes:
       now: model time in seconds.
@@ -43,15 +44,17 @@ class Calendar:
       events: how many events ran.
     """
 
-    __slots__ = ("_check", "_max_events", "events", "heap", "now", "ticket")
+    __slots__ = ("_check", "_check_every", "_counted", "_max_events", "events", "heap", "now", "ticket")
 
-    def __init__(self, *, max_events: int, check: Callable[[], None]):
+    def __init__(self, *, max_events: int, check: Callable[[], None], check_every: int = _BATCH):
         self.now = 0.0
         self.heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self.ticket = itertools.count().__next__
         self.events = 0
         self._max_events = max_events
         self._check = check
+        self._check_every = max(1, min(_BATCH, check_every))
+        self._counted = 0
 
     def after(self, delay: float, callback: Callable[[Any], None], argument: Any = None) -> None:
         """Schedules a callback; a negative delay counts as none."""
@@ -97,7 +100,7 @@ class Calendar:
         try:
             while True:
                 start, before = self.now, self.events
-                batch = min(_BATCH, max(1, self._max_events + 1 - before))
+                batch = min(self._check_every, max(1, self._max_events + 1 - before))
                 for done in range(batch):  # noqa: B007
                     self.now, _, callback, argument = pop(heap)
                     callback(argument)
@@ -117,8 +120,10 @@ class Calendar:
     def counted(self, count: int) -> Iterator[int]:
         """Yields `count` times within one event, under the same budgets as that many events."""
         for turn in range(count):
-            if turn % _BATCH == _BATCH - 1:
-                self.events += _BATCH
+            self._counted += 1
+            if self._counted == self._check_every:
+                self.events += self._counted
+                self._counted = 0
                 self._check_budgets()
             yield turn
 

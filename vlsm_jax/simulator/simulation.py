@@ -106,7 +106,10 @@ class Simulation:
         trace: Callable[[TraceEvent], None] | None = None,
     ):
         self.world = world
-        self.calendar = Calendar(max_events=world.budget.events, check=self._check)
+        # Often enough that a small budget of items is not overrun by more than a tenth between two looks at it.
+        self.calendar = Calendar(
+            max_events=world.budget.events, check=self._check, check_every=world.budget.items // 20
+        )
         world.draws = world.draws.again(seed, replication)
         world.binding = self.binding = binding = Binding(
             world, self.calendar, names, seed=seed, replication=replication, codes=codes
