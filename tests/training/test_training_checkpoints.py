@@ -97,7 +97,7 @@ def test_metrics_go_on_from_the_step_resumed(tmp_path):
 
 
 def test_reading_only_writes_nothing(tmp_path):
-    with pytest.raises(CheckpointError, match="no complete checkpoint in .*; train first"):
+    with pytest.raises(CheckpointError, match=r"no complete checkpoint in .*; train first"):
         Checkpoints(tmp_path / "none", read_only=True)
     assert not (tmp_path / "none").exists()
     begun = tmp_path / "7.orbax-checkpoint-tmp-1"
