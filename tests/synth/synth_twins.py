@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 from hypothesis import strategies as st
 
-from vlsm_jax.synth.sampler import Factory, sample_factory
+from vlsm_jax.synth.factory import Factory
+from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.twin import Code, Connection, Distribution, Twin, TwinObject
 
 

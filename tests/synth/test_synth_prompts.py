@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synth_twins import sampled, twins
 
+from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.grammar import expand, join_words, with_article
 from vlsm_jax.synth.layouts import grid_locations
 from vlsm_jax.synth.phrases import PLACEMENT_PHRASES
 from vlsm_jax.synth.prompts import RULES, PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import Factory
 from vlsm_jax.synth.scripts import ScriptStyle
 from vlsm_jax.twin import Code, Connection, Distribution, Twin, TwinObject, format_number
 

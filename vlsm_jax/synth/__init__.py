@@ -1,11 +1,12 @@
 """Synthesis: sampled Twins become triplets of sketch, prompt and script."""
 
 from vlsm_jax.synth.dataset import Dataset, DatasetError, write_dataset
+from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES, Industry, Station
 from vlsm_jax.synth.layouts import LAYOUTS, Layout, grid_locations
 from vlsm_jax.synth.pages import Page, SketchError, lay_out
 from vlsm_jax.synth.prompts import PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import Factory, sample_factory
+from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
 from vlsm_jax.synth.sketches import SketchStyle, paint_sketch
 from vlsm_jax.synth.triplets import Triplet, TripletError, TripletOptions, make_triplet, twin_digest

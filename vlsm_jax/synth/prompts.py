@@ -17,11 +17,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.grammar import Rules, expand, join_words, start_sentence, with_article
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.layouts import LAYOUTS, grid_locations
 from vlsm_jax.synth.phrases import SECONDS, Wording, setting_phrase
-from vlsm_jax.synth.sampler import Factory
 from vlsm_jax.synth.scripts import ScriptStyle
 from vlsm_jax.twin import Connection, Twin, TwinObject, format_number
 

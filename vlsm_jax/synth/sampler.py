@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from vlsm_jax.synth.distributions import ARRIVALS, SERVICES, Duration, draw_duration, mean_of, round_number
+from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES, Station
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import LAYOUTS, SOURCE, Plan, Stage, object_names, plan_connections
@@ -28,21 +29,6 @@ PLACEMENTS = ("Stack Vertically", "Horizontal Line", "Stack Inside Queue")
 NUMBERINGS = (" {}", "{}")
 TRIES = 200
 TRIES_PER_PLAN = 12
-
-
-@dataclasses.dataclass(frozen=True)
-class Factory:
-    """A sampled Twin and where it came from.
-
-    Attributes:
-      twin: the factory.
-      industry: key of its industry, "" where none is known.
-      layout: key of its layout, "" where none is known.
-    """
-
-    twin: Twin
-    industry: str = ""
-    layout: str = ""
 
 
 Parameters = dict[str, ParameterValue]

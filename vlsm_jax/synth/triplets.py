@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image
 
 from vlsm_jax import simulator
+from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.pages import SketchError
 from vlsm_jax.synth.prompts import PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import Factory, horizon, sample_factory
+from vlsm_jax.synth.sampler import horizon, sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
 from vlsm_jax.synth.sketches import SketchStyle, paint_sketch
 from vlsm_jax.twin import Twin, diff
