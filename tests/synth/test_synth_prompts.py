@@ -22,7 +22,7 @@ FACTORIES = sampled(150, seed=6)
 
 
 def prompt(factory, style=PromptStyle.COMPLETE, seed=0, **kwargs):
-    return write_prompt(factory, style, np.random.default_rng(seed), **kwargs)
+    return write_prompt(factory, style, np.random.default_rng(seed), **kwargs).text
 
 
 def numbers_of(value):

@@ -5,7 +5,7 @@ from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES, Industry, Station
 from vlsm_jax.synth.layouts import LAYOUTS, Layout, grid_locations
 from vlsm_jax.synth.pages import Page, SketchError, lay_out
-from vlsm_jax.synth.prompts import PromptStyle, write_prompt
+from vlsm_jax.synth.prompts import Goal, Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
 from vlsm_jax.synth.sketches import SketchStyle, paint_sketch
@@ -17,9 +17,11 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Factory",
+    "Goal",
     "Industry",
     "Layout",
     "Page",
+    "Prompt",
     "PromptStyle",
     "ScriptStyle",
     "SketchError",

@@ -11,6 +11,7 @@ Connections are told in an order that gives every object its ports in order: "fe
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +34,42 @@ class PromptStyle(enum.Enum):
     """Classes, parameters and connections: the text alone is enough."""
     SKETCH = "sketch"
     """Classes and parameters; the connections are in the sketch only."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What a factory is asked to achieve: one figure of its run, with a bound.
+
+    Attributes:
+      measure: "throughput", "lead time", "work in process" or "utilisation".
+      at_least, at_most: the bound; exactly one of the two is a number.
+      per: the unit of time of a rate, such as "hour"; "" where the figure is no rate.
+      unit: of the bound, such as "items", "minutes" or "percent".
+      object: whose figure it is; "" for that of the whole factory.
+    """
+
+    measure: str
+    at_least: float | None = None
+    at_most: float | None = None
+    per: str = ""
+    unit: str = ""
+    object: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """A prompt, and what it leaves open.
+
+    Attributes:
+      text: what the engineer writes.
+      omitted: what the text alone does not determine: "connections", "locations", "script style", or
+        "<object>.<Property>" for a parameter.
+      goal: what the factory is asked to achieve, None where nothing is asked.
+    """
+
+    text: str
+    omitted: tuple[str, ...] = ()
+    goal: Goal | None = None
 
 
 RULES: Rules = {
@@ -267,7 +304,7 @@ def _location_sentences(factory: Factory, wording: Wording) -> list[str]:
 
 def write_prompt(
     factory: Factory, style: PromptStyle, rng: np.random.Generator, *, script_style: ScriptStyle | None = None
-) -> str:
+) -> Prompt:
     """Returns a prompt from which, with the sketch in style `SKETCH`, the Twin of a factory can be written.
 
     Every name and number of the Twin is in the text, apart from default locations, zeros that only shift a
@@ -304,4 +341,5 @@ def write_prompt(
             sentences.append(expand(RULES, "use_text", rng))
     if script_style is ScriptStyle.STRAIGHT:
         sentences.append(expand(RULES, "no_loop", rng))
-    return " ".join(start_sentence(sentence) for sentence in sentences)
+    omitted = ("connections",) if style is PromptStyle.SKETCH else ()
+    return Prompt(" ".join(start_sentence(sentence) for sentence in sentences), omitted)

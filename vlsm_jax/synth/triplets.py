@@ -131,7 +131,7 @@ def _make(seed: int, index: int, attempt: int, options: TripletOptions) -> Tripl
     if reason:
         return reason
     asked = script_style if len(options.script_styles) > 1 else None
-    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked)
+    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked).text
     try:
         image = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
     except SketchError:
