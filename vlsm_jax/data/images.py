@@ -6,9 +6,13 @@ short side and crops the middle, which cuts both off; the default here pads to a
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import io
 import os
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -16,6 +20,9 @@ from PIL import Image, UnidentifiedImageError
 # CLIP's mean colour as 8-bit values: padding with it is zero after normalisation (transformers' LlavaImageProcessor
 # pads with the same grey).
 PAD_COLOUR = (122, 116, 104)
+
+# Bytes of one picture's file. A scan or a photo takes 1 to 15 MB; what is larger is a mistake that would stall a worker.
+LARGEST_FILE = 32 * 2**20
 
 
 class Fit(enum.Enum):
@@ -52,23 +59,43 @@ def fit_image(image: Image.Image, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
     return np.asarray(image, dtype=np.uint8)
 
 
-def load_image(path: str | os.PathLike, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
-    """Reads a picture and returns it as uint8 RGB [size, size, 3].
+def load_image(source: str | os.PathLike | bytes, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
+    """Reads a picture, by its path or from the bytes of its file, and returns it as uint8 RGB [size, size, 3].
 
     Raises:
-      ImageError: the file is missing, is not a picture, is truncated, or unpacks to an unreasonable number of pixels.
+      ImageError: the file is missing, is not a picture, is truncated, is larger than `LARGEST_FILE`, or unpacks to an
+        unreasonable number of pixels.
     """
-    path = os.fspath(path)
+    with _opened(source) as image:
+        return fit_image(image, size, fit)
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
+    """Opens a picture; what fails inside of the block, while its pixels are unpacked, is an `ImageError` too."""
+    if isinstance(source, bytes):
+        name, file, size = "the picture", io.BytesIO(source), len(source)
+    else:
+        name = file = os.fspath(source)
+        try:
+            size = Path(name).stat().st_size
+        except FileNotFoundError as error:
+            raise ImageError(f"no image at {name}") from error
+        except (OSError, ValueError) as error:  # not permitted; or a name that no file can have
+            raise ImageError(f"{name} cannot be read: {error}") from error
+    if size > LARGEST_FILE:
+        raise ImageError(
+            f"{name} is refused: {size / 1e6:.1f} MB, over the limit of {LARGEST_FILE / 1e6:.0f} MB for one picture; "
+            "save it smaller"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return fit_image(image, size, fit)
-    except FileNotFoundError as error:
-        raise ImageError(f"no image at {path}") from error
+            with Image.open(file) as image:
+                yield image
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not a picture that can be read; PNG and JPEG are") from error
+        raise ImageError(f"{name} is not a picture that can be read; PNG and JPEG are") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{path} is refused: {error}") from error
+        raise ImageError(f"{name} is refused: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for truncated and broken files
-        raise ImageError(f"{path} cannot be read: {error}") from error
+        raise ImageError(f"{name} cannot be read: {error}") from error

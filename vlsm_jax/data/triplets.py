@@ -22,7 +22,7 @@ class Record(NamedTuple):
 
     Attributes:
       id: the row's own `id`, or "<file>:<line>".
-      image: path of the sketch.
+      image: the sketch: its path, or the bytes of its file; None where the row is text only.
       prompt: the engineer's text.
       response: the reference script.
       where: "<file>:<line>", for messages.
@@ -30,7 +30,7 @@ class Record(NamedTuple):
     """
 
     id: str
-    image: str
+    image: str | bytes | None
     prompt: str
     response: str
     where: str
@@ -108,7 +108,7 @@ class JsonlTriplets:
             except DataError as error:
                 problems.append(str(error))
             else:
-                if not Path(record.image).is_file():
+                if isinstance(record.image, str) and not Path(record.image).is_file():
                     problems.append(f"{record.where}: no image at {record.image}")
             if len(problems) == 10:
                 problems.append("... (only the first ten are listed)")
