@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 
-from vlsm_jax.synth.distributions import ARRIVALS, SERVICES, Duration, draw_duration, mean_of, round_number
-from vlsm_jax.synth.factory import Factory
+from vlsm_jax.simulator.report import Report
+from vlsm_jax.synth.distributions import ARRIVALS, CONSTANT, SERVICES, Duration, draw_duration, mean_of, round_number
+from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import INDUSTRIES, Station
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import LAYOUTS, SOURCE, Plan, Stage, object_names, plan_connections
@@ -146,9 +147,17 @@ def _lanes_have_work(twin: Twin, loads: dict[str, float]) -> bool:
 
 
 def sample_factory(
-    rng: np.random.Generator, *, industry: str | None = None, layout: str | None = None, most: int = 12
+    rng: np.random.Generator,
+    *,
+    industry: str | None = None,
+    layout: str | None = None,
+    automation: str | None = None,
+    fewest: int = 3,
+    most: int = 40,
+    features: tuple[str, ...] | None = None,
+    avoid_pairs: frozenset[tuple[str, str]] = frozenset(),
 ) -> Factory:
-    """Returns a factory of 4 to `most` objects, drawn from `rng` alone, in which nothing starves.
+    """Returns a factory of `fewest` to `most` objects, drawn from `rng` alone, in which nothing starves.
 
     Every Processor is busy less than `HIGHEST_LOAD` of the time by the traffic equations, normal distributions have a
     mean of at least four standard deviations, and locations follow the rule of the layout.
@@ -157,33 +166,67 @@ def sample_factory(
       rng: the only source of chance; it is advanced.
       industry: key of an industry, None for any.
       layout: key of a layout, None for any.
+      automation: one of `AUTOMATION`, None for any.
+      fewest: number of objects at least.
       most: number of objects at most, 6 or more.
+      features: which of `FEATURES` may occur, None for all.
+      avoid_pairs: pairs of families that do not follow each other along the flow.
 
     Raises:
-      ValueError: an industry or layout that does not exist, or `most` below 6.
+      ValueError: an industry, layout, automation or feature that does not exist, or `most` below 6.
       RuntimeError: no plan took parameters under which all stations keep up.
     """
     if most < 6:
         raise ValueError(f"most is {most}; two parallel lanes with Source and Sink on each take 6 objects")
+    if fewest > most:
+        raise ValueError(f"fewest is {fewest} and most {most}; fewest must not be above most")
+    if automation is not None and automation not in AUTOMATION:
+        raise ValueError(f"there is no automation {automation!r}; choose one of {', '.join(AUTOMATION)}")
+    for feature in features or ():
+        if feature not in FEATURES:
+            raise ValueError(f"there is no feature {feature!r}; choose of {', '.join(FEATURES)}")
     industry = industry or str(rng.choice(list(INDUSTRIES)))
     layout = layout or str(rng.choice(list(LAYOUTS)))
     table, kind = industry_named(industry), layout_named(layout)
     for _ in range(TRIES):
         plan = kind.plan(table, rng)
-        if sum(stage.lanes for stage in plan) > most:
+        if not fewest <= sum(stage.lanes for stage in plan) <= most:
             continue
         for _ in range(TRIES_PER_PLAN):
             twin = _sample_twin(plan, layout, rng)
-            if twin is not None:
-                return Factory(twin, industry, layout)
+            if twin is not None and avoid_pairs.isdisjoint(timing_pairs(twin)):
+                return Factory(twin, industry, layout, "manual")
     raise RuntimeError(f"no factory of industry {industry!r} and layout {layout!r} came out of {TRIES} plans")
 
 
-def horizon(twin: Twin, items: int = 40) -> float:
-    """Returns for how many seconds to run a Twin so that about `items` items arrive at each Source and flow through.
+def _timed(obj: TwinObject) -> str:
+    value = obj.parameters.get("InterArrivalTime" if obj.cls == "Source" else "ProcessTime")
+    return "" if value is None else value.name if isinstance(value, Distribution) else CONSTANT
+
+
+def timing_pairs(twin: Twin) -> frozenset[tuple[str, str]]:
+    """Returns the pairs of families of consecutive timed objects along the flow, that of the arrivals included."""
+    out: set[tuple[str, str]] = set()
+    for obj in twin.objects:
+        kind = _timed(obj)
+        stack, seen = [obj.name] if kind else [], {obj.name}
+        while stack:
+            for name in twin.ports[stack.pop()].outputs:
+                following = _timed(twin.by_name[name])
+                if following:
+                    out.add((kind, following))
+                elif name not in seen:
+                    seen.add(name)
+                    stack.append(name)
+    return frozenset(out)
+
+
+def horizon(factory: Factory | Twin, items: int = 40) -> float:
+    """Returns for how many seconds to run a factory so that about `items` items arrive at each Source and flow through.
 
     Between one hour and eight; rounded up to whole hours.
     """
+    twin = factory.twin if isinstance(factory, Factory) else factory
     gap = max(mean_of(obj.parameters.get("InterArrivalTime", 10)) for obj in twin.objects if obj.cls == "Source")
     through = sum(
         mean_of(obj.parameters.get("ProcessTime", 10)) + mean_of(obj.parameters.get("SetupTime", 0))
@@ -191,3 +234,16 @@ def horizon(twin: Twin, items: int = 40) -> float:
         if obj.cls == "Processor"
     )
     return float(min(max(math.ceil((items * gap + 2 * through) / 3600), 1), 8) * 3600)
+
+
+def check_run(factory: Factory, report: Report) -> str:
+    """Returns why a run shows that a factory is no good example, "" when it is one."""
+    if not report.ok or report.kpis is None:
+        return report.verdict.value
+    if report.diagnostics:
+        return f"a warning: {report.diagnostics[0].code}"
+    for obj in factory.twin.objects:
+        statistics = report.kpis.objects.get(obj.name)
+        if obj.cls in ("Queue", "Processor", "Sink") and (statistics is None or statistics.input.mean == 0):
+            return "an object that no item reaches"
+    return ""
