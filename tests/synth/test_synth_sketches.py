@@ -77,7 +77,7 @@ def test_writing_stays_in_its_box():
 
 def test_the_same_rng_gives_the_same_picture():
     twin = FACTORIES[0].twin
-    first, again, other = (np.asarray(paint_sketch(twin, np.random.default_rng(i))) for i in (1, 1, 2))
+    first, again, other = (paint_sketch(twin, np.random.default_rng(i)).image for i in (1, 1, 2))
     assert first.shape == (341, 512, 3)
     assert first.dtype == np.uint8
     assert (first == again).all()
@@ -90,7 +90,7 @@ def test_a_connection_makes_the_difference():
     wires = (Connection("In", "Q"), Connection("Q", "Out"))
     full = Twin(objects, wires)
     page = lay_out(full, np.random.default_rng(3))
-    image = np.asarray(paint_sketch(full, np.random.default_rng(3)).convert("L"))
+    image = paint_sketch(full, np.random.default_rng(3)).image.min(2)
     for arrow in page.arrows:
         between = [
             (arrow.start[0] + (arrow.end[0] - arrow.start[0]) * t, arrow.start[1] + (arrow.end[1] - arrow.start[1]) * t)
@@ -100,7 +100,7 @@ def test_a_connection_makes_the_difference():
         assert all(dark)
     without = lay_out(Twin(objects, wires[:1]), np.random.default_rng(3))
     assert without.icons == page.icons
-    image = np.asarray(paint_sketch(Twin(objects, wires[:1]), np.random.default_rng(3)).convert("L"))
+    image = paint_sketch(Twin(objects, wires[:1]), np.random.default_rng(3)).image.min(2)
     x, y = (page.arrows[1].start[k] * 0.5 + page.arrows[1].end[k] * 0.5 for k in (0, 1))
     assert image[round(y) - 6 : round(y) + 7, round(x) - 6 : round(x) + 7].min() > 200
 
@@ -120,8 +120,8 @@ def test_other_sizes_and_center_wires():
     twin = Twin(objects, (Connection("In", "Q", "S"), Connection("Q", "Q")))
     page = lay_out(twin, np.random.default_rng(0), (300, 200))
     assert [arrow.flow for arrow in page.arrows] == [False]
-    assert paint_sketch(twin, np.random.default_rng(0), (300, 200)).size == (300, 200)
-    assert paint_sketch(Twin(), np.random.default_rng(0), (30, 20)).size == (30, 20)
+    assert paint_sketch(twin, np.random.default_rng(0), (300, 200)).image.shape == (200, 300, 3)
+    assert paint_sketch(Twin(), np.random.default_rng(0), (30, 20)).image.shape == (20, 30, 3)
 
 
 def test_what_cannot_be_drawn_says_so():

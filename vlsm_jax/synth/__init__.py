@@ -8,7 +8,7 @@ from vlsm_jax.synth.pages import Page, SketchError, lay_out
 from vlsm_jax.synth.prompts import Goal, Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
-from vlsm_jax.synth.sketches import SketchStyle, paint_sketch
+from vlsm_jax.synth.sketches import Sketch, SketchStyle, encode_image, paint_sketch
 from vlsm_jax.synth.triplets import Triplet, TripletError, TripletOptions, make_triplet, twin_digest
 
 __all__ = [
@@ -24,12 +24,14 @@ __all__ = [
     "Prompt",
     "PromptStyle",
     "ScriptStyle",
+    "Sketch",
     "SketchError",
     "SketchStyle",
     "Station",
     "Triplet",
     "TripletError",
     "TripletOptions",
+    "encode_image",
     "grid_locations",
     "lay_out",
     "make_triplet",

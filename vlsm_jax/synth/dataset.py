@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import itertools
 import json
 import multiprocessing
@@ -25,7 +24,7 @@ from typing import Any
 from vlsm_jax.synth.cards import Record, write_card
 from vlsm_jax.synth.prompts import PromptStyle
 from vlsm_jax.synth.scripts import ScriptStyle
-from vlsm_jax.synth.sketches import SketchStyle
+from vlsm_jax.synth.sketches import SketchStyle, encode_image
 from vlsm_jax.synth.triplets import TripletOptions, make_triplet, twin_digest
 from vlsm_jax.version import __version__
 
@@ -58,11 +57,12 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """A triplet as it travels from a worker: the row without its image, the image as PNG, and what identifies it."""
+    """A triplet as it travels from a worker: the row without its image, the image as a file, and what identifies it."""
 
     id: str
     row: dict[str, str]
-    png: bytes
+    file: bytes
+    suffix: str
     digest: bytes
     record: Record
 
@@ -71,8 +71,7 @@ def _make_chunk(seed: int, start: int, options: TripletOptions) -> list[_Made]:
     out = []
     for index in range(start, start + CHUNK):
         triplet = make_triplet(seed, index, options)
-        buffer = io.BytesIO()
-        triplet.image.save(buffer, "PNG", compress_level=3)
+        image, suffix = encode_image(triplet.sketch)
         factory = triplet.factory
         row = {
             "prompt": triplet.prompt,
@@ -84,7 +83,7 @@ def _make_chunk(seed: int, start: int, options: TripletOptions) -> list[_Made]:
             "script_style": triplet.script_style.value,
             "sketch_style": triplet.sketch_style.value,
         }
-        out.append(_Made(triplet.id, row, buffer.getvalue(), twin_digest(factory.twin), Record.of(triplet)))
+        out.append(_Made(triplet.id, row, image, suffix, twin_digest(factory.twin), Record.of(triplet)))
     return out
 
 
@@ -178,8 +177,8 @@ def _write(
                 continue
             seen.add(triplet.digest)
             split = places.popleft()
-            image = f"images/{triplet.id}.png"
-            (directory / image).write_bytes(triplet.png)
+            image = f"images/{triplet.id}.{triplet.suffix}"
+            (directory / image).write_bytes(triplet.file)
             files[split].write(json.dumps({"image": image, **triplet.row}, ensure_ascii=False) + "\n")
             records[split].append(triplet.record)
             if progress is not None:

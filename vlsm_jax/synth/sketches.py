@@ -6,7 +6,11 @@ icon, and a straight arrow along each connection. Locations are scaled to the pa
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import enum
+import io
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -16,6 +20,23 @@ from PIL import Image
 from vlsm_jax.synth.pages import HEAD_LENGTH, Arrow, Box, SketchError, lay_out
 from vlsm_jax.synth.pencil import Pencil, draw_processor, draw_queue, draw_sink, draw_source
 from vlsm_jax.twin import Twin
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sketch:
+    """A painted page.
+
+    Attributes:
+      image: uint8 RGB [H, W, 3].
+      labels: what was written, by the name of the object, where it is not the name.
+      letter_height: x-height in pixels of the smallest letters on the page; 0 without letters.
+      legible_at: the smallest side in pixels of a letter-boxed square at which those letters are 5 pixels high.
+    """
+
+    image: np.ndarray
+    labels: Mapping[str, str]
+    letter_height: float
+    legible_at: int
 
 
 class SketchStyle(enum.Enum):
@@ -67,7 +88,7 @@ def paint_sketch(
     rng: np.random.Generator,
     size: tuple[int, int] = (512, 341),
     style: SketchStyle = SketchStyle.PENCIL,
-) -> Image.Image:
+) -> Sketch:
     """Returns a sketch of a Twin that shows classes, names and connections; parameters are not drawn.
 
     Args:
@@ -82,4 +103,15 @@ def paint_sketch(
     unknown = sorted({obj.cls for obj in twin.objects} - set(ICONS))
     if unknown:
         raise SketchError(f"there is no icon for class {', '.join(unknown)}; those there are: {', '.join(ICONS)}")
-    return PAINTERS[style](twin, rng, size)
+    x_height = 0.54 * min(
+        (label.font_size for label in lay_out(twin, copy.deepcopy(rng), size).labels.values()), default=0
+    )
+    legible_at = math.ceil(5 * max(size) / x_height) if x_height else 0
+    return Sketch(np.asarray(PAINTERS[style](twin, rng, size)), {}, x_height, legible_at)
+
+
+def encode_image(sketch: Sketch) -> tuple[bytes, str]:
+    """Returns a sketch as the bytes of a file and the suffix of its name, "png" or "jpg"."""
+    buffer = io.BytesIO()
+    Image.fromarray(sketch.image).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue(), "png"

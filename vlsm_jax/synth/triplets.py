@@ -8,7 +8,6 @@ import json
 from collections import Counter
 
 import numpy as np
-from PIL import Image
 
 from vlsm_jax import simulator
 from vlsm_jax.synth.factory import Factory
@@ -18,7 +17,7 @@ from vlsm_jax.synth.pages import SketchError
 from vlsm_jax.synth.prompts import PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import horizon, sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
-from vlsm_jax.synth.sketches import SketchStyle, paint_sketch
+from vlsm_jax.synth.sketches import Sketch, SketchStyle, paint_sketch
 from vlsm_jax.twin import Twin, diff
 
 TRIES = 25
@@ -68,7 +67,7 @@ class Triplet:
 
     Attributes:
       id: "<seed>-<index>".
-      image: the sketch (RGB).
+      sketch: the picture and what is written on it.
       prompt: what is asked for.
       response: the script (FlexScript).
       factory: the Twin that the script builds, with its industry and layout.
@@ -77,7 +76,7 @@ class Triplet:
     """
 
     id: str
-    image: Image.Image
+    sketch: Sketch
     prompt: str
     response: str
     factory: Factory
@@ -133,10 +132,10 @@ def _make(seed: int, index: int, attempt: int, options: TripletOptions) -> Tripl
     asked = script_style if len(options.script_styles) > 1 else None
     prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked).text
     try:
-        image = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
+        sketch = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
     except SketchError:
         return "no room in the sketch"
-    return Triplet(f"{seed}-{index:06d}", image, prompt, script, factory, prompt_style, script_style, sketch_style)
+    return Triplet(f"{seed}-{index:06d}", sketch, prompt, script, factory, prompt_style, script_style, sketch_style)
 
 
 def make_triplet(seed: int, index: int, options: TripletOptions = TripletOptions()) -> Triplet:
