@@ -9,7 +9,7 @@ from vlsm_jax.synth.prompts import Goal, Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchStyle, encode_image, paint_sketch
-from vlsm_jax.synth.triplets import Triplet, TripletError, TripletOptions, make_triplet, twin_digest
+from vlsm_jax.synth.triplets import Triplet, TripletError, TripletOptions, make_triplet
 
 __all__ = [
     "INDUSTRIES",
@@ -37,7 +37,6 @@ __all__ = [
     "make_triplet",
     "paint_sketch",
     "sample_factory",
-    "twin_digest",
     "write_dataset",
     "write_prompt",
     "write_script",

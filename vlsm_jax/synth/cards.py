@@ -4,148 +4,243 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from vlsm_jax.synth.distributions import CONSTANT
-from vlsm_jax.synth.triplets import Triplet
+from vlsm_jax.synth.splits import HELD_OUT_INDUSTRIES, HELD_OUT_PAIRS, HELD_OUT_SHAPES, TRAINED_OBJECTS
 from vlsm_jax.twin import Distribution, ParameterValue, Twin
+
+COUNTED: Final[Mapping[str, str]] = {
+    "industry": "Industries",
+    "layout": "Layouts",
+    "automation": "Automation",
+    "features": "Features",
+    "objects": "Objects per factory",
+    "class": "Object classes",
+    "arrival": "Interarrival times",
+    "service": "Process times",
+    "prompt_style": "Prompt styles",
+    "script_style": "Script styles",
+    "sketch_style": "Sketch styles",
+    "omitted": "What prompts leave open",
+    "goal": "Goals",
+    "misspelt": "Misspelt labels per sketch",
+    "legible_at": "Side of the encoder's picture at which all names can be read",
+}
+"""What is counted of each triplet, with the title of its table."""
+
+MEASURED: Final[Mapping[str, str]] = {
+    "prompt": "prompt, bytes",
+    "response": "script, bytes",
+    "picture": "picture, bytes",
+    "connections": "connections",
+}
+"""What is measured of each triplet."""
+
+_OF_ROWS = ("industry", "layout", "automation", "prompt_style", "script_style", "sketch_style", "legible_at")
+_BAND = 5
+
+
+def _band(count: int) -> str:
+    low = (count - 1) // _BAND * _BAND + 1
+    return f"{low} to {low + _BAND - 1}"
 
 
 def _kind(value: ParameterValue) -> str:
-    return value.name if isinstance(value, Distribution) else CONSTANT
+    if isinstance(value, Distribution):
+        return value.name
+    return "constant" if isinstance(value, (int, float)) else "code"
 
 
-def _kinds(twin: Twin, parameter: str) -> tuple[str, ...]:
-    return tuple(_kind(obj.parameters[parameter]) for obj in twin.objects if parameter in obj.parameters)
+def _omitted(entry: str) -> str:
+    return f"parameter {entry.rpartition('.')[2]}" if "." in entry else entry
 
 
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """What a card counts of one triplet.
+@dataclasses.dataclass
+class Tally:
+    """Counts over triplets; tallies can be added up, in any order.
 
     Attributes:
-      industry, layout, prompt_style, script_style, sketch_style: keys.
-      objects, connections: how many.
-      classes: the class of each object.
-      arrivals, services: the distribution of each InterArrivalTime and ProcessTime.
-      prompt_bytes, script_bytes: lengths in UTF-8.
-      rejected: see `Triplet`.
+      triplets: how many.
+      counts: for each field of `COUNTED` and `MEASURED`, how often each value occurs.
+      shapes: how often each shape of the flow occurs, by its key.
     """
 
-    industry: str
-    layout: str
-    prompt_style: str
-    script_style: str
-    sketch_style: str
-    objects: int
-    connections: int
-    classes: tuple[str, ...]
-    arrivals: tuple[str, ...]
-    services: tuple[str, ...]
-    prompt_bytes: int
-    script_bytes: int
-    rejected: tuple[tuple[str, int], ...]
+    triplets: int = 0
+    counts: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+    shapes: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def _count(self, field: str, values: Iterable[Any]) -> None:
+        self.counts.setdefault(field, Counter()).update(map(str, values))
+
+    def add(self, row: Mapping[str, Any], twin: Twin | None, picture: int) -> None:
+        """Counts one triplet.
+
+        Args:
+          row: of the data set; fields that it lacks are not counted.
+          twin: what its script builds, None where it builds nothing.
+          picture: size of the picture's file in bytes.
+        """
+        self.triplets += 1
+        for field in _OF_ROWS:
+            if row.get(field) not in (None, ""):
+                self._count(field, [row[field]])
+        for field in ("features", "omitted"):
+            self._count(field, dict.fromkeys(map(_omitted, row.get(field) or ())))
+        self._count("misspelt", [len(row["misspelt"])] if "misspelt" in row else ())
+        self._count("goal", [row["goal"]["measure"]] if row.get("goal") else ())
+        self.shapes.update([row["topology"]] if row.get("topology") else ())
+        self._count("prompt", [len(row["prompt"].encode())])
+        self._count("response", [len(row["response"].encode())])
+        self._count("picture", [picture])
+        if twin is not None:
+            self._count("objects", [_band(len(twin.objects))] if twin.objects else ())
+            self._count("connections", [len(twin.connections)])
+            self._count("class", (obj.cls for obj in twin.objects))
+            for field, parameter in (("arrival", "InterArrivalTime"), ("service", "ProcessTime")):
+                self._count(field, (_kind(o.parameters[parameter]) for o in twin.objects if parameter in o.parameters))
+
+    def merge(self, other: Tally) -> None:
+        """Adds another tally to this one."""
+        self.triplets += other.triplets
+        self.shapes.update(other.shapes)
+        for field, counter in other.counts.items():
+            self.counts.setdefault(field, Counter()).update(counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the tally as JSON."""
+        counts = {field: dict(counter) for field, counter in self.counts.items()}
+        return {"triplets": self.triplets, "counts": counts, "shapes": dict(self.shapes)}
 
     @classmethod
-    def of(cls, triplet: Triplet) -> Record:
-        """Returns the record of a triplet."""
-        twin = triplet.factory.twin
-        return cls(
-            industry=triplet.factory.industry,
-            layout=triplet.factory.layout,
-            prompt_style=triplet.prompt_style.value,
-            script_style=triplet.script_style.value,
-            sketch_style=triplet.sketch_style.value,
-            objects=len(twin.objects),
-            connections=len(twin.connections),
-            classes=tuple(obj.cls for obj in twin.objects),
-            arrivals=_kinds(twin, "InterArrivalTime"),
-            services=_kinds(twin, "ProcessTime"),
-            prompt_bytes=len(triplet.prompt.encode()),
-            script_bytes=len(triplet.response.encode()),
-            rejected=triplet.rejected,
-        )
+    def from_json(cls, data: Mapping[str, Any]) -> Tally:
+        """Reads what `to_json` returned."""
+        counts = {field: Counter(counter) for field, counter in data["counts"].items()}
+        return cls(data["triplets"], counts, Counter(data["shapes"]))
+
+    def spread(self, field: str) -> tuple[float, float, float, float] | None:
+        """Returns smallest, mean, 95th percentile (nearest rank) and largest of a measured field; None without any."""
+        values = sorted((int(value), count) for value, count in self.counts.get(field, {}).items())
+        if not values:
+            return None
+        total = sum(count for _, count in values)
+        rank, seen, percentile = -(-95 * total // 100), 0, values[-1][0]
+        for value, count in values:
+            seen += count
+            if seen >= rank:
+                percentile = value
+                break
+        return values[0][0], sum(value * count for value, count in values) / total, percentile, values[-1][0]
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _sorted_values(values: Iterable[str]) -> list[str]:
+    """Returns values in order, those that begin with a number by that number."""
+
+    def key(value: str) -> tuple[int, float, str]:
+        first = value.split(" ", 1)[0]
+        return (0, float(first), value) if first.isdecimal() else (1, 0.0, value)
+
+    return sorted(values, key=key)
+
+
+def tables(tallies: Mapping[str, Tally]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Returns (title, columns, rows) of every table there is something to say in, one column per split."""
+    out = []
+    splits = list(tallies)
+    shapes = [["triplets", *(str(t.triplets) for t in tallies.values())]]
+    if any(t.shapes for t in tallies.values()):
+        shapes.append(["different shapes of the flow", *(str(len(t.shapes)) for t in tallies.values())])
+        trained = tallies["train"].shapes if "train" in tallies else Counter()
+        unseen = [
+            f"{100 * sum(n for k, n in t.shapes.items() if k not in trained) / t.triplets:.1f} %" if t.triplets else ""
+            for t in tallies.values()
+        ]
+        if trained:
+            shapes.append(["triplets whose shape training never sees", *unseen])
+    out.append(("Splits", ["", *splits], shapes))
+    for field, title in COUNTED.items():
+        values = _sorted_values({value for t in tallies.values() for value in t.counts.get(field, ())})
+        rows = [[value, *(str(t.counts.get(field, Counter())[value]) for t in tallies.values())] for value in values]
+        if rows:
+            out.append((title, ["", *splits], rows))
+    rows = []
+    for split, tally in tallies.items():
+        for field, title in MEASURED.items():
+            spread = tally.spread(field)
+            if spread is not None:
+                low, mean, percentile, high = spread
+                rows.append([split, title, f"{low:.0f}", f"{mean:.1f}", f"{percentile:.0f}", f"{high:.0f}"])
+    out.append(("Sizes", ["split", "", "smallest", "mean", "95 %", "largest"], rows))
+    return out
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
-    return f"## {title}\n\n{head}" + "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows) + "\n"
+    return f"## {title}\n\n{head}" + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n"
 
 
-def _counts(records: Mapping[str, Sequence[Record]], field: str) -> list[list[Any]]:
-    """Returns rows (value, count per split) of a field, the values of tuples counted one by one."""
-    counters: dict[str, Counter] = {}
-    for split, members in records.items():
-        counters[split] = Counter()
-        for record in members:
-            value = getattr(record, field)
-            counters[split].update(value if isinstance(value, tuple) else (value,))
-    values = sorted({value for counter in counters.values() for value in counter})
-    return [[value, *(counters[split][value] for split in records)] for value in values]
+_FIELDS = """\
+Each line of a split's file is a JSON object:
+
+| field | |
+|---|---|
+| `image` | path of the sketch, from the folder of the file |
+| `prompt`, `response` | what is asked for, and the script (FlexScript) |
+| `id`, `split` | which triplet of which split |
+| `industry`, `layout`, `automation`, `features` | what kind of factory it is |
+| `prompt_style`, `script_style`, `sketch_style` | how its parts were made |
+| `objects`, `connections` | how many the factory has |
+| `omitted` | what the prompt does not determine: "connections", "locations", "script style", "object.Property" |
+| `goal` | what the prompt asks the factory to achieve, or null |
+| `misspelt` | names that the sketch spells otherwise, with what it says |
+| `letter_height`, `legible_at` | x-height of the smallest letters in pixels; side of a square that shows them 5 high |
+| `topology`, `factory` | keys up to isomorphism: of the shape of the flow; of the factory without names and places |
+
+"""
 
 
-def _spread(values: Sequence[int]) -> list[Any]:
-    """Returns smallest, mean, 95th percentile (nearest rank) and largest."""
-    if not values:
-        return ["", "", "", ""]
-    ordered = sorted(values)
-    rank = max(-(-95 * len(ordered) // 100) - 1, 0)
-    return [ordered[0], f"{sum(ordered) / len(ordered):.1f}", ordered[rank], ordered[-1]]
-
-
-_COUNTED = (
-    ("industry", "Industries"),
-    ("layout", "Layouts"),
-    ("prompt_style", "Prompt styles"),
-    ("script_style", "Script styles"),
-    ("sketch_style", "Sketch styles"),
-    ("objects", "Objects per factory"),
-    ("classes", "Object classes"),
-    ("arrivals", "Interarrival times"),
-    ("services", "Process times"),
-)
-_MEASURED = (("prompt_bytes", "prompt"), ("script_bytes", "script"))
+def _splits_text() -> str:
+    pairs = ", ".join(f"{first} before {second}" for first, second in sorted(HELD_OUT_PAIRS))
+    return (
+        "Which split a factory may go to is a property of the factory alone (`vlsm_jax/synth/splits.py`):\n\n"
+        "- `train`, `validation`, `iid`: drawn alike; no two of them hold isomorphic factories with equal parameters.\n"
+        f"- `industry`: {', '.join(HELD_OUT_INDUSTRIES)}, which no other split has.\n"
+        f"- `layout`: shapes of the flow kept out of training, {HELD_OUT_SHAPES:.0%} of all that branch (graphs up to "
+        "isomorphism, whatever classes and names).\n"
+        f"- `size`: more than {TRAINED_OBJECTS} objects; all other splits have at most that many.\n"
+        f"- `timing`: a distribution behind another one along the flow as in no other split: {pairs}.\n"
+        "- `<split>-blank`: the same rows with an empty page as the sketch. What is lost there is what vision is "
+        "worth.\n\n"
+    )
 
 
 def write_card(
     parameters: Mapping[str, Any],
-    records: Mapping[str, Sequence[Record]],
+    tallies: Mapping[str, Tally],
     rejected: Mapping[str, int],
     duplicates: int,
 ) -> str:
-    """Returns the data card (Markdown) of a data set.
+    """Returns the data card (Markdown) of a made data set.
 
     Args:
       parameters: what determines it, as in `dataset.json`.
-      records: those of every split, by split.
+      tallies: of every split, by its name.
       rejected: why factories were dropped, with how often.
-      duplicates: how many triplets were left out since an equal Twin was there already.
+      duplicates: how many triplets were left out since the split held an isomorphic one with equal parameters.
     """
-    total = sum(len(members) for members in records.values())
-    width, height = parameters["image_size"]
+    total = sum(tally.triplets for tally in tallies.values())
     parts = [
         f"# {total} triplets of sketch, prompt and script\n\n",
         f"Made by vlsm_jax {parameters['version']} with seed {parameters['seed']}; `dataset.json` holds all "
         "parameters. The same parameters give the same bytes.\n\n"
-        "Each line of `train.jsonl`, `validation.jsonl` and `test.jsonl` is a JSON object: `image` (path of a PNG, "
-        f"{width} x {height}), `prompt`, `response` (FlexScript), and `id`, `industry`, `layout`, `prompt_style`, "
-        "`script_style`, `sketch_style`.\n\n"
-        "Every script was run in the embedded simulator: it builds exactly the factory of sketch and prompt, and "
-        "items reach every object. The splits are drawn alike (`iid`); no factory occurs twice.\n\n"
-        "Prompts of style `complete` tell everything; those of style `sketch` leave the connections to the sketch. "
-        "Locations are told only where they do not follow the grid rule: column = steps on the longest path from where "
-        "items enter, x = 10 per column; the objects of a column in port order, 8 apart in y, centred on 0.\n\n",
-        _table("Splits", ("split", "triplets"), [(split, len(members)) for split, members in records.items()]),
+        "Every script was run in the embedded simulator: it builds exactly the factory of sketch and prompt without a "
+        "warning, and items flow everywhere. The factories are invented: stations, orders and times are plausible, no "
+        "plant was copied.\n\n",
+        _FIELDS,
+        _splits_text(),
+        "Locations are told only where they do not follow the grid rule, which `vlsm_jax/synth/layouts.py` states.\n\n",
     ]
-    for field, title in _COUNTED:
-        parts.append(_table(title, ("", *records), _counts(records, field)))
-    rows = [
-        (split, name, *_spread([getattr(record, field) for record in members]))
-        for split, members in records.items()
-        for field, name in _MEASURED
-    ]
-    parts.append(_table("Lengths in bytes", ("split", "", "smallest", "mean", "95 %", "largest"), rows))
-    left_out = [*sorted(rejected.items()), ("a Twin that was there already", duplicates)]
-    parts.append(_table("Left out", ("reason", "factories"), left_out))
+    parts += [_table(*table) for table in tables(tallies)]
+    left_out = [*sorted(rejected.items()), ("an isomorphic factory with equal parameters was there", duplicates)]
+    parts.append(_table("Left out", ("reason", "factories"), [[reason, str(count)] for reason, count in left_out]))
     return "".join(parts).rstrip("\n") + "\n"

@@ -1,8 +1,12 @@
-"""Writing data sets of triplets: three splits without common factories, byte for byte the same for a seed.
+"""Writing data sets of triplets: splits that share nothing, byte for byte the same for a seed.
 
-On disk, as the paper's own code has it: `train.jsonl`, `validation.jsonl` and `test.jsonl` with one JSON object per
-line (`image`, `prompt`, `response`, and what the triplet was made of), images as PNG under `images/`. Beside them a
-data card `README.md` and `dataset.json` with all parameters.
+On disk, as the paper's own code has it: a file `<split>.jsonl` with one JSON object per line (`image`, `prompt`,
+`response`, and what the triplet was made of) for each split, and a second one, `<split>-blank.jsonl`, for each test
+split, whose sketches are empty pages. Pictures lie under `images/`. Beside them a data card `README.md` and
+`dataset.json` with all parameters.
+
+While it is made, everything lies in a hidden folder beside (`.<name>.partial`) with a journal; a stopped run goes on
+there. The folder is renamed as a whole when all is written.
 """
 
 from __future__ import annotations
@@ -14,23 +18,25 @@ import json
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from vlsm_jax.synth.cards import Record, write_card
-from vlsm_jax.synth.prompts import PromptStyle
-from vlsm_jax.synth.scripts import ScriptStyle
-from vlsm_jax.synth.sketches import SketchStyle, encode_image
-from vlsm_jax.synth.triplets import TripletOptions, make_triplet, twin_digest
+import filelock
+
+from vlsm_jax.synth.cards import Tally, write_card
+from vlsm_jax.synth import sketches
+from vlsm_jax.synth.sketches import encode_image
+from vlsm_jax.synth.splits import Split
+from vlsm_jax.synth.triplets import TripletOptions, make_triplet
 from vlsm_jax.version import __version__
 
-FORMAT = "vlsm_jax.dataset/1"
-SPLITS = ("train", "validation", "test")
+FORMAT = "vlsm_jax.dataset/2"
+BLANK = "-blank"
 CHUNK = 16
+IMAGES_PER_FOLDER = 1000
 
 Progress = Callable[[int, int], None]
 """Called with how many triplets are written and how many there will be."""
@@ -51,76 +57,237 @@ class Dataset:
     """
 
     directory: Path
-    counts: dict[str, int]
+    counts: dict[Split, int]
     written: bool
+
+
+# --- Making, in processes ---------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """A triplet as it travels from a worker: the row without its image, the image as a file, and what identifies it."""
+    """A triplet as it travels from a worker: its row without the picture's path, the picture's file, its own tally."""
 
-    id: str
-    row: dict[str, str]
-    file: bytes
+    row: dict[str, Any]
+    picture: bytes
     suffix: str
-    digest: bytes
-    record: Record
+    tally: Tally
+    rejected: tuple[tuple[str, int], ...]
 
 
-def _make_chunk(seed: int, start: int, options: TripletOptions) -> list[_Made]:
+@dataclasses.dataclass(frozen=True)
+class _Chunk:
+    """Consecutive indices of a split."""
+
+    split: Split
+    start: int
+    count: int
+
+
+def _make_chunk(seed: int, chunk: _Chunk, options: TripletOptions) -> list[_Made]:
     out = []
-    for index in range(start, start + CHUNK):
-        triplet = make_triplet(seed, index, options)
-        image, suffix = encode_image(triplet.sketch)
-        factory = triplet.factory
-        row = {
-            "prompt": triplet.prompt,
-            "response": triplet.response,
-            "id": triplet.id,
-            "industry": factory.industry,
-            "layout": factory.layout,
-            "prompt_style": triplet.prompt_style.value,
-            "script_style": triplet.script_style.value,
-            "sketch_style": triplet.sketch_style.value,
-        }
-        out.append(_Made(triplet.id, row, image, suffix, twin_digest(factory.twin), Record.of(triplet)))
+    for index in range(chunk.start, chunk.start + chunk.count):
+        triplet = make_triplet(seed, index, options, chunk.split)
+        picture, suffix = encode_image(triplet.sketch)
+        row, tally = triplet.row(), Tally()
+        tally.add(row, triplet.factory.twin, len(picture))
+        out.append(_Made(row, picture, suffix, tally, triplet.rejected))
     return out
 
 
-def _chunks(seed: int, options: TripletOptions, workers: int) -> Iterator[list[_Made]]:
-    """Yields chunks of triplets in order of their index without end, made by `workers` processes."""
-    starts = itertools.count(0, CHUNK)
-    if workers == 1:
-        for start in starts:
-            yield _make_chunk(seed, start, options)
+def _made_in_order(seed: int, chunks: list[_Chunk], options: TripletOptions, workers: int) -> Iterator[list[_Made]]:
+    """Yields the triplets of every chunk, in order, made by `workers` processes."""
+    if workers == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            yield _make_chunk(seed, chunk, options)
+        return
     # Fresh processes: a fork would copy whatever threads and devices the caller holds.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=multiprocessing.get_context("spawn"))
+    waiting = iter(chunks)
     try:
-        pending = deque(pool.submit(_make_chunk, seed, next(starts), options) for _ in range(2 * workers))
-        while True:
+        pending = deque(
+            pool.submit(_make_chunk, seed, chunk, options) for chunk in itertools.islice(waiting, 3 * workers)
+        )
+        while pending:
             done = pending.popleft().result()
-            pending.append(pool.submit(_make_chunk, seed, next(starts), options))
+            pending.extend(pool.submit(_make_chunk, seed, chunk, options) for chunk in itertools.islice(waiting, 1))
             yield done
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _parameters(counts: dict[str, int], seed: int, options: TripletOptions) -> dict[str, Any]:
-    """Returns what determines a data set, as JSON."""
-    return {
-        "format": FORMAT,
-        "version": __version__,
-        "split": "iid",
-        "seed": seed,
-        "counts": counts,
-        "image_size": list(options.image_size),
-        "industries": list(options.industries),
-        "layouts": list(options.layouts),
-        "prompt_styles": [style.value for style in options.prompt_styles],
-        "script_styles": [style.value for style in options.script_styles],
-        "sketch_styles": [style.value for style in options.sketch_styles],
-        "most_objects": options.most_objects,
-    }
+# --- Writing, resumably -----------------------------------------------------------------------------------------------
+
+
+class _Journal:
+    """A half-written data set: what lies in its folder, chunk by chunk, so that a stopped run can go on.
+
+    A chunk counts as written when its line stands in the journal; rows behind the last such line are cut off.
+    """
+
+    def __init__(self, directory: Path, counts: Mapping[Split, int]):
+        self.directory = directory
+        self.rows = dict.fromkeys(counts, 0)
+        self.ends = dict.fromkeys(counts, 0)
+        self.next_index = dict.fromkeys(counts, 0)
+        self.tallies = {split: Tally() for split in counts}
+        self.seen: dict[Split, set[str]] = {split: set() for split in counts}
+        self.rejected: Counter[str] = Counter()
+        self.duplicates = 0
+        self._path = directory / "journal.jsonl"
+        self._read()
+        self._files: dict[Split, BinaryIO] = {}
+
+    def _read(self) -> None:
+        lines = self._path.read_bytes().split(b"\n") if self._path.exists() else [b""]
+        whole = lines[:-1]  # what follows the last line end was cut off while it was written
+        for line in whole:
+            entry = json.loads(line)
+            split = Split(entry["split"])
+            self.rows[split], self.ends[split] = entry["rows"], entry["end"]
+            self.next_index[split] = entry["next_index"]
+            self.tallies[split].merge(Tally.from_json(entry["tally"]))
+            self.rejected.update(entry["rejected"])
+            self.duplicates += entry["duplicates"]
+            self.seen[split].update(entry["factories"])
+        self._path.write_bytes(b"".join(line + b"\n" for line in whole))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Holds the files of all splits open, each cut to what the journal knows of."""
+        with contextlib.ExitStack() as stack:
+            for split, end in self.ends.items():
+                file = stack.enter_context(open(self.directory / f"{split.value}.jsonl", "ab"))
+                file.truncate(end)
+                self._files[split] = file
+            self._log = stack.enter_context(open(self._path, "ab"))
+            yield
+
+    def write(self, chunk: _Chunk, made: list[_Made], limit: int) -> None:
+        """Writes the triplets of a chunk whose factories are new to their split, up to `limit` rows of it in all."""
+        split, file = chunk.split, self._files[chunk.split]
+        tally, rejected, factories, duplicates = Tally(), Counter(), [], 0
+        for triplet in made:
+            if self.rows[split] == limit:
+                break
+            rejected.update(dict(triplet.rejected))
+            key = triplet.row["factory"]
+            if key in self.seen[split]:
+                duplicates += 1
+                continue
+            self.seen[split].add(key)
+            factories.append(key)
+            image = self._image(split, self.rows[split], triplet.suffix)
+            path = self.directory / image
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(triplet.picture)
+            file.write(json.dumps({"image": image, **triplet.row}, ensure_ascii=False).encode() + b"\n")
+            tally.merge(triplet.tally)
+            self.rows[split] += 1
+        file.flush()
+        self.next_index[split] = chunk.start + chunk.count
+        self.tallies[split].merge(tally)
+        self.rejected.update(rejected)
+        self.duplicates += duplicates
+        entry = {
+            "split": split.value,
+            "rows": self.rows[split],
+            "end": file.tell(),
+            "next_index": self.next_index[split],
+            "rejected": dict(rejected),
+            "duplicates": duplicates,
+            "factories": factories,
+            "tally": tally.to_json(),
+        }
+        self._log.write(json.dumps(entry).encode() + b"\n")
+        self._log.flush()
+
+    @staticmethod
+    def _image(split: Split, place: int, suffix: str) -> str:
+        return f"images/{split.value}/{place // IMAGES_PER_FOLDER:03d}/{place:06d}.{suffix}"
+
+    def remove(self) -> None:
+        """Removes the journal: the data set is whole."""
+        self._path.unlink()
+
+
+def _missing(journal: _Journal, counts: Mapping[Split, int]) -> list[_Chunk]:
+    """Returns the chunks that are to be made next: as many indices as rows are missing."""
+    out = []
+    for split, count in counts.items():
+        start, end = journal.next_index[split], journal.next_index[split] + count - journal.rows[split]
+        out += [_Chunk(split, at, min(CHUNK, end - at)) for at in range(start, end, CHUNK)]
+    return out
+
+
+def _write_blank(directory: Path, split: Split, image: str) -> None:
+    """Writes the twin of a test split whose sketches are empty."""
+    with (
+        open(directory / f"{split.value}.jsonl", encoding="utf-8") as rows,
+        open(directory / f"{split.value}{BLANK}.jsonl", "w", encoding="utf-8", newline="\n") as blank,
+    ):
+        for line in rows:
+            row = json.loads(line)
+            row |= {"image": image, "id": row["id"] + BLANK, "split": split.value + BLANK, "misspelt": {}}
+            row |= {"sketch_style": "blank", "letter_height": 0, "legible_at": 0}
+            blank.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _write(
+    directory: Path,
+    parameters: dict[str, Any],
+    counts: Mapping[Split, int],
+    options: TripletOptions,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    seed: int = parameters["seed"]
+    total = sum(counts.values())
+    journal = _Journal(directory, counts)
+    with journal.open():
+        while chunks := _missing(journal, counts):
+            if journal.duplicates > 20 * total + 200:
+                raise DatasetError(
+                    f"only {sum(journal.rows.values())} different factories came out of {total + journal.duplicates}; "
+                    f"ask for fewer than {total} triplets or allow more industries, layouts or objects"
+                )
+            made = _made_in_order(seed, chunks, options, workers)
+            with contextlib.closing(made):
+                for chunk, triplets in zip(chunks, made, strict=True):
+                    journal.write(chunk, triplets, counts[chunk.split])
+                    if progress is not None:
+                        progress(sum(journal.rows.values()), total)
+    tests = [split for split, count in counts.items() if split.is_test and count]
+    if tests:
+        picture, suffix = encode_image(sketches.blank_sketch(options.image_size))
+        (directory / "images" / f"blank.{suffix}").write_bytes(picture)
+        for split in tests:
+            _write_blank(directory, split, f"images/blank.{suffix}")
+    tallies = {split.value: tally for split, tally in journal.tallies.items()}
+    card = write_card(parameters, tallies, journal.rejected, journal.duplicates)
+    (directory / "README.md").write_text(card, encoding="utf-8", newline="\n")
+    _write_json(directory / "dataset.json", parameters)
+    journal.remove()
+
+
+# --- The whole --------------------------------------------------------------------------------------------------------
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def _check_same(record: Path, parameters: dict[str, Any]) -> None:
+    """Raises `DatasetError` unless a file holds exactly these parameters."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DatasetError(f"{record} is not JSON ({error}); give a new directory") from error
+    keys = [*parameters, *(key for key in found if key not in parameters)] if isinstance(found, dict) else []
+    other = [key for key in keys if found.get(key) != parameters.get(key)]
+    if other or not keys:
+        differences = "; ".join(f"{key} is {found.get(key)!r}, not {parameters.get(key)!r}" for key in other)
+        raise DatasetError(f"{record.parent} holds another data set ({differences}); give a new directory or remove it")
 
 
 def _holds(directory: Path, parameters: dict[str, Any]) -> bool:
@@ -134,130 +301,88 @@ def _holds(directory: Path, parameters: dict[str, Any]) -> bool:
     record = directory / "dataset.json"
     if not record.is_file():
         raise DatasetError(f"{directory} is not empty and holds no data set; give a new directory")
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DatasetError(f"{record} is not JSON ({error}); give a new directory") from error
-    keys = [*parameters, *(key for key in found if key not in parameters)] if isinstance(found, dict) else []
-    other = [key for key in keys if found.get(key) != parameters.get(key)]
-    if other or not keys:
-        differences = "; ".join(f"{key} is {found.get(key)!r}, not {parameters.get(key)!r}" for key in other)
-        raise DatasetError(f"{directory} holds another data set ({differences}); give a new directory or remove it")
+    _check_same(record, parameters)
     return True
 
 
-def _write(
-    directory: Path, parameters: dict[str, Any], options: TripletOptions, workers: int, progress: Progress | None
-) -> None:
-    counts: dict[str, int] = parameters["counts"]
-    seed: int = parameters["seed"]
-    total = sum(counts.values())
-    places = deque(split for split in SPLITS for _ in range(counts[split]))
-    (directory / "images").mkdir()
-    records: dict[str, list[Record]] = {split: [] for split in SPLITS}
-    rejected: Counter[str] = Counter()
-    seen: set[bytes] = set()
-    tried = duplicates = 0
-    with contextlib.ExitStack() as stack:
-        files = {
-            split: stack.enter_context(open(directory / f"{split}.jsonl", "w", encoding="utf-8", newline="\n"))
-            for split in SPLITS
-        }
-        made = stack.enter_context(contextlib.closing(_chunks(seed, options, workers if total else 1)))
-        for triplet in itertools.chain.from_iterable(made if total else ()):
-            tried += 1
-            rejected.update(dict(triplet.record.rejected))
-            if triplet.digest in seen:
-                duplicates += 1
-                if duplicates > 20 * total + 200:
-                    raise DatasetError(
-                        f"only {len(seen)} different factories came out of {tried}; ask for fewer "
-                        f"than {total} triplets or allow more industries, layouts or objects"
-                    )
-                continue
-            seen.add(triplet.digest)
-            split = places.popleft()
-            image = f"images/{triplet.id}.{triplet.suffix}"
-            (directory / image).write_bytes(triplet.file)
-            files[split].write(json.dumps({"image": image, **triplet.row}, ensure_ascii=False) + "\n")
-            records[split].append(triplet.record)
-            if progress is not None:
-                progress(total - len(places), total)
-            if not places:
-                break
-    card = write_card(parameters, records, rejected, duplicates)
-    (directory / "README.md").write_text(card, encoding="utf-8", newline="\n")
-    (directory / "dataset.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8", newline="\n")
+def _begin(partial: Path, parameters: dict[str, Any]) -> None:
+    """Makes the folder of a half-written data set, or makes sure that the one there is of this one."""
+    begun = partial / "begun.json"
+    if begun.is_file():
+        _check_same(begun, parameters)
+        return
+    partial.mkdir(exist_ok=True)
+    _write_json(partial / ".begun.json", parameters)
+    (partial / ".begun.json").replace(begun)
 
 
 def write_dataset(
     directory: str | os.PathLike[str],
+    counts: Mapping[Split, int],
     *,
-    train: int,
-    validation: int,
-    test: int,
     seed: int,
-    image_size: tuple[int, int] = (512, 341),
-    industries: tuple[str, ...] = (),
-    layouts: tuple[str, ...] = (),
-    prompt_styles: tuple[PromptStyle, ...] = tuple(PromptStyle),
-    script_styles: tuple[ScriptStyle, ...] = tuple(ScriptStyle),
-    sketch_styles: tuple[SketchStyle, ...] = tuple(SketchStyle),
-    most_objects: int = 12,
+    options: TripletOptions = TripletOptions(),
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Writes a data set of checked triplets, or finds it written.
+    """Writes a data set of checked triplets, goes on with one that was stopped, or finds it written.
 
-    The same parameters give the same bytes, whatever the number of workers. No two triplets, in one split or in two,
-    have equal Twins. Everything is written to a temporary directory beside and renamed as a whole.
+    The same arguments give the same bytes, whatever the number of workers and however often the run was stopped. No
+    two splits share isomorphic factories with equal parameters, and none occurs twice in a split.
 
     Args:
       directory: where; must not exist, be empty, or hold exactly this data set.
-      train, validation, test: number of triplets in each split. Splits are drawn alike (`iid`).
+      counts: number of triplets of each split; splits that are left out or 0 get no file.
       seed: the only source of chance.
-      image_size: width and height of the sketches in pixels.
-      industries, layouts, prompt_styles, script_styles, sketch_styles, most_objects: see `TripletOptions`.
+      options: what triplets may be made of.
       workers: number of processes.
-      progress: called with (written, total) after every triplet.
+      progress: called with (written, total) after every few triplets.
 
     Raises:
-      DatasetError: the directory holds something else, a count is negative, or there are too few different factories.
+      DatasetError: the directory holds something else, a count is negative, another process is writing there, or there
+        are too few different factories.
       TripletError: a factory could not be made.
+      ValueError: options that leave a split nothing.
     """
-    counts = {"train": train, "validation": validation, "test": test}
     for split, count in counts.items():
         if count < 0:
-            raise DatasetError(f"{split} is {count}; a split has 0 triplets or more")
+            raise DatasetError(f"{split.value} is {count}; a split has 0 triplets or more")
     if workers < 1:
         raise DatasetError(f"workers is {workers}; give 1 or more")
-    options = TripletOptions(
-        tuple(industries),
-        tuple(layouts),
-        tuple(prompt_styles),
-        tuple(script_styles),
-        tuple(sketch_styles),
-        tuple(image_size),
-        most_objects,
-    )
+    counts = {split: counts[split] for split in Split if counts.get(split)}
+    for split in counts:
+        options.industries_of(split)
     target = Path(directory)
-    parameters = _parameters(counts, seed, options)
+    parameters = {
+        "format": FORMAT,
+        "version": __version__,
+        "seed": seed,
+        "counts": {split.value: count for split, count in counts.items()},
+        **options.to_json(),
+    }
     if _holds(target, parameters):
         return Dataset(target, counts, written=False)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    partial = target.parent / f".{target.name}.partial"
+    lock = filelock.FileLock(f"{partial}.lock", timeout=0)
     try:
-        _write(temporary, parameters, options, workers, progress)
-        # mkdtemp makes directories for their owner alone; a data set is as readable as its parent.
-        temporary.chmod(0o777 & ~_umask())
-        temporary.replace(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        with lock:
+            _begin(partial, parameters)
+            _write(partial, parameters, counts, options, workers, progress)
+            (partial / "begun.json").unlink()
+            if target.exists():
+                target.rmdir()
+            partial.replace(target)
+    except filelock.Timeout:
+        raise DatasetError(f"another process is writing {target}; wait for it") from None
+    Path(lock.lock_file).unlink(missing_ok=True)
     return Dataset(target, counts, written=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def discard_partial(directory: str | os.PathLike[str]) -> bool:
+    """Removes what a stopped run left of a data set; returns whether there was anything."""
+    target = Path(directory)
+    partial = target.parent / f".{target.name}.partial"
+    found = partial.exists()
+    shutil.rmtree(partial, ignore_errors=True)
+    return found

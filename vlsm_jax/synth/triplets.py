@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from vlsm_jax import simulator
-from vlsm_jax.synth.factory import Factory
+from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.pages import SketchError
-from vlsm_jax.synth.prompts import PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import horizon, sample_factory
+from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
+from vlsm_jax.synth.sampler import check_run, horizon, sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchStyle, paint_sketch
-from vlsm_jax.twin import Twin, diff
+from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, sampling, split_of
+from vlsm_jax.twin import diff
 
-TRIES = 25
-REACHED = ("Queue", "Processor", "Sink")
-"""Classes of which every object has to take items in."""
+TRIES = 40
+"""Of factories that fit their split, until one passes all checks."""
+
+SAMPLES = 4000
+"""Of factories, until one fits the split."""
+
+T = TypeVar("T")
 
 
 class TripletError(RuntimeError):
@@ -34,31 +39,66 @@ class TripletOptions:
     """What triplets may be made of; every tuple lists what is drawn from, evenly.
 
     Attributes:
-      industries: keys of industries, empty for all.
-      layouts: keys of layouts, empty for all.
+      industries: keys of industries, empty for all. Those that a split holds out stay out.
+      layouts: keys of layouts; empty for all, as often as real factories have them.
+      automation: levels of automation; empty for all, as often as the paper has them.
+      features: what factories may have beyond a row of stations, None for everything.
       prompt_styles: what prompts say.
       script_styles: how scripts are written. Where `LOOP` is among several, prompts ask for the others in words.
       sketch_styles: how sketches are drawn.
-      image_size: width and height of a sketch in pixels.
-      most_objects: of one factory.
+      image_size: width and height of the largest sketch in pixels; flat factories get flatter ones.
+      most_objects: of one factory, in splits other than `size` never more than those allow.
+      plain: prompts and scripts in one way of writing each, for models too small to learn many.
     """
 
     industries: tuple[str, ...] = ()
     layouts: tuple[str, ...] = ()
+    automation: tuple[str, ...] = ()
+    features: tuple[str, ...] | None = None
     prompt_styles: tuple[PromptStyle, ...] = tuple(PromptStyle)
     script_styles: tuple[ScriptStyle, ...] = tuple(ScriptStyle)
     sketch_styles: tuple[SketchStyle, ...] = tuple(SketchStyle)
     image_size: tuple[int, int] = (512, 341)
-    most_objects: int = 12
+    most_objects: int = MOST_OBJECTS
+    plain: bool = False
 
     def __post_init__(self):
         for key in self.industries:
             industry_named(key)
         for key in self.layouts:
             layout_named(key)
+        for field, known in (("automation", AUTOMATION), ("features", FEATURES)):
+            unknown = sorted(set(getattr(self, field) or ()) - set(known))
+            if unknown:
+                raise ValueError(f"{field} has no {', '.join(map(repr, unknown))}; choose among {', '.join(known)}")
         for field in ("prompt_styles", "script_styles", "sketch_styles"):
             if not getattr(self, field):
                 raise ValueError(f"{field} is empty; list at least one style")
+
+    def industries_of(self, split: Split) -> tuple[str, ...]:
+        """Returns the industries to draw from for a split; raises `ValueError` when there is none."""
+        there = tuple(key for key in industries_of(split) if not self.industries or key in self.industries)
+        if not there:
+            raise ValueError(
+                f"split {split.value!r} takes none of the industries {', '.join(self.industries)}; "
+                f"it takes {', '.join(industries_of(split))}"
+            )
+        return there
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the options as JSON; what is not limited is left out."""
+        return {
+            "industries": list(self.industries),
+            "layouts": list(self.layouts),
+            "automation": list(self.automation),
+            "features": None if self.features is None else list(self.features),
+            "prompt_styles": [style.value for style in self.prompt_styles],
+            "script_styles": [style.value for style in self.script_styles],
+            "sketch_styles": [style.value for style in self.sketch_styles],
+            "image_size": list(self.image_size),
+            "most_objects": self.most_objects,
+            "plain": self.plain,
+        }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,95 +106,143 @@ class Triplet:
     """One checked example.
 
     Attributes:
-      id: "<seed>-<index>".
-      sketch: the picture and what is written on it.
-      prompt: what is asked for.
+      id: "<seed>-<split>-<index>".
+      split: where it belongs.
+      sketch: the picture, and what is known of it.
+      prompt: what is asked for, and what is left open.
       response: the script (FlexScript).
       factory: the Twin that the script builds, with its industry and layout.
+      keys: what tells it apart from other factories.
       prompt_style, script_style, sketch_style: how each part was made.
       rejected: why earlier factories of this index were dropped, with how often.
     """
 
     id: str
+    split: Split
     sketch: Sketch
-    prompt: str
+    prompt: Prompt
     response: str
     factory: Factory
+    keys: Keys
     prompt_style: PromptStyle
     script_style: ScriptStyle
     sketch_style: SketchStyle
     rejected: tuple[tuple[str, int], ...] = ()
 
+    def row(self) -> dict[str, Any]:
+        """Returns the row of a data set, without the path of its picture: text, and what the triplet was made of."""
+        goal = self.prompt.goal
+        return {
+            "prompt": self.prompt.text,
+            "response": self.response,
+            "id": self.id,
+            "split": self.split.value,
+            "industry": self.factory.industry,
+            "layout": self.factory.layout,
+            "automation": self.factory.automation,
+            "features": list(self.factory.features),
+            "prompt_style": self.prompt_style.value,
+            "script_style": self.script_style.value,
+            "sketch_style": self.sketch_style.value,
+            "objects": len(self.factory.twin.objects),
+            "connections": len(self.factory.twin.connections),
+            "omitted": list(self.prompt.omitted),
+            "goal": None if goal is None else dataclasses.asdict(goal),
+            "misspelt": dict(self.sketch.labels),
+            "letter_height": round(self.sketch.letter_height, 1),
+            "legible_at": self.sketch.legible_at,
+            "topology": self.keys.topology,
+            "factory": self.keys.factory,
+        }
 
-def twin_digest(twin: Twin) -> bytes:
-    """Returns 16 bytes that are the same for equal Twins, in every process (SHA-256 of a canonical form)."""
-    data = Twin(tuple(sorted(twin.objects, key=lambda obj: obj.name))).to_dict()
-    data["ports"] = [[name, *map(list, dataclasses.astuple(ports))] for name, ports in sorted(twin.ports.items())]
-    text = json.dumps(data, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).digest()[:16]
 
+def check_script(script: str, factory: Factory, *, seed: int = 0) -> str:
+    """Returns why a script is not a good example for a factory, "" when it is one.
 
-def check_script(script: str, twin: Twin, *, until: float, seed: int = 0) -> str:
-    """Returns why a script is not a good example for a Twin, "" when it is one.
-
-    It has to build exactly this Twin, run to `until` seconds without a fault, and bring items to every object: every
-    Processor and Queue takes some in and every Sink is reached.
+    It has to build exactly this Twin without a warning, run without a fault, and bring items everywhere at a sane pace
+    (`check_run`).
     """
-    report = simulator.run(script, until=until, seed=seed)
+    report = simulator.run(script, until=horizon(factory), seed=seed)
     if report.twin is None or not report.ok:
         return report.verdict.value
-    if report.twin != twin:
-        return f"another Twin: {diff(twin, report.twin)[0].kind}"
-    for obj in twin.objects:
-        statistics = report.kpis.objects.get(obj.name)
-        if obj.cls in REACHED and (statistics is None or statistics.input.mean == 0):
-            return "an object that no item reaches"
-    return ""
+    if report.twin != factory.twin:
+        return f"another Twin: {diff(factory.twin, report.twin)[0].kind}"
+    if report.diagnostics:
+        return f"a warning: {report.diagnostics[0].code}"
+    return check_run(factory, report)
 
 
-def _make(seed: int, index: int, attempt: int, options: TripletOptions) -> Triplet | str:
+def _pick(values: Sequence[T], rng: np.random.Generator) -> T | None:
+    return values[int(rng.integers(len(values)))] if values else None
+
+
+def _fitting(
+    split: Split, options: TripletOptions, choice: np.random.Generator, rng: np.random.Generator
+) -> tuple[Factory, Keys]:
+    """Returns a factory that may go to a split, with its keys."""
+    limits = sampling(split)
+    limits["most"] = min(limits["most"], options.most_objects)
+    industries = options.industries_of(split)
+    for _ in range(SAMPLES):
+        factory = sample_factory(
+            rng,
+            industry=_pick(industries, choice),
+            layout=_pick(options.layouts, choice),
+            automation=_pick(options.automation, choice),
+            features=options.features,
+            **limits,
+        )
+        keys = Keys.of(factory)
+        if split_of(factory, keys) is split:
+            return factory, keys
+    raise TripletError(
+        f"none of {SAMPLES} factories may go to split {split.value!r}; allow more layouts, features or objects"
+    )
+
+
+def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOptions) -> Triplet | str:
     """Returns one try, or why it failed. Each part has its own random stream: a new painter changes no prompt."""
-    streams = np.random.SeedSequence((seed, index, attempt)).spawn(5)
-    choice, factory_rng, prompt_rng, script_rng, sketch_rng = (np.random.default_rng(stream) for stream in streams)
+    place = list(Split).index(split)
+    streams = np.random.SeedSequence((seed, place, index, attempt)).spawn(6)
+    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng = map(np.random.default_rng, streams)
 
-    def pick(values):
-        return values[int(choice.integers(len(values)))] if values else None
-
-    industry, layout = pick(options.industries), pick(options.layouts)
-    prompt_style, script_style = pick(options.prompt_styles), pick(options.script_styles)
-    sketch_style = pick(options.sketch_styles)
-
-    factory = sample_factory(factory_rng, industry=industry, layout=layout, most=options.most_objects)
+    prompt_style = _pick(options.prompt_styles, style_rng)
+    script_style = _pick(options.script_styles, style_rng)
+    sketch_style = _pick(options.sketch_styles, style_rng)
+    factory, keys = _fitting(split, options, choice, factory_rng)
     script = write_script(factory.twin, script_style, script_rng)
-    reason = check_script(script, factory.twin, until=horizon(factory.twin))
+    reason = check_script(script, factory)
     if reason:
         return reason
     asked = script_style if len(options.script_styles) > 1 else None
-    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked).text
+    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked)
     try:
         sketch = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
     except SketchError:
         return "no room in the sketch"
-    return Triplet(f"{seed}-{index:06d}", sketch, prompt, script, factory, prompt_style, script_style, sketch_style)
+    name = f"{seed}-{split.value}-{index:06d}"
+    return Triplet(name, split, sketch, prompt, script, factory, keys, prompt_style, script_style, sketch_style)
 
 
-def make_triplet(seed: int, index: int, options: TripletOptions = TripletOptions()) -> Triplet:
-    """Returns triplet number `index` of a seed: the same on every call, whatever was made before.
+def make_triplet(
+    seed: int, index: int, options: TripletOptions = TripletOptions(), split: Split = Split.TRAIN
+) -> Triplet:
+    """Returns triplet number `index` of a split: the same for a seed on every call, whatever was made before.
 
-    Its script was run: it builds exactly the Twin of the factory and items reach every object. Factories that fail are
+    Its script was run: it builds exactly the Twin of the factory and items flow everywhere. Factories that fail are
     replaced, and the reasons are counted in `rejected`.
 
     Raises:
       TripletError: no factory passed in `TRIES` tries.
-      ValueError: a negative seed or index.
+      ValueError: a negative seed or index, or options that leave the split nothing.
     """
     if seed < 0 or index < 0:
         raise ValueError(f"seed {seed} and index {index} must not be negative")
     reasons: Counter[str] = Counter()
     for attempt in range(TRIES):
-        made = _make(seed, index, attempt, options)
+        made = _make(seed, index, attempt, split, options)
         if isinstance(made, Triplet):
             return dataclasses.replace(made, rejected=tuple(sorted(reasons.items())))
         reasons[made] += 1
     counted = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
-    raise TripletError(f"triplet {index} of seed {seed} failed {TRIES} times: {counted}")
+    raise TripletError(f"triplet {index} of seed {seed}, split {split.value}, failed {TRIES} times: {counted}")
