@@ -34,7 +34,8 @@ _MODE = flags.DEFINE_enum(
     "What to do; each includes the making of data that is not there. 'evaluate' and 'export' need a checkpoint.",
 )
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "iid", "industry", "layout", "size", "timing", "test")
+"""What a folder of triplets may have; the first two are needed for training."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -137,22 +138,27 @@ def data_files(config: ConfigDict, workdir: Path) -> dict[str, Path]:
     if config.data.directory:
         directory = Path(config.data.directory)
     else:
-        from vlsm_jax.synth import PromptStyle, ScriptStyle
-        from vlsm_jax.synth.dataset import write_dataset
+        from vlsm_jax.synth import Split, TripletOptions, write_dataset
         from vlsm_jax.training.logs import Progress
 
         directory = workdir / "data"
-        options = dict(config.synth)
+        made = {split: config.synth.get(split.value, 0) for split in Split}
         try:
-            for key, style in (("script_styles", ScriptStyle), ("prompt_styles", PromptStyle)):
-                if key in options:
-                    options[key] = tuple(map(style, options[key]))
-            progress = Progress(sum(options[split] for split in SPLITS), unit="triplet")
-            write_dataset(directory, **options, seed=config.seed, workers=os.cpu_count() or 1, progress=progress.to)
+            options = TripletOptions.from_json({k: v for k, v in config.synth.items() if k not in SPLITS})
+            progress = Progress(sum(made.values()), unit="triplet")
+            write_dataset(
+                directory,
+                made,
+                seed=config.seed,
+                options=options,
+                workers=os.cpu_count() or 1,
+                progress=progress.to,
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"synth: {error}") from error
         progress.close()
-    return {split: directory / f"{split}.jsonl" for split in SPLITS}
+    found = {split: directory / f"{split}.jsonl" for split in SPLITS}
+    return {split: path for split, path in found.items() if path.exists() or split in SPLITS[:2]}
 
 
 def find_tokenizer(config: ConfigDict, workdir: Path, rows: JsonlTriplets) -> Tokenizer:

@@ -32,9 +32,16 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.synth = ConfigDict()
     config.synth.train = 64 if smoke else 5000
     config.synth.validation = 16 if smoke else 200
-    config.synth.test = 8 if smoke else 200
+    config.synth.iid = 8 if smoke else 200
+    config.synth.industries = ("photomask", "pcb", "ev_battery")
+    config.synth.layouts = ("linear", "parallel")
+    config.synth.automation = ("manual",)
+    config.synth.features = ("merge", "split")
     config.synth.most_objects = 6
+    config.synth.prompt_styles = ("complete", "sketch")
     config.synth.script_styles = ("loop",)
+    config.synth.sketch_styles = ("pencil",)
+    config.synth.plain = True
 
     config.pipeline = ConfigDict()
     config.pipeline.sequence_length = 512
@@ -100,7 +107,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
 
     config.evaluate = ConfigDict()
-    config.evaluate.split = "test"
+    config.evaluate.split = "iid"
     config.evaluate.samples = 4 if smoke else 200
     config.evaluate.batch_size = 4 if smoke else 25
     config.evaluate.max_tokens = 64 if smoke else 320

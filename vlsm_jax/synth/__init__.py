@@ -9,6 +9,7 @@ from vlsm_jax.synth.prompts import Goal, Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchStyle, encode_image, paint_sketch
+from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import Triplet, TripletError, TripletOptions, make_triplet
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Sketch",
     "SketchError",
     "SketchStyle",
+    "Split",
     "Station",
     "Triplet",
     "TripletError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -86,7 +86,7 @@ class TripletOptions:
         return there
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options as JSON; what is not limited is left out."""
+        """Returns the options as JSON."""
         return {
             "industries": list(self.industries),
             "layouts": list(self.layouts),
@@ -99,6 +99,27 @@ class TripletOptions:
             "most_objects": self.most_objects,
             "plain": self.plain,
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TripletOptions:
+        """Reads what `to_json` returned; what is left out is as by default.
+
+        Raises:
+          ValueError: a key or a value that does not exist.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise ValueError(
+                f"triplets have no option {', '.join(unknown)}; those there are: {', '.join(sorted(known))}"
+            )
+        styles = {"prompt_styles": PromptStyle, "script_styles": ScriptStyle, "sketch_styles": SketchStyle}
+        values: dict[str, Any] = {}
+        for key, value in data.items():
+            if key in styles:
+                value = tuple(map(styles[key], value))
+            values[key] = tuple(value) if isinstance(value, (list, tuple)) else value
+        return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
