@@ -132,7 +132,7 @@ def test_a_pool_scores_the_same_without_ever_importing_jax(tmp_path):
             """
             import json, sys
             from vlsm_jax.evaluation.evaluate import evaluate
-            from vlsm_jax.metrics import scoring_pool
+            from vlsm_jax.processes import fresh_pool
             from typing import NamedTuple
 
             class Sample(NamedTuple):
@@ -149,7 +149,7 @@ def test_a_pool_scores_the_same_without_ever_importing_jax(tmp_path):
                 samples = [Sample(*row) for row in json.load(open(sys.argv[1]))]
                 copy = lambda batch: [s.response for s in batch]
                 summary = evaluate(samples, copy, directory=sys.argv[2], until=600.0, workers=2)
-                with scoring_pool(1) as pool:
+                with fresh_pool(1) as pool:
                     jax = pool.submit(loaded, "jax").result()
                 print(json.dumps([summary.esr.mean, summary.svr.mean, jax]))
             """

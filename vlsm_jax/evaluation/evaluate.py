@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from vlsm_jax.evaluation.predictions import Prediction, PredictionLog, Settings
 from vlsm_jax.evaluation.summary import write_scores
-from vlsm_jax.metrics import PairScore, Summary, run_pair, scoring_pool, summarise
+from vlsm_jax.metrics import PairScore, Summary, run_pair, summarise
 from vlsm_jax.metrics.score import UNTIL
+from vlsm_jax.processes import fresh_pool
 from vlsm_jax.simulator import Budget, build
 
 PREDICTIONS = "predictions.jsonl"
@@ -203,7 +204,7 @@ def _generate(generate: Generate, batch: Sequence[Sample]) -> Iterator[Candidate
 
 def _executor(workers: int | None, tasks: int) -> concurrent.futures.Executor:
     wanted = (os.cpu_count() or 1) if workers is None else workers
-    return scoring_pool(min(wanted, tasks)) if wanted and tasks else _HereAndNow()
+    return fresh_pool(min(wanted, tasks)) if wanted and tasks else _HereAndNow()
 
 
 class _HereAndNow(concurrent.futures.Executor):

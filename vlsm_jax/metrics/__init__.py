@@ -8,7 +8,7 @@ from vlsm_jax.metrics.intent import keeps_intent, throughput_ratio
 from vlsm_jax.metrics.interval import Interval, bootstrap_interval, share_interval
 from vlsm_jax.metrics.parameters import meaning, means_the_same, parameter_overlap
 from vlsm_jax.metrics.pmr import pmr
-from vlsm_jax.metrics.pool import score_pairs, scoring_pool, try_pairs
+from vlsm_jax.metrics.pool import score_pairs, try_pairs
 from vlsm_jax.metrics.score import PairScore, ScoredPair, ScoreError, run_pair, score_pair, score_reports
 from vlsm_jax.metrics.structure import StructureMatch, is_isomorphic, structure_match
 from vlsm_jax.metrics.summary import Summary, summarise
@@ -51,7 +51,6 @@ __all__ = [
     "score_pair",
     "score_pairs",
     "score_reports",
-    "scoring_pool",
     "share_interval",
     "structure_match",
     "summarise",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import functools
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vlsm_jax.metrics.score import UNTIL, PairScore, ScoreError, score_pair
 from vlsm_jax.metrics.svr import SVR_WEIGHTS, check_weights
+from vlsm_jax.processes import ended_at_once, fresh_pool
 from vlsm_jax.simulator import Budget
 
 Pair = tuple[str, str]
@@ -101,34 +99,6 @@ def try_pairs(
     return found  # type: ignore[return-value]
 
 
-def scoring_pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-    """Returns a pool of fresh ("spawn") processes, which share no accelerator and no lock with this one.
-
-    As always with such a pool, the program's main module is imported in each of them, so what it does belongs under
-    `if __name__ == "__main__":`.
-    """
-    return _Pool(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
-
-
-class _Pool(concurrent.futures.ProcessPoolExecutor):
-    """Starts its processes deaf to Ctrl-C, which would otherwise meet them while they still import."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        if not hasattr(signal, "pthread_sigmask"):
-            return super().submit(fn, *args, **kwargs)
-        # A process inherits the mask; an interrupt of this one waits until the mask is taken off again.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches every process of the terminal; it is this one's parent that ends the work, and says so once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _tasks(pairs: Sequence[Pair], workers: int) -> list[list[int]]:
     """Returns the places of the pairs in groups, those of one reference together."""
     first: dict[str, int] = {}
@@ -149,24 +119,10 @@ def _results(
         for places in tasks:
             yield places, score([pairs[place] for place in places])
         return
-    with _ended_at_once(scoring_pool(min(workers, max(len(tasks), 1)))) as pool:
+    with ended_at_once(fresh_pool(min(workers, max(len(tasks), 1)))) as pool:
         running = {pool.submit(score, [pairs[place] for place in places]): places for places in tasks}
         for future in concurrent.futures.as_completed(running):
             yield running[future], future.result()
-
-
-@contextlib.contextmanager
-def _ended_at_once(pool: concurrent.futures.ProcessPoolExecutor) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
-    """Ends the processes of a pool when the work is broken off, instead of waiting for what they are at."""
-    try:
-        yield pool
-    except BaseException:
-        processes = list((getattr(pool, "_processes", None) or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        raise
-    pool.shutdown()
 
 
 def _score_all(pairs: list[Pair], **settings) -> list[PairScore | ScoreError]:

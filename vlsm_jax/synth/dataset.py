@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
+import functools
 import json
-import multiprocessing
 import os
 import shutil
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import filelock
 
-from vlsm_jax.synth.cards import Tally, write_card
+from vlsm_jax.processes import in_order
 from vlsm_jax.synth import sketches
+from vlsm_jax.synth.cards import Tally, write_card
 from vlsm_jax.synth.sketches import encode_image
 from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import TripletOptions, make_triplet
@@ -84,7 +83,7 @@ class _Chunk:
     count: int
 
 
-def _make_chunk(seed: int, chunk: _Chunk, options: TripletOptions) -> list[_Made]:
+def _make_chunk(chunk: _Chunk, seed: int, options: TripletOptions) -> list[_Made]:
     out = []
     for index in range(chunk.start, chunk.start + chunk.count):
         triplet = make_triplet(seed, index, options, chunk.split)
@@ -93,27 +92,6 @@ def _make_chunk(seed: int, chunk: _Chunk, options: TripletOptions) -> list[_Made
         tally.add(row, triplet.factory.twin, len(picture))
         out.append(_Made(row, picture, suffix, tally, triplet.rejected))
     return out
-
-
-def _made_in_order(seed: int, chunks: list[_Chunk], options: TripletOptions, workers: int) -> Iterator[list[_Made]]:
-    """Yields the triplets of every chunk, in order, made by `workers` processes."""
-    if workers == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            yield _make_chunk(seed, chunk, options)
-        return
-    # Fresh processes: a fork would copy whatever threads and devices the caller holds.
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=multiprocessing.get_context("spawn"))
-    waiting = iter(chunks)
-    try:
-        pending = deque(
-            pool.submit(_make_chunk, seed, chunk, options) for chunk in itertools.islice(waiting, 3 * workers)
-        )
-        while pending:
-            done = pending.popleft().result()
-            pending.extend(pool.submit(_make_chunk, seed, chunk, options) for chunk in itertools.islice(waiting, 1))
-            yield done
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 # --- Writing, resumably -----------------------------------------------------------------------------------------------
@@ -251,8 +229,8 @@ def _write(
                     f"only {sum(journal.rows.values())} different factories came out of {total + journal.duplicates}; "
                     f"ask for fewer than {total} triplets or allow more industries, layouts or objects"
                 )
-            made = _made_in_order(seed, chunks, options, workers)
-            with contextlib.closing(made):
+            make = functools.partial(_make_chunk, seed=seed, options=options)
+            with contextlib.closing(in_order(make, chunks, min(workers, len(chunks)))) as made:
                 for chunk, triplets in zip(chunks, made, strict=True):
                     journal.write(chunk, triplets, counts[chunk.split])
                     if progress is not None:
