@@ -10,9 +10,10 @@ import contextlib
 import enum
 import io
 import os
+import stat
+import struct
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -21,8 +22,11 @@ from PIL import Image, UnidentifiedImageError
 # pads with the same grey).
 PAD_COLOUR = (122, 116, 104)
 
-# Bytes of one picture's file. A scan or a photo takes 1 to 15 MB; what is larger is a mistake that would stall a worker.
+# Bytes of one picture's file. A scan or a photo takes 1 to 15 MB; what is larger is a mistake that stalls a worker.
 LARGEST_FILE = 32 * 2**20
+
+# File suffixes of the formats that Pillow names.
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 
 
 class Fit(enum.Enum):
@@ -70,24 +74,82 @@ def load_image(source: str | os.PathLike | bytes, size: int, fit: Fit = Fit.PAD)
         return fit_image(image, size, fit)
 
 
-@contextlib.contextmanager
-def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
-    """Opens a picture; what fails inside of the block, while its pixels are unpacked, is an `ImageError` too."""
+def find_picture_file(path: str | os.PathLike) -> int:
+    """Returns the bytes of a picture's file, unread.
+
+    Raises:
+      ImageError: it is missing, is no plain file (a pipe would be waited for without end), or is too large.
+    """
+    name = os.fspath(path)
+    try:
+        found = os.stat(name)  # noqa: PTH116  (for every row read)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageError(f"no image at {name}") from error
+    except (OSError, ValueError) as error:  # not permitted; or a name that no file can have
+        raise ImageError(f"{name} cannot be read: {error}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError(f"{name} is not a file")
+    _check_size(found.st_size, name)
+    return found.st_size
+
+
+def read_picture(source: str | os.PathLike | bytes) -> bytes:
+    """Returns the bytes of a picture's file.
+
+    Raises:
+      ImageError: see `find_picture_file`.
+    """
     if isinstance(source, bytes):
-        name, file, size = "the picture", io.BytesIO(source), len(source)
-    else:
-        name = file = os.fspath(source)
-        try:
-            size = Path(name).stat().st_size
-        except FileNotFoundError as error:
-            raise ImageError(f"no image at {name}") from error
-        except (OSError, ValueError) as error:  # not permitted; or a name that no file can have
-            raise ImageError(f"{name} cannot be read: {error}") from error
+        _check_size(len(source), "the picture")
+        return source
+    find_picture_file(source)
+    try:
+        with open(source, "rb", buffering=0) as file:
+            return file.read()
+    except OSError as error:
+        raise ImageError(f"{os.fspath(source)} cannot be read: {error}") from error
+
+
+def check_picture(source: str | os.PathLike | bytes) -> str:
+    """Looks at a picture without unpacking it, where its format allows, and returns the suffix of its format.
+
+    A PNG's checksums are compared and a JPEG's end is looked for; what is rarer is unpacked.
+
+    Raises:
+      ImageError: what `load_image` raises.
+    """
+    name = "the picture" if isinstance(source, bytes) else os.fspath(source)
+    data = read_picture(source)
+    with _opened(data, name) as image:
+        kind = image.format or ""
+        if kind == "PNG":
+            image.verify()
+        elif kind in ("JPEG", "MPO"):
+            # Open has read up to the pixels. An earlier end would be that of a thumbnail.
+            if data.find(b"\xff\xd9", image.fp.tell()) < 0:
+                raise OSError("image file is truncated")
+        else:
+            image.load()
+    return SUFFIXES.get(kind, f".{kind.lower()}")
+
+
+def _check_size(size: int, name: str) -> None:
     if size > LARGEST_FILE:
         raise ImageError(
             f"{name} is refused: {size / 1e6:.1f} MB, over the limit of {LARGEST_FILE / 1e6:.0f} MB for one picture; "
             "save it smaller"
         )
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike | bytes, name: str = "the picture") -> Iterator[Image.Image]:
+    """Opens a picture; what fails inside of the block, while its pixels are unpacked, is an `ImageError` too."""
+    if isinstance(source, bytes):
+        _check_size(len(source), name)
+        file: str | io.BytesIO = io.BytesIO(source)
+    else:
+        name = file = os.fspath(source)
+        find_picture_file(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -97,5 +159,5 @@ def _opened(source: str | os.PathLike | bytes) -> Iterator[Image.Image]:
         raise ImageError(f"{name} is not a picture that can be read; PNG and JPEG are") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} is refused: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for truncated and broken files
+    except (OSError, SyntaxError, ValueError, struct.error) as error:  # Pillow's errors for torn and broken files
         raise ImageError(f"{name} cannot be read: {error}") from error
