@@ -7,16 +7,9 @@ from hypothesis import strategies as st
 from synth_twins import twins
 
 from vlsm_jax.synth.industries import PCB_ASSEMBLY
-from vlsm_jax.synth.layouts import (
-    LAYOUTS,
-    Stage,
-    grid_locations,
-    layout,
-    natural_key,
-    object_names,
-    plan_connections,
-)
+from vlsm_jax.synth.layouts import grid_locations, natural_key
 from vlsm_jax.synth.loads import utilisations
+from vlsm_jax.synth.topologies import PLANS, Stage, object_names, plan_connections
 from vlsm_jax.twin import Connection, Distribution, Twin, TwinObject
 
 
@@ -76,11 +69,11 @@ def test_stages_that_do_not_match_are_refused():
         plan_connections(object_names((Stage("Queue", "A", 2), Stage("Queue", "B", 3)), " {}"))
 
 
-@pytest.mark.parametrize("key", LAYOUTS)
+@pytest.mark.parametrize("key", PLANS)
 def test_plans_keep_process_order_and_bounds(key):
     order = [station.name for station in PCB_ASSEMBLY.stations]
     for i in range(300):
-        plan = layout(key).plan(PCB_ASSEMBLY, np.random.default_rng(i))
+        plan = PLANS[key](PCB_ASSEMBLY, np.random.default_rng(i))
         places = [order.index(stage.name) for stage in plan[1:-1]]
         assert places == sorted(set(places))
         assert 4 <= sum(stage.lanes for stage in plan) <= 12

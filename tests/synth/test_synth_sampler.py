@@ -8,10 +8,12 @@ from synth_twins import sampled
 
 from vlsm_jax import simulator
 from vlsm_jax.synth.industries import INDUSTRIES
-from vlsm_jax.synth.layouts import LAYOUTS, grid_locations
-from vlsm_jax.synth.loads import capacity, utilisations
+from vlsm_jax.synth.layouts import grid_locations
+from vlsm_jax.synth.loads import utilisations
 from vlsm_jax.synth.sampler import HIGHEST_LOAD, horizon, sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
+from vlsm_jax.synth.spots import capacity
+from vlsm_jax.synth.topologies import PLANS
 from vlsm_jax.twin import Distribution
 
 
@@ -23,7 +25,7 @@ def test_the_same_rng_gives_the_same_factory():
 def test_what_factories_are_made_of():
     factories = sampled(400)
     kinds = Counter((f.industry, f.layout) for f in factories)
-    assert set(kinds) == {(i, k) for i in INDUSTRIES for k in LAYOUTS}
+    assert set(kinds) == {(i, k) for i in INDUSTRIES for k in PLANS}
     assert min(kinds.values()) > 30
     families = Counter()
     for factory in factories:
@@ -54,13 +56,13 @@ def test_industry_and_layout_can_be_chosen():
 
 def test_choices_that_do_not_exist_are_named():
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r"layout 'spiral'.*linear, parallel"):
+    with pytest.raises(ValueError, match=r"layout 'spiral'.*linear, u_shaped, parallel"):
         sample_factory(rng, layout="spiral")
     with pytest.raises(ValueError, match="most is 5"):
         sample_factory(rng, most=5)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", PLANS)
 def test_stations_keep_up_when_run(layout):
     """No station works all the time, and the bound on its load holds but for chance."""
     for i, factory in enumerate(sampled(6, seed=9, layout=layout)):

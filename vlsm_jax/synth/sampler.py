@@ -12,9 +12,10 @@ from vlsm_jax.synth.distributions import ARRIVALS, CONSTANT, SERVICES, Duration,
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import INDUSTRIES, Station
 from vlsm_jax.synth.industries import industry as industry_named
-from vlsm_jax.synth.layouts import LAYOUTS, SOURCE, Plan, Stage, object_names, plan_connections
+from vlsm_jax.synth.layouts import LAYOUTS
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.loads import utilisations
+from vlsm_jax.synth.topologies import PLANS, SOURCE, Plan, Stage, object_names, plan_connections
 from vlsm_jax.twin import Distribution, ParameterValue, Twin, TwinObject
 
 HIGHEST_LOAD = 0.92
@@ -186,10 +187,10 @@ def sample_factory(
         if feature not in FEATURES:
             raise ValueError(f"there is no feature {feature!r}; choose of {', '.join(FEATURES)}")
     industry = industry or str(rng.choice(list(INDUSTRIES)))
-    layout = layout or str(rng.choice(list(LAYOUTS)))
+    layout = layout or str(rng.choice(list(PLANS)))
     table, kind = industry_named(industry), layout_named(layout)
     for _ in range(TRIES):
-        plan = kind.plan(table, rng)
+        plan = PLANS[kind.key](table, rng)
         if not fewest <= sum(stage.lanes for stage in plan) <= most:
             continue
         for _ in range(TRIES_PER_PLAN):

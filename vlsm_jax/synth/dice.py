@@ -1,0 +1,65 @@
+"""Dice: many small decisions from one numpy Generator, without the cost of a call to it for each of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+_BLOCK = 128
+"""Numbers drawn at once: a block costs as much as four single ones."""
+
+
+class Dice:
+    """Uniform numbers of a Generator, drawn in blocks.
+
+    What is made with it is determined by the state of the Generator; how far the Generator itself advances is not
+    meant to be known. Use one of the two at a time.
+    """
+
+    __slots__ = ("_left", "_rng")
+
+    def __init__(self, rng: np.random.Generator):
+        self._rng = rng
+        self._left: list[float] = []
+
+    def share(self) -> float:
+        """Returns a number from 0 (included) to 1."""
+        left = self._left
+        if not left:
+            left.extend(self._rng.random(_BLOCK).tolist())
+        return left.pop()
+
+    def chance(self, probability: float) -> bool:
+        """Returns True with a probability."""
+        return self.share() < probability
+
+    def whole(self, lowest: int, highest: int) -> int:
+        """Returns a whole number, both ends included; `lowest` where `highest` is below it."""
+        return lowest + int(self.share() * (highest - lowest + 1)) if highest > lowest else lowest
+
+    def between(self, low: float, high: float) -> float:
+        """Returns a number between two."""
+        return low + (high - low) * self.share()
+
+    def pick(self, values: Sequence[T]) -> T:
+        """Returns one of several values, evenly."""
+        return values[int(self.share() * len(values))]
+
+    def weighted(self, values: Sequence[T], weights: Sequence[float]) -> T:
+        """Returns one of several values, each as often as its weight says."""
+        sums = list(accumulate(weights))
+        return values[min(bisect_right(sums, self.share() * sums[-1]), len(values) - 1)]
+
+    def some(self, values: Sequence[T], count: int) -> list[T]:
+        """Returns several different ones of the values, in random order; all of them where there are not enough."""
+        pool = list(values)
+        for i in range(min(count, len(pool))):
+            j = i + int(self.share() * (len(pool) - i))
+            pool[i], pool[j] = pool[j], pool[i]
+        return pool[:count]
