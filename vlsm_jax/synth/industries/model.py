@@ -80,7 +80,7 @@ class Industry:
 
     Attributes:
       key: how it is named in data sets and splits.
-      title: how it is named in prose.
+      title: how it is named in prose, after "a" or "an" as its first letter has it.
       item: what flows, in the plural.
       sources: names for where items come from.
       sinks: names for where they go.

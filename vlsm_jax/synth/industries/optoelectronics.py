@@ -24,7 +24,7 @@ from vlsm_jax.synth.industries.model import (
 
 LED = Industry(
     key="led",
-    title="LED packaging line",
+    title="white LED packaging line",
     item="LEDs",
     sources=("LED Wafer Supply", "Blue Tape Loader", "LED Chip Supply"),
     sinks=("Reel Store", "LED Warehouse", "Tape Reel Output"),
