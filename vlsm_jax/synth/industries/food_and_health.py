@@ -4,7 +4,7 @@ Sources of the process orders, each looked up; what a source does not state is f
   Food: cleaning, filling, exhausting, sealing, heat processing, cooling, labelling, casing, storage: R. Paul Singh,
     Food Preservation, Presterilization Procedures (britannica.com); blanching after washing, peeling and cutting,
     before filling: pingyuanfood.cn, canned vegetables.
-  Pharma: filling and partial stoppering, transport to the freeze dryer, drying, sealing: FDA, Guide to Inspections of
+  Pharma: filling and partial stoppering, transport to the freeze dryer, drying: FDA, Guide to Inspections of
     Lyophilization of Parenterals, 1993 (fda.gov); washing and depyrogenation tunnel before filling:
     pharmaceuticalprocessingworld.com, Advances in Vial Processing; stoppering and crimping, then inspection, before
     final labelling and secondary packaging: M. Akers, Inspection, Labeling and Secondary Packaging
