@@ -1,15 +1,12 @@
 """The grid rule, stages, and how busy stations get."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from synth_twins import twins
 
-from vlsm_jax.synth.industries import PCB_ASSEMBLY
 from vlsm_jax.synth.layouts import grid_locations, natural_key
 from vlsm_jax.synth.loads import utilisations
-from vlsm_jax.synth.topologies import PLANS, Stage, object_names, plan_connections
 from vlsm_jax.twin import Connection, Distribution, Twin, TwinObject
 
 
@@ -62,26 +59,6 @@ def test_the_rule_depends_on_nothing_but_what_twins_compare(twin, random):
 
 def test_natural_order():
     assert sorted(["L10", "L2", "L1", "K3", ""], key=natural_key) == ["", "K3", "L1", "L2", "L10"]
-
-
-def test_stages_that_do_not_match_are_refused():
-    with pytest.raises(ValueError, match="2 lanes cannot feed one of 3"):
-        plan_connections(object_names((Stage("Queue", "A", 2), Stage("Queue", "B", 3)), " {}"))
-
-
-@pytest.mark.parametrize("key", PLANS)
-def test_plans_keep_process_order_and_bounds(key):
-    order = [station.name for station in PCB_ASSEMBLY.stations]
-    for i in range(300):
-        plan = PLANS[key](PCB_ASSEMBLY, np.random.default_rng(i))
-        places = [order.index(stage.name) for stage in plan[1:-1]]
-        assert places == sorted(set(places))
-        assert 4 <= sum(stage.lanes for stage in plan) <= 12
-        assert plan[0].cls == "Source"
-        assert plan[-1].cls == "Sink"
-        widths = {stage.lanes for stage in plan}
-        assert widths == {1} if key == "linear" else len(widths - {1}) == 1
-        assert any(stage.cls == "Processor" and stage.lanes == max(widths) for stage in plan)
 
 
 def processor(name, seconds, **parameters):

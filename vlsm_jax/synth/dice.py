@@ -28,7 +28,7 @@ class Dice:
         self._rng = rng
         self._left: list[float] = []
 
-    def share(self) -> float:
+    def random(self) -> float:
         """Returns a number from 0 (included) to 1."""
         left = self._left
         if not left:
@@ -37,29 +37,29 @@ class Dice:
 
     def chance(self, probability: float) -> bool:
         """Returns True with a probability."""
-        return self.share() < probability
+        return self.random() < probability
 
     def whole(self, lowest: int, highest: int) -> int:
         """Returns a whole number, both ends included; `lowest` where `highest` is below it."""
-        return lowest + int(self.share() * (highest - lowest + 1)) if highest > lowest else lowest
+        return lowest + int(self.random() * (highest - lowest + 1)) if highest > lowest else lowest
 
     def between(self, low: float, high: float) -> float:
         """Returns a number between two."""
-        return low + (high - low) * self.share()
+        return low + (high - low) * self.random()
 
     def pick(self, values: Sequence[T]) -> T:
         """Returns one of several values, evenly."""
-        return values[int(self.share() * len(values))]
+        return values[int(self.random() * len(values))]
 
     def weighted(self, values: Sequence[T], weights: Sequence[float]) -> T:
         """Returns one of several values, each as often as its weight says."""
         sums = list(accumulate(weights))
-        return values[min(bisect_right(sums, self.share() * sums[-1]), len(values) - 1)]
+        return values[min(bisect_right(sums, self.random() * sums[-1]), len(values) - 1)]
 
     def some(self, values: Sequence[T], count: int) -> list[T]:
         """Returns several different ones of the values, in random order; all of them where there are not enough."""
         pool = list(values)
         for i in range(min(count, len(pool))):
-            j = i + int(self.share() * (len(pool) - i))
+            j = i + int(self.random() * (len(pool) - i))
             pool[i], pool[j] = pool[j], pool[i]
         return pool[:count]

@@ -10,10 +10,17 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-
-import numpy as np
+from typing import Protocol
 
 from vlsm_jax.twin import Distribution
+
+
+class Chance(Protocol):
+    """What chance comes from: a numpy Generator, or `vlsm_jax.synth.dice.Dice`."""
+
+    def random(self) -> float:
+        """Returns a number from 0 (included) to 1."""
+
 
 Duration = int | float | Distribution
 """A constant number of seconds, or a distribution."""
@@ -33,7 +40,7 @@ class Family:
     name: str
     arguments: tuple[str, ...]
     mean: Callable[..., float]
-    draw: Callable[[float, np.random.Generator], tuple[float, ...]]
+    draw: Callable[[float, Chance], tuple[float, ...]]
 
 
 def round_number(value: float) -> int | float:
@@ -52,48 +59,48 @@ def round_number(value: float) -> int | float:
     return max(round(value, 1), 0.1)
 
 
-def _draw_exponential(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
+def _draw_exponential(mean: float, rng: Chance) -> tuple[float, ...]:
     return (0, round_number(mean))
 
 
-def _draw_normal(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
+def _draw_normal(mean: float, rng: Chance) -> tuple[float, ...]:
     # At most a quarter of the mean: a negative duration is then a 4 sigma event. round_number may round up, so the
     # quotient is checked after it.
     mean = round_number(mean)
-    deviation = round_number(mean * rng.uniform(0.08, 0.22))
+    deviation = round_number(mean * (0.08 + 0.14 * rng.random()))
     while mean < 4 * deviation:
         deviation = round(deviation * 0.5, 1)
     return (mean, deviation)
 
 
-def _draw_triangular(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
+def _draw_triangular(mean: float, rng: Chance) -> tuple[float, ...]:
     mode = round_number(mean)
-    low = round_number(mode * rng.uniform(0.5, 0.85))
-    high = round_number(mode * rng.uniform(1.15, 1.6))
+    low = round_number(mode * (0.5 + 0.35 * rng.random()))
+    high = round_number(mode * (1.15 + 0.45 * rng.random()))
     return (min(low, mode), max(high, mode), mode) if low < high else (mode - mode / 4, mode + mode / 4, mode)
 
 
-def _draw_uniform(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
-    half = rng.uniform(0.15, 0.5)
+def _draw_uniform(mean: float, rng: Chance) -> tuple[float, ...]:
+    half = 0.15 + 0.35 * rng.random()
     low, high = round_number(mean * (1 - half)), round_number(mean * (1 + half))
     return (low, high) if low < high else (mean * 0.75, mean * 1.25)
 
 
-def _draw_lognormal(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
-    return (round_number(mean), round_number(mean * rng.uniform(0.1, 0.4)))
+def _draw_lognormal(mean: float, rng: Chance) -> tuple[float, ...]:
+    return (round_number(mean), round_number(mean * (0.1 + 0.3 * rng.random())))
 
 
-def _draw_weibull(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
-    shape = float(rng.choice((1.5, 2, 2.5, 3)))
+def _draw_weibull(mean: float, rng: Chance) -> tuple[float, ...]:
+    shape = (1.5, 2, 2.5, 3)[int(4 * rng.random())]
     return (0, round_number(mean / math.gamma(1 + 1 / shape)), shape)
 
 
-def _draw_gamma(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
-    shape = int(rng.choice((2, 3, 4, 5)))
+def _draw_gamma(mean: float, rng: Chance) -> tuple[float, ...]:
+    shape = 2 + int(4 * rng.random())
     return (0, round_number(mean / shape), shape)
 
 
-def _draw_poisson(mean: float, rng: np.random.Generator) -> tuple[float, ...]:
+def _draw_poisson(mean: float, rng: Chance) -> tuple[float, ...]:
     return (round_number(mean),)
 
 
@@ -144,7 +151,7 @@ def mean_of(duration: Duration) -> float:
     return float(family.mean(*duration.arguments))
 
 
-def draw_duration(kind: str, mean: float, rng: np.random.Generator) -> Duration:
+def draw_duration(kind: str, mean: float, rng: Chance) -> Duration:
     """Returns a duration of a kind (`CONSTANT` or a family) whose mean is near `mean` seconds, in round numbers."""
     if kind == CONSTANT:
         return round_number(mean)

@@ -136,7 +136,7 @@ def rates(twin: Twin) -> dict[str, float]:
 # --- Loads ------------------------------------------------------------------------------------------------------------
 
 
-def station_loads(order: Sequence[Spot], arrivals: Mapping[Spot, float]) -> dict[Spot, float]:
+def station_loads(order: Sequence[Spot]) -> dict[Spot, float]:
     """Returns a bound of the load of every station and conveyor; rates have been solved.
 
     Objects that share what comes, the first one free getting the item, have a load in common, which bounds their mean
@@ -176,6 +176,6 @@ def utilisations(twin: Twin) -> dict[str, float]:
     order = in_flow_order(spots)
     arrivals = arrivals_of(order)
     solve_rates(order, arrivals)
-    loads = station_loads(order, arrivals)
+    loads = station_loads(order)
     loads.update(executer_loads(order))
     return {spot.name: load for spot, load in loads.items()}

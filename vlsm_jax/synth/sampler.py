@@ -1,150 +1,68 @@
-"""Sampling factories: an industry, a layout, and parameters under which every station has work it can keep up with."""
+"""Sampling factories: an industry, a layout, a flow, people and carriers, and a pace that all of them keep up with.
+
+Everything is drawn so that it fits, rather than drawn and thrown away: the flow has as many objects as it is to have,
+families of times are drawn along it, and arrivals are set last, to what the busiest place allows by the traffic
+equations (`vlsm_jax.synth.loads`), the time that places wait for carriers and operators included.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
 
 import numpy as np
 
-from vlsm_jax.simulator.report import Report
-from vlsm_jax.synth.distributions import ARRIVALS, CONSTANT, SERVICES, Duration, draw_duration, mean_of, round_number
+from vlsm_jax.synth.automation import SHARES, draw_crews, staff
+from vlsm_jax.synth.dice import Dice
+from vlsm_jax.synth.distributions import draw_duration, mean_of
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
-from vlsm_jax.synth.industries import INDUSTRIES, Station
+from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.industries import industry as industry_named
-from vlsm_jax.synth.layouts import LAYOUTS
+from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, locate
 from vlsm_jax.synth.layouts import layout as layout_named
-from vlsm_jax.synth.loads import utilisations
-from vlsm_jax.synth.topologies import PLANS, SOURCE, Plan, Stage, object_names, plan_connections
-from vlsm_jax.twin import Distribution, ParameterValue, Twin, TwinObject
+from vlsm_jax.synth.loads import solve_rates, station_loads
+from vlsm_jax.synth.settings import choose_evenly, draw_choices, draw_settings
+from vlsm_jax.synth.spots import CONVEYORS, Spot, capacity, in_flow_order, places_of
+from vlsm_jax.synth.timing import Pair, draw_families, timing_pairs
+from vlsm_jax.synth.topologies import Floor, draw_flow
+from vlsm_jax.synth.trials import check_run, horizon
+from vlsm_jax.synth.trips import executer_loads, waits
+from vlsm_jax.twin import Connection, Twin, TwinObject
 
-HIGHEST_LOAD = 0.92
-"""Upper bound of the utilisation of a sampled station."""
+__all__ = ["FEWEST", "HIGHEST_LOAD", "MOST", "check_run", "horizon", "sample_factory", "timing_pairs"]
 
-BUSIEST_LOAD = (0.55, 0.88)
-"""Between these the busiest station is aimed at, before round numbers."""
+FEWEST, MOST = 3, 40
+"""Objects of the smallest and of the largest factory."""
 
-LAST_LANE = 1.04
+HIGHEST_LOAD: Final = 0.93
+"""Upper bound of the load of a sampled station."""
+
+BUSIEST_LOAD: Final = (0.5, 0.86)
+"""Between these the busiest place is aimed at, before round numbers."""
+
+BUSIEST_EXECUTER: Final = 0.6
+"""Aimed at for operators and carriers: who is busier lets everybody wait."""
+
+LAST_LANE: Final = 1.04
 """The load of lanes that share their work, over what they could carry with one lane less."""
 
-PLACEMENTS = ("Stack Vertically", "Horizontal Line", "Stack Inside Queue")
-NUMBERINGS = (" {}", "{}")
-TRIES = 200
-TRIES_PER_PLAN = 12
+NUMBERINGS: Final = (" {}", " {}", " {}", "{}", "_{}", "-{}")
+TRIES: Final = 60
+
+_SIZES = range(FEWEST, MOST + 1)
+_MODE, _SPREAD = 9.0, 2.35
+_SIZE_SUMS = list(accumulate(((n - 1.5) / _MODE) ** 1.45 * np.exp(-(n - 1.5) * 1.45 / _MODE) for n in _SIZES))
+"""Of a gamma distribution with its mode at 10.5 objects; the median is 13 to 14."""
+
+_LAYOUT_KEYS, _LAYOUT_SHARES = list(LAYOUTS), [layout.share for layout in LAYOUTS.values()]
 
 
-Parameters = dict[str, ParameterValue]
-
-
-def _service(station: Station, rng: np.random.Generator) -> Duration:
-    kind = str(rng.choice(SERVICES))
-    return draw_duration(kind, rng.uniform(*station.seconds), rng)
-
-
-def _processor_parameters(station: Station, rng: np.random.Generator) -> Parameters:
-    out: Parameters = {"ProcessTime": _service(station, rng)}
-    if station.setup is not None and rng.random() < 0.7:
-        out["SetupTime"] = round_number(rng.uniform(*station.setup))
-    places = int(rng.choice(station.places))
-    if places > 1:
-        out["MaxContent"] = places
-    return out
-
-
-def _queue_parameters(station: Station, rng: np.random.Generator) -> Parameters:
-    out: Parameters = {"MaxContent": int(rng.choice(station.places))}
-    if rng.random() < 0.55:
-        out["ItemPlacement"] = str(rng.choice(PLACEMENTS))
-        if rng.random() < 0.6:
-            out["StackBaseZ"] = float(rng.choice((0.1, 0.2, 0.3, 0.4, 0.5, 1)))
-    if station.lifo and rng.random() < 0.3:
-        out["LIFO"] = 1
-    return out
-
-
-def _stage_parameters(stage: Stage, alike: bool, rng: np.random.Generator) -> list[Parameters]:
-    """Returns the parameters of each object of a stage; those of Sources come later, they depend on the rest."""
-    if stage.station is None:
-        return [{} for _ in range(stage.lanes)]
-    draw = _processor_parameters if stage.cls == "Processor" else _queue_parameters
-    if alike:
-        return [draw(stage.station, rng)] * stage.lanes
-    return [draw(stage.station, rng) for _ in range(stage.lanes)]
-
-
-def _has_to_choose(plan: Plan, index: int, rng: np.random.Generator) -> bool:
-    """Whether a stage of one object chooses at random which lane an item takes.
-
-    It has to where lanes start with Queues: the first of them would take all. Where long lanes start with Processors it
-    may; else the first free one takes the item.
-    """
-    if index + 1 == len(plan) or plan[index].lanes > 1 or plan[index + 1].lanes == 1:
-        return False
-    depth = sum(stage.lanes > 1 for stage in plan[index + 1 :])
-    return plan[index + 1].cls == "Queue" or (depth > 1 and rng.random() < 0.5)
-
-
-def _interarrival_kind(rng: np.random.Generator) -> str:
-    return str(rng.choice(ARRIVALS, p=(0.2, 0.35, 0.15, 0.15, 0.15)))
-
-
-def _twin(plan: Plan, names: list[list[str]], parameters: list[list[Parameters]], layout: str) -> Twin:
-    objects = [
-        TwinObject(stage.cls, name, parameters=values)
-        for stage, members, rows in zip(plan, names, parameters, strict=True)
-        for name, values in zip(members, rows, strict=True)
-    ]
-    twin = Twin(tuple(objects), tuple(plan_connections(names)))
-    locations = LAYOUTS[layout].locations(twin)
-    return Twin(
-        tuple(dataclasses.replace(o, location=locations[o.name], parameters=dict(o.parameters)) for o in objects),
-        twin.connections,
-    )
-
-
-def _sample_twin(plan: Plan, layout: str, rng: np.random.Generator) -> Twin | None:
-    """Returns one try at parameters for a plan; None when some station would get too much or a lane too little."""
-    names = object_names(plan, str(rng.choice(NUMBERINGS)))
-    alike = bool(rng.random() < 0.85)
-    parameters = [_stage_parameters(stage, alike, rng) for stage in plan]
-    for index, stage in enumerate(plan):
-        if _has_to_choose(plan, index, rng):
-            choice = Distribution("duniform", (1, plan[index + 1].lanes))
-            parameters[index] = [dict(row, SendToPort=choice) for row in parameters[index]]
-        if stage.cls == SOURCE:
-            parameters[index] = [dict(row, InterArrivalTime=1) for row in parameters[index]]
-
-    # Utilisations at one arrival per second are, to the cap of what a head lets through, proportional to the rate.
-    busiest = max(utilisations(_twin(plan, names, parameters, layout)).values())
-    mean = busiest / rng.uniform(*BUSIEST_LOAD)
-    kind = _interarrival_kind(rng)
-    arrival = draw_duration(kind, mean, rng)
-    while mean_of(arrival) < mean * 0.9:
-        mean *= 1.1
-        arrival = draw_duration(kind, mean, rng)
-    for index, stage in enumerate(plan):
-        if stage.cls == SOURCE:
-            parameters[index] = [dict(row, InterArrivalTime=arrival) for row in parameters[index]]
-    twin = _twin(plan, names, parameters, layout)
-    loads = utilisations(twin)
-    return twin if max(loads.values()) <= HIGHEST_LOAD and _lanes_have_work(twin, loads) else None
-
-
-def _lanes_have_work(twin: Twin, loads: dict[str, float]) -> bool:
-    """Whether every lane is needed where the first free one of several Processors takes the item.
-
-    The last lane gets an item when all others are busy. With regular arrivals that happens only when the others could
-    not carry the load alone, so that is asked for.
-    """
-    for obj in twin.objects:
-        outputs = twin.ports[obj.name].outputs
-        if len(outputs) < 2 or "SendToPort" in obj.parameters:
-            continue
-        places = [int(twin.by_name[name].parameters.get("MaxContent", 1)) for name in outputs]
-        offered = loads[outputs[0]] * sum(places)
-        if offered < LAST_LANE * (sum(places) - min(places)):
-            return False
-    return True
+def _draw_size(dice: Dice, fewest: int, most: int) -> int:
+    low = _SIZE_SUMS[fewest - FEWEST - 1] if fewest > FEWEST else 0.0
+    high = _SIZE_SUMS[most - FEWEST]
+    return _SIZES[min(bisect_right(_SIZE_SUMS, dice.between(low, high)), most - FEWEST)]
 
 
 def sample_factory(
@@ -153,98 +71,287 @@ def sample_factory(
     industry: str | None = None,
     layout: str | None = None,
     automation: str | None = None,
-    fewest: int = 3,
-    most: int = 40,
+    fewest: int = FEWEST,
+    most: int = MOST,
     features: tuple[str, ...] | None = None,
-    avoid_pairs: frozenset[tuple[str, str]] = frozenset(),
+    avoid_pairs: frozenset[Pair] = frozenset(),
 ) -> Factory:
     """Returns a factory of `fewest` to `most` objects, drawn from `rng` alone, in which nothing starves.
 
-    Every Processor is busy less than `HIGHEST_LOAD` of the time by the traffic equations, normal distributions have a
+    Every station is busy less than `HIGHEST_LOAD` of the time by the traffic equations, normal distributions have a
     mean of at least four standard deviations, and locations follow the rule of the layout.
 
     Args:
       rng: the only source of chance; it is advanced.
       industry: key of an industry, None for any.
-      layout: key of a layout, None for any.
-      automation: one of `AUTOMATION`, None for any.
+      layout: key of a layout, None for any that the size allows.
+      automation: one of `AUTOMATION`, None for any that size and features allow.
       fewest: number of objects at least.
-      most: number of objects at most, 6 or more.
-      features: which of `FEATURES` may occur, None for all.
-      avoid_pairs: pairs of families that do not follow each other along the flow.
+      most: number of objects at most; `FEWEST` to `MOST`, and what layout and automation need.
+      features: which of `FEATURES` may occur, None for all. The lanes of a parallel layout and the conveyors of a
+        conveyor layout are there in any case; carriers need "transport".
+      avoid_pairs: families that do not follow each other along the flow, as in `timing_pairs`.
 
     Raises:
-      ValueError: an industry, layout, automation or feature that does not exist, or `most` below 6.
-      RuntimeError: no plan took parameters under which all stations keep up.
+      ValueError: a key that does not exist, or limits within which there is no such factory.
+      RuntimeError: none was found in `TRIES` tries.
     """
-    if most < 6:
-        raise ValueError(f"most is {most}; two parallel lanes with Source and Sink on each take 6 objects")
-    if fewest > most:
-        raise ValueError(f"fewest is {fewest} and most {most}; fewest must not be above most")
+    _check_choices(layout, automation, features, fewest, most)
+    allowed = frozenset(FEATURES if features is None else features)
+    dice = Dice(rng)
+    table = industry_named(industry) if industry else dice.pick(tuple(INDUSTRIES.values()))
+    for _ in range(TRIES):
+        count = _draw_size(dice, fewest, most)
+        level = automation or _draw_automation(dice, count, LAYOUTS[layout].fewest if layout else 3, allowed)
+        room = count - (level != "manual")
+        kind = layout or _draw_layout(dice, room, allowed)
+        if room < LAYOUTS[kind].fewest:
+            continue  # an automation or a layout was asked for that takes more
+        made = _draw_factory(dice, table, kind, level, count, allowed, avoid_pairs)
+        if made is not None:
+            return made
+    limits = f"{fewest} to {most} objects, industry {table.key!r}, layout {layout!r}, automation {automation!r}"
+    raise RuntimeError(f"no factory was found in {TRIES} tries: {limits}, features {sorted(allowed)}")
+
+
+def _check_choices(
+    layout: str | None, automation: str | None, features: tuple[str, ...] | None, fewest: int, most: int
+) -> None:
+    if not FEWEST <= fewest <= most <= MOST:
+        raise ValueError(f"fewest is {fewest} and most is {most}; expected {FEWEST} <= fewest <= most <= {MOST}")
     if automation is not None and automation not in AUTOMATION:
         raise ValueError(f"there is no automation {automation!r}; choose one of {', '.join(AUTOMATION)}")
     for feature in features or ():
         if feature not in FEATURES:
             raise ValueError(f"there is no feature {feature!r}; choose of {', '.join(FEATURES)}")
-    industry = industry or str(rng.choice(list(INDUSTRIES)))
-    layout = layout or str(rng.choice(list(PLANS)))
-    table, kind = industry_named(industry), layout_named(layout)
-    for _ in range(TRIES):
-        plan = PLANS[kind.key](table, rng)
-        if not fewest <= sum(stage.lanes for stage in plan) <= most:
+    carried = automation not in (None, "manual", "operator")
+    if carried and features is not None and "transport" not in features:
+        raise ValueError(f"automation {automation!r} carries items, and the feature 'transport' is not allowed")
+    least = (layout_named(layout).fewest if layout is not None else FEWEST) + (automation not in (None, "manual"))
+    if most < least:
+        raise ValueError(f"most is {most}; layout {layout!r} with automation {automation!r} takes {least} objects")
+
+
+def _draw_automation(dice: Dice, count: int, flow: int, allowed: frozenset[str]) -> str:
+    if count <= flow:
+        return "manual"
+    levels = [k for k in AUTOMATION if k in ("manual", "operator") or "transport" in allowed]
+    return dice.weighted(levels, [SHARES[level] for level in levels])
+
+
+def _draw_layout(dice: Dice, room: int, allowed: frozenset[str]) -> str:
+    shares = [
+        share if LAYOUTS[key].fewest <= room and (key != CONVEYOR or "conveyor" in allowed) else 0.0
+        for key, share in zip(_LAYOUT_KEYS, _LAYOUT_SHARES, strict=True)
+    ]
+    return dice.weighted(_LAYOUT_KEYS, shares)
+
+
+# --- One try ----------------------------------------------------------------------------------------------------------
+
+
+def _draw_factory(
+    dice: Dice, table, layout: str, automation: str, count: int, allowed: frozenset[str], avoid: frozenset[Pair]
+) -> Factory | None:
+    crews = draw_crews(dice, automation, count, allowed)
+    flow = count - sum(crew.objects for crew in crews)
+    while flow < LAYOUTS[layout].fewest:
+        flow += crews.pop().objects
+        if not crews:
+            return None
+    floor = draw_flow(dice, table, layout, flow, allowed)
+    if floor is None:
+        return None
+    order = in_flow_order(floor.spots)
+    alike = _alike(floor)
+    if not draw_families(order, alike, avoid, dice):
+        return None
+    draw_settings(order, alike, dice)
+    pooled = draw_choices(floor)
+    people = staff(floor, order, crews)
+    if people is None:
+        return None
+    _name(dice, [*floor.spots, *people])
+    if not _locate(floor, people):
+        return None
+    if not _set_pace(floor, order, pooled, dice):
+        return None
+    return Factory(_twin(floor, people), table.key, layout, automation, _features(floor))
+
+
+def _alike(floor: Floor) -> list[list[Spot]]:
+    """Returns the groups of objects with equal settings: those of one step in several lanes, and their own Sources."""
+    if floor.dice.chance(0.15):
+        return []
+    groups: dict[tuple, list[Spot]] = {}
+    for spot in floor.spots:
+        if spot.role == "line" and (spot.station is not None or spot.cls == "Source"):
+            groups.setdefault((id(spot.station), spot.name), []).append(spot)
+    return [members for members in groups.values() if len(members) > 1]
+
+
+def _name(dice: Dice, spots: Sequence[Spot]) -> None:
+    """Numbers the objects of one name, in their order."""
+    numbering = dice.pick(NUMBERINGS)
+    groups: dict[str, list[Spot]] = {}
+    for spot in spots:
+        groups.setdefault(spot.name, []).append(spot)
+    for name, members in groups.items():
+        if len(members) > 1:
+            for number, spot in enumerate(members):
+                spot.name = name + numbering.format(number + 1)
+
+
+def _locate(floor: Floor, people: Sequence[Spot]) -> bool:
+    """Sets locations; False where a U shape came out so that a conveyor would run backwards."""
+    inputs = {spot.name: [other.name for other in spot.ins] for spot in floor.spots}
+    outputs = {spot.name: [other.name for other in spot.outs] for spot in floor.spots}
+    centers: dict[str, list[str]] = {}
+    for spot in people:
+        centers.setdefault(spot.name, []).extend(other.name for other in spot.centers)
+        for member in spot.team:
+            centers[spot.name].append(member.name)
+            centers.setdefault(member.name, []).append(spot.name)
+    places = locate(inputs, outputs, centers, [spot.name for spot in people], folded=floor.layout == U_SHAPED)
+    for spot in (*floor.spots, *people):
+        spot.location = places[spot.name]
+    if floor.layout != U_SHAPED:
+        return True
+    # Conveyors run along +x; what comes back runs the other way.
+    return all(spot.outs[0].location[0] > spot.location[0] for spot in floor.spots if spot.cls in CONVEYORS)
+
+
+def _features(floor: Floor) -> tuple[str, ...]:
+    found = set(floor.features)
+    for spot in floor.spots:
+        if spot.cls == "Queue" and "DoBatching" in spot.parameters:
+            found.add("batching")
+        elif spot.cls in _FEATURE_OF:
+            found.add(_FEATURE_OF[spot.cls])
+    return tuple(feature for feature in FEATURES if feature in found)
+
+
+_FEATURE_OF = {
+    "Combiner": "assembly",
+    "Separator": "disassembly",
+    "MultiProcessor": "multiprocess",
+    "StraightConveyor": "conveyor",
+    "Rack": "storage",
+}
+
+
+def _twin(floor: Floor, people: Sequence[Spot]) -> Twin:
+    spots = (*floor.spots, *people)
+    objects = tuple(TwinObject(spot.cls, spot.name, spot.location, spot.parameters) for spot in spots)
+    return Twin(objects, tuple(_wires(floor, people)))
+
+
+def _wires(floor: Floor, people: Sequence[Spot]) -> list[Connection]:
+    """Returns the connections in an order that gives every object its ports in their order."""
+    out: list[Connection] = []
+    nexts = dict.fromkeys(floor.spots, 0)
+    taken = dict.fromkeys(floor.spots, 0)
+    left = sum(len(spot.outs) for spot in floor.spots)
+    while left:
+        before = left
+        for spot in floor.spots:
+            outs = spot.outs
+            # A wire can be drawn when it is the next one at both of its ends.
+            while nexts[spot] < len(outs) and outs[nexts[spot]].ins[taken[outs[nexts[spot]]]] is spot:
+                target = outs[nexts[spot]]
+                out.append(Connection(spot.name, target.name))
+                nexts[spot] += 1
+                taken[target] += 1
+                left -= 1
+        if left == before:
+            raise RuntimeError(f"the ports of {floor.spots[0].name!r} and others cannot be drawn in any order")
+    for spot in people:
+        out.extend(Connection(spot.name, member.name) for member in spot.team)
+    for spot in people:
+        out.extend(Connection(user.name, spot.name, "S") for user in spot.centers)
+    return out
+
+
+# --- Pace -------------------------------------------------------------------------------------------------------------
+
+
+def _busiest(order: Sequence[Spot], pooled: Sequence[Spot], held: dict[Spot, float]) -> float:
+    """Returns the highest load, of executers in relation to what is aimed at for them; rates have been solved."""
+    loads = {}
+    for spot in order:
+        most = capacity(spot)
+        if most < float("inf"):
+            loads[spot] = spot.rate * (1 / most + held.get(spot, 0.0) / places_of(spot.cls, spot.parameters))
+    for spot in pooled:
+        mean = sum(loads[other] for other in spot.outs) / len(spot.outs)
+        for other in spot.outs:
+            loads[other] = mean
+    busy = max(loads.values(), default=0.0)
+    people = max(executer_loads(order).values(), default=0.0)
+    return max(busy, people * (BUSIEST_LOAD[1] / BUSIEST_EXECUTER))
+
+
+def _set_pace(floor: Floor, order: Sequence[Spot], pooled: list[Spot], dice: Dice) -> bool:
+    """Sets the arrivals of all Sources so that the busiest place has the load that is aimed at."""
+    sources = [spot for spot in order if spot.cls == "Source"]
+    lines = [spot for spot in sources if spot.role != "supply"]
+    same = len(lines) == 1 or lines[0].name.rstrip("0123456789_- ") == lines[1].name.rstrip("0123456789_- ")
+    weights = {spot: 1.0 if same else dice.pick((0.5, 0.75, 1.0, 1.0)) for spot in lines}
+    # Supplies as fast as one likes: what their Combiner takes is what they give.
+    unit = dict.fromkeys(sources, 1e6) | {spot: w / sum(weights.values()) for spot, w in weights.items()}
+    solve_rates(order, unit)
+    held = waits(order)
+    mean = _busiest(order, pooled, held) / dice.between(*BUSIEST_LOAD)
+    shared = None
+    for spot in lines:
+        if same and shared is not None:
+            spot.parameters["InterArrivalTime"] = shared
             continue
-        for _ in range(TRIES_PER_PLAN):
-            twin = _sample_twin(plan, layout, rng)
-            if twin is not None and avoid_pairs.isdisjoint(timing_pairs(twin)):
-                return Factory(twin, industry, layout, "manual")
-    raise RuntimeError(f"no factory of industry {industry!r} and layout {layout!r} came out of {TRIES} plans")
+        wanted = mean / unit[spot]
+        shared = draw_duration(spot.family, wanted, dice)
+        while mean_of(shared) < wanted * 0.97:
+            wanted *= 1.04
+            shared = draw_duration(spot.family, wanted, dice)
+        spot.parameters["InterArrivalTime"] = shared
+    arrivals = dict.fromkeys(sources, 1e6)
+    arrivals |= {spot: 1 / mean_of(spot.parameters["InterArrivalTime"]) for spot in lines}
+    solve_rates(order, arrivals)
+    for spot in list(pooled):
+        if not _lanes_have_work(spot):
+            pooled.remove(spot)
+            choose_evenly(spot)
+    loads = station_loads(order)
+    if any(load > HIGHEST_LOAD for load in loads.values()):
+        # A lane behind the first one that is free could get too much: chance gives each its share.
+        for spot in pooled:
+            choose_evenly(spot)
+        pooled.clear()
+        loads = station_loads(order)
+        if any(load > HIGHEST_LOAD for load in loads.values()):
+            return False
+    for spot in sources:
+        if spot.role == "supply":
+            _set_supply(spot, dice)
+    return True
 
 
-def _timed(obj: TwinObject) -> str:
-    value = obj.parameters.get("InterArrivalTime" if obj.cls == "Source" else "ProcessTime")
-    return "" if value is None else value.name if isinstance(value, Distribution) else CONSTANT
+def _set_supply(spot: Spot, dice: Dice) -> None:
+    """Lets parts come faster than they are used up: a Queue holds them ready, or the Source itself one at a time."""
+    faster = dice.between(1.15, 1.5) if spot.outs[0].cls == "Queue" else dice.between(2, 3)
+    wanted = 1 / (spot.rate * faster)
+    arrival = draw_duration(spot.family, wanted, dice)
+    while mean_of(arrival) * spot.rate > 0.92:
+        wanted *= 0.95
+        arrival = draw_duration(spot.family, wanted, dice)
+    spot.parameters["InterArrivalTime"] = arrival
 
 
-def timing_pairs(twin: Twin) -> frozenset[tuple[str, str]]:
-    """Returns the pairs of families of consecutive timed objects along the flow, that of the arrivals included."""
-    out: set[tuple[str, str]] = set()
-    for obj in twin.objects:
-        kind = _timed(obj)
-        stack, seen = [obj.name] if kind else [], {obj.name}
-        while stack:
-            for name in twin.ports[stack.pop()].outputs:
-                following = _timed(twin.by_name[name])
-                if following:
-                    out.add((kind, following))
-                elif name not in seen:
-                    seen.add(name)
-                    stack.append(name)
-    return frozenset(out)
+def _lanes_have_work(spot: Spot) -> bool:
+    """Whether every lane is needed where the first free one of several stations takes the item.
 
-
-def horizon(factory: Factory | Twin, items: int = 40) -> float:
-    """Returns for how many seconds to run a factory so that about `items` items arrive at each Source and flow through.
-
-    Between one hour and eight; rounded up to whole hours.
+    The last lane gets an item when all others are busy. With regular arrivals that happens only when the others could
+    not carry the load alone, so that is asked for.
     """
-    twin = factory.twin if isinstance(factory, Factory) else factory
-    gap = max(mean_of(obj.parameters.get("InterArrivalTime", 10)) for obj in twin.objects if obj.cls == "Source")
-    through = sum(
-        mean_of(obj.parameters.get("ProcessTime", 10)) + mean_of(obj.parameters.get("SetupTime", 0))
-        for obj in twin.objects
-        if obj.cls == "Processor"
-    )
-    return float(min(max(math.ceil((items * gap + 2 * through) / 3600), 1), 8) * 3600)
-
-
-def check_run(factory: Factory, report: Report) -> str:
-    """Returns why a run shows that a factory is no good example, "" when it is one."""
-    if not report.ok or report.kpis is None:
-        return report.verdict.value
-    if report.diagnostics:
-        return f"a warning: {report.diagnostics[0].code}"
-    for obj in factory.twin.objects:
-        statistics = report.kpis.objects.get(obj.name)
-        if obj.cls in ("Queue", "Processor", "Sink") and (statistics is None or statistics.input.mean == 0):
-            return "an object that no item reaches"
-    return ""
+    capacities = [capacity(other) for other in spot.outs]
+    offered = sum(other.rate for other in spot.outs)
+    return offered >= LAST_LANE * (sum(capacities) - min(capacities))

@@ -10,6 +10,7 @@ from typing import Final
 
 from vlsm_jax.simulator import classes
 from vlsm_jax.synth.distributions import mean_of
+from vlsm_jax.synth.industries import Station
 from vlsm_jax.synth.layouts import OUTSIDE
 from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin, TwinObject
 
@@ -39,9 +40,15 @@ class Spot:
       rate: items that enter per second; what is counted at a Combiner are batches.
       contents: items inside of an item that leaves.
       sent: items that leave per second.
+      station: the table row that it was made of, None where there is none.
+      role: "line", "supply" (parts for a Combiner), "scrap" or "rework".
+      family: kind of its times, "" where it has none: "constant" or the name of a distribution.
     """
 
-    __slots__ = ("centers", "cls", "contents", "ins", "location", "name", "outs", "parameters", "rate", "sent", "team")
+    __slots__ = (
+        *("centers", "cls", "contents", "family", "ins", "location", "name", "outs", "parameters", "rate", "role"),
+        *("sent", "station", "team"),
+    )
 
     def __init__(self, cls: str, name: str, parameters: Mapping[str, ParameterValue] | None = None):
         self.cls = cls
@@ -53,6 +60,9 @@ class Spot:
         self.team: list[Spot] = []
         self.location = (0.0, 0.0, 0.0)
         self.rate = self.sent = self.contents = 0.0
+        self.station: Station | None = None
+        self.role = "line"
+        self.family = ""
 
 
 def spots_of(twin: Twin) -> list[Spot]:

@@ -1,118 +1,542 @@
-"""Stages of lines."""
+"""Flow graphs: which stations of an industry stand on a floor, and how items get from one to the other.
+
+A floor starts as a row of steps in process order. Some of them are widened to parallel lanes, some put side by side as
+branches, of which an item takes one; then comes what real floors add: further Sources and Sinks, supplies of parts,
+loops of rework, scrap, conveyors and buffers. The number of objects is given and met exactly: what each addition costs
+is set aside before the row is drawn, and what is left over at the end becomes buffers.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 
-import numpy as np
+from vlsm_jax.synth.dice import Dice
+from vlsm_jax.synth.industries import Component, Industry, Station
+from vlsm_jax.synth.layouts import CONVEYOR, PARALLEL, U_SHAPED
+from vlsm_jax.synth.spots import WORKERS, Spot
+from vlsm_jax.twin import Code, Distribution
 
-from vlsm_jax.synth.industries import Industry, Station
-from vlsm_jax.twin import Connection
+MOST_LANES = 6
+LOOP_ROOM = (100, 150, 200, 250, 500)
+"""MaxContent of a Queue that items come back to: where it were full, what waits to come back would block the loop."""
 
-SOURCE = "Source"
-SINK = "Sink"
+_BEHIND = 6
+"""Steps at most from an inspection back to where rework begins."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One step of a line: a station, or where items enter or leave, in one object or one per lane.
+class Floor:
+    """A flow graph that is being drawn.
 
     Attributes:
-      cls: FlexSim class of its objects.
-      name: without the number of the lane.
-      lanes: how many objects stand in it.
-      station: the table row it was taken from; None for a Source or a Sink.
+      dice: what chance comes from.
+      industry: where names and stations come from.
+      layout: key of the layout.
+      allowed: the features that may occur.
+      spots: the objects of the flow so far.
+      features: those it has, apart from the lanes of a parallel layout and the conveyors of a conveyor layout.
+      choosers: objects whose items choose between branches by chance.
+      stations: numbers of the table rows in use.
     """
 
-    cls: str
-    name: str
-    lanes: int = 1
-    station: Station | None = None
+    def __init__(self, dice: Dice, industry: Industry, layout: str, allowed: frozenset[str]):
+        self.dice = dice
+        self.industry = industry
+        self.layout = layout
+        self.allowed = allowed
+        self.spots: list[Spot] = []
+        self.features: set[str] = set()
+        self.choosers: set[Spot] = set()
+        self._given: dict[str, list[str]] = {}
+
+    def add(self, cls: str, name: str, station: Station | None = None, role: str = "line") -> Spot:
+        """Returns a new object of the flow without connections."""
+        spot = Spot(cls, name)
+        spot.station = station
+        spot.role = role
+        self.spots.append(spot)
+        return spot
+
+    def name(self, words: tuple[str, ...]) -> str:
+        """Returns one of several names, none twice before all were given."""
+        left = self._given.get(words[0])
+        if not left:
+            left = self._given[words[0]] = self.dice.some(words, len(words))
+        return left.pop()
 
 
-Plan = tuple[Stage, ...]
+def connect(a: Spot, b: Spot) -> None:
+    """Draws a wire: appends a port at both ends."""
+    a.outs.append(b)
+    b.ins.append(a)
 
 
-def object_names(plan: Plan, numbering: str) -> list[list[str]]:
-    """Returns the names of the objects of each stage; `numbering` such as " {}" is appended where a stage has lanes."""
-    return [
-        [stage.name] if stage.lanes == 1 else [stage.name + numbering.format(lane + 1) for lane in range(stage.lanes)]
-        for stage in plan
-    ]
+def insert_between(a: Spot, b: Spot, new: Spot) -> None:
+    """Puts an object into a wire; both ends keep their port numbers."""
+    a.outs[a.outs.index(b)] = new
+    b.ins[b.ins.index(a)] = new
+    new.ins.append(a)
+    new.outs.append(b)
 
 
-def plan_connections(names: list[list[str]]) -> list[Connection]:
-    """Returns the wires between consecutive stages, lane by lane; raises `ValueError` when lanes do not match."""
-    out = []
-    for before, after in itertools.pairwise(names):
-        if len(before) == len(after):
-            out.extend(Connection(a, b) for a, b in zip(before, after, strict=True))
-        elif len(before) == 1 or len(after) == 1:
-            out.extend(Connection(a, b) for a in before for b in after)
+def insert_before(spot: Spot, new: Spot) -> None:
+    """Puts an object in front of another one, for all that comes to it; a Combiner keeps its supplies."""
+    before = spot.ins[:1] if spot.cls == "Combiner" else list(spot.ins)
+    for other in before:
+        other.outs[other.outs.index(spot)] = new
+    new.ins.extend(before)
+    spot.ins[: len(before)] = [new]
+    new.outs.append(spot)
+
+
+# --- What is to be on the floor ---------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class _Wishes:
+    """What was chosen before the row is drawn, and what is set aside for it.
+
+    Attributes:
+      steps: number of a table row to the objects that the step takes with what belongs to it.
+      parts: number of a Combiner's row to its components, each with its quantity and whether a Queue holds it ready.
+      sources, sinks: how many there are.
+      branches: how many groups of steps are put side by side.
+      loops: objects set aside for each loop of rework: 0 to 2.
+      scraps: how many stations throw something away.
+      conveyors: how many there are.
+    """
+
+    steps: dict[int, int] = dataclasses.field(default_factory=dict)
+    parts: dict[int, list[tuple[Component, int, bool]]] = dataclasses.field(default_factory=dict)
+    sources: int = 1
+    sinks: int = 1
+    branches: int = 0
+    loops: list[int] = dataclasses.field(default_factory=list)
+    scraps: int = 0
+    conveyors: int = 0
+
+    def cost(self) -> int:
+        """Returns the objects that are spoken for."""
+        return sum(self.steps.values()) + self.sources + self.sinks + sum(self.loops) + self.scraps + self.conveyors
+
+
+_KINDS: dict[str, float] = {
+    "merge": 1.0,
+    "split": 1.2,
+    "branches": 1.4,
+    "rework": 1.7,
+    "scrap": 1.2,
+    "assembly": 1.5,
+    "disassembly": 0.8,
+    "batching": 0.9,
+    "multiprocess": 1.0,
+    "conveyor": 0.8,
+    "storage": 0.9,
+}
+"""What may be added, with its weight. Branches part and join, scrap parts."""
+
+_NEEDS = {"branches": ("split", "merge"), "scrap": ("split",)}
+
+
+def _wish(floor: Floor, count: int) -> _Wishes:
+    dice, table = floor.dice, floor.industry.stations
+    wishes = _Wishes()
+    if floor.layout == CONVEYOR:
+        wishes.conveyors = max(1, round((count - 2) * dice.between(0.25, 0.45)))
+    rows: dict[str, list[int]] = {}
+    for number, station in enumerate(table):
+        if station.cls != "Queue" or station.batches:
+            rows.setdefault(station.cls, []).append(number)
+    kinds = [kind for kind in _KINDS if floor.allowed.issuperset(_NEEDS.get(kind, (kind,)))]
+    if not kinds:
+        return wishes
+    weights = [_KINDS[kind] for kind in kinds]
+    # One thing at least has to be left for the row itself: a station, or a lane each of two.
+    most = count - (2 if floor.layout == PARALLEL else 1)
+    for _ in range(dice.whole(0 if count < 8 else 1, min(8, 1 + count // 4))):
+        kind = dice.weighted(kinds, weights)
+        left = most - wishes.cost()
+        if left <= 0:
+            break
+        if kind == "merge":
+            wishes.sources += dice.whole(1, min(2, left))
+        elif kind == "split":
+            wishes.sinks += dice.whole(1, min(2, left)) if wishes.sinks == 1 else 0
+        elif kind == "branches":
+            wishes.branches += left > 2
+        elif kind == "rework":
+            wishes.loops.append(min(left, dice.whole(0, 2) if left > 2 else 1))
+        elif kind == "scrap":
+            wishes.scraps += 1
+        elif kind == "conveyor":
+            wishes.conveyors += dice.whole(1, min(3, left))
         else:
-            raise ValueError(f"a stage of {len(before)} lanes cannot feed one of {len(after)}; use equal numbers or 1")
+            _wish_step(wishes, kind, rows, table, left, dice)
+    return wishes
+
+
+def _wish_step(
+    wishes: _Wishes, kind: str, rows: dict[str, list[int]], table: tuple[Station, ...], left: int, dice: Dice
+) -> None:
+    cls = {
+        "assembly": "Combiner", "disassembly": "Separator", "batching": "Queue", "multiprocess": "MultiProcessor",
+        "storage": "Rack",
+    }[kind]  # fmt: skip
+    free = [number for number in rows.get(cls, ()) if number not in wishes.steps]
+    if not free:
+        return
+    number = dice.pick(free)
+    station = table[number]
+    cost = 1
+    if cls == "Combiner":
+        parts = []
+        for component in station.components[: dice.whole(1, len(station.components))]:
+            quantity = dice.whole(*component.quantity)
+            # Several parts of an empty line would have to come one by one while the item waits for them.
+            parts.append((component, quantity, quantity > 1 or dice.chance(0.35)))
+        cost += sum(1 + ready for _, _, ready in parts)
+        if cost > left:
+            return
+        wishes.parts[number] = parts
+    elif cls == "Separator":
+        packed = any(table[row].mode == "Pack" and row < number for row in wishes.parts)
+        if station.mode == "Unpack" and not packed:
+            return
+        cost = 2  # what comes out waits in a Queue
+    if cost <= left:
+        wishes.steps[number] = cost
+
+
+# --- The row ----------------------------------------------------------------------------------------------------------
+
+Segment = list[list[list[Station]]]
+"""What stands side by side: a step is one branch of one station, lanes are branches alike."""
+
+
+def _draw_rows(floor: Floor, wishes: _Wishes, count: int) -> list[int]:
+    """Returns `count` numbers of table rows in order, those wished among them, with a station that works."""
+    dice, table = floor.dice, floor.industry.stations
+    chosen = set(wishes.steps)
+    works = [n for n, s in enumerate(table) if s.cls == "Processor" and n not in chosen]
+    waits = [n for n, s in enumerate(table) if s.cls == "Queue" and n not in chosen and not s.batches]
+    more = max(0, count - len(chosen))
+    queues = dice.whole(0, min(len(waits), more // 2))
+    chosen.update(dice.some(works, more - queues))
+    chosen.update(dice.some(waits, min(queues, count - len(chosen))))
+    return sorted(chosen)
+
+
+def _lanes(floor: Floor, room: int) -> tuple[int, int]:
+    """Returns how many lanes there are and how long they are, for at most so many objects."""
+    dice = floor.dice
+    most = min(MOST_LANES, room)
+    lanes = dice.weighted(range(2, most + 1), (0.4, 0.28, 0.16, 0.09, 0.07)[: most - 1])
+    depth = dice.whole(1, max(1, min(5, room // lanes)))
+    return lanes, depth
+
+
+def draw_flow(dice: Dice, industry: Industry, layout: str, count: int, allowed: frozenset[str]) -> Floor | None:
+    """Returns a floor of exactly `count` objects of the flow, wired but without parameters; None where one try failed.
+
+    Args:
+      dice: what chance comes from.
+      industry: where stations and names come from.
+      layout: key of a layout.
+      count: objects, at least as many as the layout needs.
+      allowed: features that may occur.
+    """
+    floor = Floor(dice, industry, layout, allowed)
+    wishes = _wish(floor, count)
+    room = count - wishes.cost() + len(wishes.steps)  # steps of the row, lanes counted one by one
+    lanes = depth = 0
+    own_sources = own_sinks = False
+    if layout == PARALLEL:
+        free = room - len(wishes.steps)
+        own_sources = wishes.sources == 1 and dice.chance(0.2)
+        own_sinks = wishes.sinks == 1 and dice.chance(0.2)
+        ends = own_sources + own_sinks
+        most = (free + ends) // (1 + ends)
+        if most < 2:
+            own_sources = own_sinks = False
+            ends, most = 0, free
+        if most < 2:
+            return None
+        lanes, depth = _lanes(floor, most)
+        room -= (lanes - 1) * (depth + ends)
+        while depth > 1 and room < max(depth, len(wishes.steps) + 1):
+            depth -= 1
+            room += lanes - 1
+    rows = _draw_rows(floor, wishes, room)
+    segments = _arrange(floor, wishes, rows, lanes, depth, own_sources, own_sinks)
+    if segments is None:
+        return None
+    _wire(floor, wishes, segments, lanes if own_sources else 0, lanes if own_sinks else 0)
+    _add_supplies(floor, wishes)
+    for spot in [s for s in floor.spots if s.cls == "Separator"]:
+        if len(spot.outs) > 1 or spot.outs[0].cls not in ("Queue", "Sink", "Rack"):
+            _add_buffer_behind(floor, spot)
+    for cost in wishes.loops:
+        _add_rework(floor, cost, count)
+    for _ in range(wishes.scraps):
+        _add_scrap(floor)
+    for _ in range(wishes.conveyors):
+        _add_conveyor(floor)
+    while len(floor.spots) < count:
+        if not _add_buffer(floor):
+            return None
+    return floor if len(floor.spots) == count else None
+
+
+def _arrange(
+    floor: Floor, wishes: _Wishes, rows: list[int], lanes: int, depth: int, own_sources: bool, own_sinks: bool
+) -> list[Segment] | None:
+    """Returns the row as segments: single steps, lanes, branches; never two wide ones next to each other."""
+    dice, table = floor.dice, floor.industry.stations
+    stations = [table[number] for number in rows]
+    wide = [False] * len(stations)
+    segments: dict[int, Segment] = {}  # first step to what stands there
+    lengths: dict[int, int] = {}
+
+    if lanes:
+        if len(stations) < depth:
+            return None
+        starts = [
+            start for start in range(len(stations) - depth + 1)
+            if any(s.cls in WORKERS for s in stations[start : start + depth])
+            and not any(s.cls == "Separator" for s in stations[start : start + depth])
+            and (not own_sources or start == 0)
+            and (not own_sinks or start + depth == len(stations))
+        ]  # fmt: skip
+        if not starts:
+            return None
+        start = dice.pick(starts)
+        segments[start] = [stations[start : start + depth]] * lanes
+        lengths[start] = depth
+        wide[start : start + depth] = [True] * depth
+    for _ in range(wishes.branches):
+        length = dice.whole(1, min(5, len(stations) - 1))
+        starts = [
+            start for start in range(len(stations) - length + 1)
+            if not any(wide[max(0, start - 1) : start + length + 1])
+            and not any(s.cls in ("Combiner", "Separator") or s.batches for s in stations[start : start + length])
+            and any(s.cls in WORKERS for s in stations[start : start + length])
+        ]  # fmt: skip
+        if not starts:
+            continue
+        start = dice.pick(starts)
+        part = stations[start : start + length]
+        if length >= 3 and dice.chance(0.3):
+            a, b = sorted(dice.some(range(1, length), 2))
+            ways = [part[:a], part[a:b], part[b:]]
+        else:
+            cut = dice.whole(0 if start else 1, length - 1) if length > 1 else 0
+            ways = [part[:cut], part[cut:]]
+        # An empty way passes the others by, and needs an object at each end.
+        if not all(ways) and (start == 0 or len(stations) < 2):
+            continue
+        if any(way and not any(s.cls in WORKERS for s in way) for way in ways):
+            continue
+        segments[start] = sorted(ways, key=len, reverse=True) if not all(ways) else ways
+        lengths[start] = length
+        wide[start : start + length] = [True] * length
+        floor.features.update(("split", "merge"))
+    out, at = [], 0
+    while at < len(stations):
+        out.append(segments.get(at, [[stations[at]]]))
+        at += lengths.get(at, 1)
     return out
 
 
-def _pick_stations(industry: Industry, rng: np.random.Generator, count: int) -> list[Station]:
-    """Returns `count` stations in process order: at least one Processor, no Queue without a neighbour it serves."""
-    table = industry.stations
-    processors = [i for i, s in enumerate(table) if s.cls == "Processor"]
-    queues = [i for i, s in enumerate(table) if s.cls == "Queue"]
-    chosen: set[int] = set()
-    # Queues first, each with a Processor that stands next to it in the table, then Processors at random.
-    for queue in rng.permutation(queues)[: int(rng.integers(0, count // 2 + 1))]:
-        neighbours = [i for i in (queue - 1, queue + 1) if i in processors]
-        beside = int(rng.choice(neighbours))
-        if len(chosen | {int(queue), beside}) <= count:
-            chosen |= {int(queue), beside}
-    rest = [i for i in processors if i not in chosen]
-    chosen.update(int(i) for i in rng.choice(rest, size=count - len(chosen), replace=False))
-    return [table[i] for i in sorted(chosen)]
+def _wire(floor: Floor, wishes: _Wishes, segments: list[Segment], own_sources: int, own_sinks: int) -> None:
+    dice, industry = floor.dice, floor.industry
+    if own_sources:
+        base = floor.name(industry.sources)
+        ends = [floor.add("Source", base) for _ in range(own_sources)]
+    else:
+        ends = [floor.add("Source", floor.name(industry.sources)) for _ in range(wishes.sources)]
+    first = True
+    for segment in segments:
+        heads, tails = [], []
+        for way in segment:
+            spots = [floor.add(station.cls, station.name, station) for station in way]
+            for a, b in itertools.pairwise(spots):
+                connect(a, b)
+            heads.append(spots[0] if spots else None)
+            tails.append(spots[-1] if spots else None)
+        if first and len(ends) > 1 and len(ends) != len(heads):
+            # Sources that do not match what follows meet in a Queue, or in the only step.
+            if len(heads) > 1:
+                meeting = floor.add("Queue", floor.name(industry.buffers))
+                for end in ends:
+                    connect(end, meeting)
+                ends = [meeting]
+            floor.features.add("merge")
+        if len(ends) == len(heads) and len(heads) > 1:
+            for end, head in zip(ends, heads, strict=True):
+                connect(end, head)
+        else:
+            for end in ends:
+                for head in heads:
+                    if head is not None:
+                        connect(end, head)
+            if len(heads) > 1:
+                floor.choosers.update(ends)
+        through = [end for end in ends for head in heads if head is None]
+        ends = [tail for tail in tails if tail is not None] + through
+        first = False
+    if own_sinks:
+        base = floor.name(industry.sinks)
+        for end in ends:
+            connect(end, floor.add("Sink", base))
+        return
+    sinks = [floor.add("Sink", floor.name(industry.sinks)) for _ in range(wishes.sinks)]
+    if len(sinks) > 1 and len(ends) == len(sinks) and dice.chance(0.7):
+        for end, sink in zip(ends, sinks, strict=True):
+            connect(end, sink)
+    elif len(sinks) > 1 and len(ends) > 1:
+        # Lanes that would all choose between several Sinks meet first.
+        meeting = floor.add("Queue", floor.name(industry.buffers))
+        for end in ends:
+            connect(end, meeting)
+        for sink in sinks:
+            connect(meeting, sink)
+        floor.choosers.add(meeting)
+    else:
+        for end in ends:
+            for sink in sinks:
+                connect(end, sink)
+        if len(sinks) > 1:
+            floor.choosers.update(ends)
+    if len(sinks) > 1:
+        floor.features.add("split")
 
 
-def _stage(station: Station, lanes: int) -> Stage:
-    return Stage(station.cls, station.name, lanes, station)
+# --- What is added ----------------------------------------------------------------------------------------------------
 
 
-def _ends(industry: Industry, rng: np.random.Generator) -> tuple[str, str]:
-    return str(rng.choice(industry.sources)), str(rng.choice(industry.sinks))
+def _add_supplies(floor: Floor, wishes: _Wishes) -> None:
+    table = floor.industry.stations
+    for number, parts in wishes.parts.items():
+        combiners = [spot for spot in floor.spots if spot.station is table[number]]
+        for component, _, ready in parts if combiners else ():
+            source = end = floor.add("Source", component.supply, role="supply")
+            if ready:
+                end = floor.add("Queue", f"{component.name} Buffer", role="supply")
+                connect(source, end)
+            for combiner in combiners:
+                connect(end, combiner)
+        for combiner in combiners:
+            rows = ", ".join(f"[{quantity}]" for _, quantity, _ in parts)
+            combiner.parameters["ComponentsList"] = Code(f"[{rows}]")
 
 
-def linear_plan(industry: Industry, rng: np.random.Generator) -> Plan:
-    """Returns one line: a Source, 2 to 7 stations, a Sink."""
-    source, sink = _ends(industry, rng)
-    stations = _pick_stations(industry, rng, int(rng.integers(2, 8)))
-    return (Stage(SOURCE, source), *(_stage(s, 1) for s in stations), Stage(SINK, sink))
+def _add_buffer_behind(floor: Floor, spot: Spot) -> None:
+    """Lets what comes out of a Separator wait in a Queue, so that the next item is not held up."""
+    new = floor.add("Queue", floor.name(floor.industry.buffers))
+    for other in spot.outs:
+        other.ins[other.ins.index(spot)] = new
+    new.outs, spot.outs, new.ins = spot.outs, [new], [spot]
+    if spot in floor.choosers:
+        floor.choosers.discard(spot)
+        floor.choosers.add(new)
 
 
-def parallel_plan(industry: Industry, rng: np.random.Generator, most: int = 12) -> Plan:
-    """Returns 2 to 4 parallel lanes, `most` objects at most, with Source, Sink and stations beside them shared or not.
-
-    Lanes that share what feeds them either start with Processors, of which the first free one takes the item, or with
-    Queues, between which the feeding object has to choose.
-    """
-    source, sink = _ends(industry, rng)
-    lanes = int(rng.choice((2, 3, 4), p=(0.65, 0.25, 0.10)))
-    shared_source, shared_sink = bool(rng.random() < 0.85), bool(rng.random() < 0.85)
-    room = most - (1 if shared_source else lanes) - (1 if shared_sink else lanes)
-    depth = int(rng.integers(1, room // lanes + 1)) if room > lanes else 1
-    room -= lanes * depth
-    before = int(shared_source and room > 0 and rng.random() < 0.3)
-    after = int(shared_sink and room - before > 0 and rng.random() < 0.3)
-    stations = _pick_stations(industry, rng, before + depth + after)
-    in_lanes = stations[before : before + depth]
-    # Lanes that only wait do no work: one step of each must be a Processor.
-    if all(s.cls == "Queue" for s in in_lanes):
-        return parallel_plan(industry, rng, most)
-    return (
-        Stage(SOURCE, source, 1 if shared_source else lanes),
-        *(_stage(s, 1) for s in stations[:before]),
-        *(_stage(s, lanes) for s in in_lanes),
-        *(_stage(s, 1) for s in stations[before + depth :]),
-        Stage(SINK, sink, 1 if shared_sink else lanes),
+def _is_loop_step(spot: Spot) -> bool:
+    plain = spot.cls in ("Processor", "MultiProcessor", "StraightConveyor") or (
+        spot.cls == "Queue" and not (spot.station is not None and spot.station.batches)
     )
+    return plain and spot.role == "line"
 
 
-PLANS = {"linear": linear_plan, "parallel": parallel_plan}
+def _inspections(floor: Floor) -> list[Spot]:
+    """Returns the stations after which items may part, inspections first."""
+    found = [
+        spot for spot in floor.spots
+        if spot.cls == "Processor" and spot.role == "line" and len(spot.outs) == 1 and spot not in floor.choosers
+    ]  # fmt: skip
+    mixed = floor.dice.some(found, len(found))
+    return sorted(mixed, key=lambda spot: not spot.station.inspects)
+
+
+def _add_rework(floor: Floor, cost: int, count: int) -> bool:
+    """Sends what an inspection finds bad back to a Queue before it, over a station for rework or directly."""
+    dice = floor.dice
+    for spot in _inspections(floor):
+        chain = [spot]
+        while len(chain) < _BEHIND:
+            ins = chain[-1].ins
+            if len(ins) != 1 or len(ins[0].outs) != 1 or not _is_loop_step(ins[0]):
+                break
+            chain.append(ins[0])
+        queues = [s for s in chain if s.cls == "Queue"]
+        used = 0
+        if queues:
+            target = dice.pick(queues)
+        elif cost:
+            begin = dice.pick([s for s in chain if s.cls in WORKERS])
+            target = floor.add("Queue", floor.name(floor.industry.buffers))
+            insert_before(begin, target)
+            used = 1
+        else:
+            continue
+        if used < cost:
+            station = floor.add("Processor", floor.name(floor.industry.reworks), role="rework")
+            station.station = spot.station
+            connect(spot, station)
+            connect(station, target)
+            used += 1
+            if used < cost:
+                connect(station, floor.add("Sink", floor.name(floor.industry.rejects), role="scrap"))
+                station.parameters["SendToPort"] = Distribution("bernoulli", (dice.pick((70, 75, 80, 85, 90)), 1, 2))
+        else:
+            connect(spot, target)
+        _pass_most(floor, spot)
+        target.parameters["MaxContent"] = dice.pick(LOOP_ROOM)
+        floor.features.add("rework")
+        return True
+    return False
+
+
+def _pass_most(floor: Floor, spot: Spot) -> None:
+    """Lets the yield of an inspection go to port 1, the rest to port 2."""
+    station = spot.station
+    low, high = station.yields if station is not None and station.yields is not None else (88, 97)
+    spot.parameters["SendToPort"] = Distribution("bernoulli", (floor.dice.whole(low, high), 1, 2))
+
+
+def _add_scrap(floor: Floor) -> None:
+    for spot in _inspections(floor):
+        if spot.outs[0].role != "scrap":
+            connect(spot, floor.add("Sink", floor.name(floor.industry.rejects), role="scrap"))
+            _pass_most(floor, spot)
+            floor.features.add("split")
+            return
+
+
+def _add_conveyor(floor: Floor) -> None:
+    """Puts a conveyor between two objects of the line, of which the first feeds nothing else."""
+    free = [
+        spot for spot in floor.spots
+        if len(spot.outs) == 1 and spot.role == "line" and spot.cls != "StraightConveyor"
+        and spot.outs[0].cls != "StraightConveyor" and spot.outs[0].role == "line"
+        and spot.cls != "Separator"
+    ]  # fmt: skip
+    if floor.layout == U_SHAPED:  # conveyors run along x, so they stand on the way out
+        free = [spot for spot in free if len(spot.ins) == 0 or (len(spot.ins) == 1 and not spot.ins[0].ins)]
+    if free:
+        spot = floor.dice.pick(free)
+        insert_between(spot, spot.outs[0], floor.add("StraightConveyor", floor.name(floor.industry.conveyors)))
+        floor.features.add("conveyor")
+
+
+def _add_buffer(floor: Floor) -> bool:
+    """Puts a Queue before a station that has none, else anywhere before a station; says whether it could."""
+    bare = [
+        spot for spot in floor.spots
+        if spot.cls in WORKERS and spot.ins and all(other.cls != "Queue" for other in spot.ins[:1])
+    ]  # fmt: skip
+    choice = bare or [spot for spot in floor.spots if (spot.cls in WORKERS or spot.cls == "Sink") and spot.ins]
+    if not choice:
+        return False
+    insert_before(floor.dice.pick(choice), floor.add("Queue", floor.name(floor.industry.buffers)))
+    return True

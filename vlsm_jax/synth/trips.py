@@ -131,3 +131,31 @@ def executer_loads(order: Sequence[Spot]) -> dict[Spot, float]:
         for member in members:
             out[member] = busy / len(members)
     return out
+
+
+WAITING = 0.6
+"""Of a mean trip: how long one waits for an executer who is as busy as is aimed at."""
+
+
+def waits(order: Sequence[Spot]) -> dict[Spot, float]:
+    """Returns for how many seconds per item a place of an object is taken beyond the work, for want of an executer.
+
+    A station keeps an item until a carrier has fetched it, keeps the place of one that is under way to it, and holds
+    while it waits for its operators. Rates have been solved.
+    """
+    out: dict[Spot, float] = {}
+    for members, users in crews(order).values():
+        if not members:
+            continue
+        jobs = jobs_of(members[0], users)
+        ways = {job.spot: mean_way(members[0], jobs, job.spot) for job in jobs}
+        total = sum(job.rate for job in jobs) or 1.0
+        mean = sum(job.rate * (job.fixed + ways[job.spot]) for job in jobs) / total
+        wait = WAITING * mean / len(members) if len(jobs) > 1 or jobs[0].target is not None else 0.0
+        for job in jobs:
+            share = job.rate / job.spot.rate if job.spot.rate > 0 else 0.0
+            out[job.spot] = out.get(job.spot, 0.0) + share * (wait + ways[job.spot])
+            if job.target is not None and job.target.rate > 0:
+                part = job.rate / job.target.rate
+                out[job.target] = out.get(job.target, 0.0) + part * (wait + ways[job.spot] + job.fixed)
+    return out

@@ -1,0 +1,201 @@
+"""Who works and carries on a floor: operators, carriers and their dispatchers, and which objects they serve.
+
+Levels of automation are as frequent as in the paper: nobody is modelled in 27.3 %, operators, robots, AGVs and task
+executers in 18.2 % each. The paper's text also has forklifts, and cranes are as usual: the Transporter takes 5.0 % from
+the AGVs and 3.0 % from the task executers, which both stand for what drives; the Crane takes 4.0 % from the robots,
+which like it stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from vlsm_jax.synth.dice import Dice
+from vlsm_jax.synth.industries import Industry
+from vlsm_jax.synth.spots import Spot, places_of
+from vlsm_jax.synth.topologies import Floor
+
+SHARES: Mapping[str, float] = MappingProxyType(
+    {
+        "manual": 0.273,
+        "operator": 0.182,
+        "robot": 0.142,
+        "agv": 0.132,
+        "task_executer": 0.152,
+        "transporter": 0.080,
+        "crane": 0.040,
+    }
+)
+"""How often each level of automation is sampled."""
+
+CLASSES: Mapping[str, str] = MappingProxyType(
+    {
+        "operator": "Operator",
+        "robot": "Robot",
+        "agv": "AGV",
+        "task_executer": "TaskExecuter",
+        "transporter": "Transporter",
+        "crane": "Crane",
+    }
+)
+"""The class that a level of automation brings to the floor."""
+
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "Operator": "operators",
+        "Robot": "robots",
+        "AGV": "agvs",
+        "TaskExecuter": "executers",
+        "Transporter": "transporters",
+        "Crane": "cranes",
+    }
+)
+
+
+class Crew(NamedTuple):
+    """Executers of one class that serve the same objects.
+
+    Attributes:
+      cls: FlexSim class.
+      members: how many they are; two and more have a Dispatcher.
+    """
+
+    cls: str
+    members: int
+
+    @property
+    def objects(self) -> int:
+        """Objects of it, the Dispatcher included."""
+        return self.members + (self.members > 1)
+
+
+def draw_crews(dice: Dice, automation: str, count: int, allowed: frozenset[str]) -> list[Crew]:
+    """Returns the crews of a floor of `count` objects in all; they take a third of them at most, but one at least."""
+    if automation == "manual":
+        return []
+    cls = CLASSES[automation]
+    room = max(1, count // 3)
+    crews = []
+    if room >= 3 and "dispatcher_team" in allowed and dice.chance(0.35):
+        crews.append(Crew(cls, dice.whole(2, min(4, room - 1))))
+    else:
+        crews.append(Crew(cls, 1))
+    for _ in range(dice.whole(0, min(3, count // 8))):
+        other = cls
+        if cls != "Operator" and "shared_operator" in allowed and dice.chance(0.3):
+            other = "Operator"
+        crew = Crew(other, 1)
+        if sum(c.objects for c in crews) + crew.objects <= room:
+            crews.append(crew)
+    return crews
+
+
+def _may_be_carried(spot: Spot) -> bool:
+    """Whether a carrier may fetch what leaves an object: one by one, and not to a belt or as a part among many."""
+    if spot.cls not in ("Queue", "Processor", "Rack", "Combiner", "MultiProcessor") or spot.role == "supply":
+        return False
+    if spot.centers or "DoBatching" in spot.parameters:
+        return False
+    return all(out.cls != "StraightConveyor" and (out.cls != "Combiner" or out.ins[0] is spot) for out in spot.outs)
+
+
+def _may_be_attended(spot: Spot) -> bool:
+    return (
+        spot.cls in ("Processor", "Combiner", "Separator")
+        and not spot.centers
+        and (places_of(spot.cls, spot.parameters) == 1 or (spot.station is not None and 1 in spot.station.places))
+    )
+
+
+def staff(floor: Floor, order: Sequence[Spot], crews: Sequence[Crew]) -> list[Spot] | None:
+    """Returns the executers and dispatchers, connected to the objects that they serve, which have got their settings.
+
+    None where there are not enough objects to serve. Every object has one of them at its center ports at most: that one
+    is called for its operators and for its transport.
+
+    Args:
+      floor: its features are completed.
+      order: the objects of the flow, each behind what feeds it.
+      crews: who is to work there.
+    """
+    dice, out = floor.dice, []
+    for crew in crews:
+        works = crew.cls == "Operator"
+        free = [spot for spot in order if (_may_be_attended(spot) if works else _may_be_carried(spot))]
+        if works:
+            attended = [spot for spot in free if spot.station is not None and spot.station.attended]
+            if len(attended) >= max(1, crew.members):
+                free = attended
+        few, many = (1, 3) if crew.members == 1 else (crew.members, crew.members + 2)
+        if works and crew.members == 1 and "shared_operator" not in floor.allowed:
+            many = 1
+        if len(free) < few:
+            return None
+        number = dice.whole(few, min(many, len(free)))
+        if number == 1 and many > 1 and len(free) > 1 and dice.chance(0.4):
+            number = 2
+        start = dice.whole(0, len(free) - number)
+        users = free[start : start + number]
+        head, members = _hire(floor, crew)
+        out.extend([head, *members] if crew.members > 1 else members)
+        for spot in users:
+            spot.centers.append(head)
+            head.centers.append(spot)
+            if works:
+                _attend(spot, crew, dice)
+            else:
+                spot.parameters["UseTransport"] = 1
+        if crew.members > 1:
+            floor.features.add("dispatcher_team")
+        if not works:
+            floor.features.add("transport")
+        elif len(users) > 1:
+            floor.features.add("shared_operator")
+    return out
+
+
+def _hire(floor: Floor, crew: Crew) -> tuple[Spot, list[Spot]]:
+    """Returns whom to call, and those who work; for one without a Dispatcher they are the same."""
+    industry: Industry = floor.industry
+    name = floor.name(getattr(industry, _NAMES[crew.cls]))
+    settings = _executer_settings(crew.cls, floor.dice)
+    members = [Spot(crew.cls, name, dict(settings)) for _ in range(crew.members)]
+    if crew.members == 1:
+        return members[0], members
+    head = Spot("Dispatcher", floor.name(industry.dispatchers))
+    head.team = members
+    return head, members
+
+
+def _attend(spot: Spot, crew: Crew, dice: Dice) -> None:
+    parameters = spot.parameters
+    parameters.pop("MaxContent", None)  # who holds a station holds all of its places
+    phases = ("Process",)
+    if "SetupTime" in parameters:
+        phases = dice.weighted((("Process",), ("Setup",), ("Setup", "Process")), (0.4, 0.35, 0.25))
+    for phase in phases:
+        parameters[f"Use{phase}Operators"] = 1
+        parameters[f"Num{phase}Operators"] = (
+            2 if crew.members > 2 and phases == ("Process",) and dice.chance(0.2) else 1
+        )
+
+
+def _executer_settings(cls: str, dice: Dice) -> dict:
+    out: dict = {}
+    if cls == "Robot":
+        out["MoveTime"] = dice.pick((3, 4, 5, 6, 8))
+    elif cls == "Operator":
+        if dice.chance(0.5):
+            out["MaxSpeed"] = dice.pick((1, 1.2, 1.4, 1.5))
+    elif cls == "AGV":
+        out["MaxSpeed"] = dice.pick((0.8, 1, 1.2, 1.5, 1.8))
+    elif dice.chance(0.7):
+        out["MaxSpeed"] = dice.pick((1, 1.5, 2, 2.5, 3))
+    if cls in ("Transporter", "Crane", "AGV", "TaskExecuter", "Robot") and dice.chance(0.5):
+        seconds = dice.pick((2, 3, 4, 5))
+        out |= {"LoadTime": seconds, "UnloadTime": dice.pick((seconds, 2, 3))}
+    if cls in ("Transporter", "AGV", "TaskExecuter") and dice.chance(0.25):
+        out["Capacity"] = 2
+    return out

@@ -1,0 +1,159 @@
+"""Trials: how long to run a factory, and what its run has to show for the factory to be a good example.
+
+What a run shows is compared with the traffic equations, as far as chance allows in a run of some dozens of items: all
+that must see items has seen some, about as many have left as should have, nothing stands still, and everybody works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from vlsm_jax.simulator.report import Report
+from vlsm_jax.simulator.statistics import ObjectStatistics
+from vlsm_jax.synth.distributions import mean_of
+from vlsm_jax.synth.factory import Factory
+from vlsm_jax.synth.loads import arrivals_of, solve_rates
+from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, seconds_per_item, spots_of
+from vlsm_jax.twin import Twin
+
+ITEMS: Final = 36
+"""Arrivals that a run is long enough for."""
+
+VISITS: Final = 8
+"""Visits that a run is long enough for at objects that are not rarely visited."""
+
+RARE: Final = 0.06
+"""Share of all arrivals below which a run is not made longer for an object to be visited."""
+
+LEAST_EXPECTED: Final = 3.0
+"""Visits that must be expected for none to be a fault."""
+
+SHARE_LEFT: Final = (0.45, 1.8)
+"""Between these is the number of items that left, over the expected one."""
+
+BUSY: Final = 0.985
+"""Share of the time from which a station is taken for saturated."""
+
+BLOCKED: Final = 0.6
+"""Share of the time from which a station blocked, or waiting for somebody, is taken for stuck."""
+
+_STUCK = ("blocked", "waiting for operator", "waiting for transport")
+
+
+class _Course:
+    """The flow of a factory as the traffic equations have it: rates, and when items first reach each object."""
+
+    def __init__(self, twin: Twin):
+        self.spots = spots_of(twin)
+        self.order = in_flow_order(self.spots)
+        arrivals = arrivals_of(self.order)
+        solve_rates(self.order, arrivals)
+        self.supplies = _supplies(self.order)
+        self.arrivals = sum(rate for spot, rate in arrivals.items() if spot not in self.supplies)
+        self.starts = _starts(self.order)
+        self.lead = max(self.starts.values(), default=0.0)
+
+
+def _supplies(order: Sequence[Spot]) -> set[Spot]:
+    """Returns the objects from which items get nowhere but to a Combiner, as its parts."""
+    out: set[Spot] = set()
+    for spot in reversed(order):
+        if spot.outs and all(o in out or (o.cls == "Combiner" and o.ins[0] is not spot) for o in spot.outs):
+            out.add(spot)
+    return out
+
+
+def _starts(order: Sequence[Spot]) -> dict[Spot, float]:
+    """Returns after how many seconds an object is reached in the mean, by the longest way to it."""
+    out: dict[Spot, float] = {}
+    for spot in order:
+        before = [out[other] + _stay(other) for other in spot.ins if other in out]
+        out[spot] = max(before, default=0.0)
+    return out
+
+
+def _stay(spot: Spot) -> float:
+    """Returns the mean seconds that an item is in an object, but for waiting until it is free."""
+    parameters = spot.parameters
+    if spot.cls == "Source":
+        return mean_of(parameters.get("InterArrivalTime", 10))
+    if spot.cls in WORKERS:
+        seconds = seconds_per_item(spot.cls, parameters)
+        if spot.centers:
+            seconds += 30.0  # the way of whoever is called
+        return seconds
+    if spot.cls in CONVEYORS:
+        return float(parameters.get("HorizontalLength", 10)) / max(0.01, float(parameters.get("Speed", 1)))
+    stay = 30.0 if spot.centers else 0.0
+    if "DoBatching" in parameters and spot.rate > 0:
+        stay += float(parameters.get("BatchSize", 2)) / spot.rate
+    return stay
+
+
+def horizon(factory: Factory | Twin) -> float:
+    """Returns for how many seconds to run a factory: about `ITEMS` arrivals, and `VISITS` at all but rare places.
+
+    The time of the way through is added, twice; whole minutes.
+    """
+    course = _Course(factory.twin if isinstance(factory, Factory) else factory)
+    total = course.arrivals or 0.1
+    seconds = ITEMS / total
+    for spot in course.order:
+        if spot.rate >= RARE * total and spot.cls != "Source":
+            seconds = max(seconds, VISITS / spot.rate)
+    return float(math.ceil((seconds + 2 * course.lead) / 60) * 60)
+
+
+def check_run(factory: Factory, report: Report) -> str:
+    """Returns why the run of a factory, for its `horizon`, shows that it is no good example; "" when it is one.
+
+    The run has to be free of faults and warnings. All that must see items has seen some: what is reached by fewer than
+    `LEAST_EXPECTED` by the traffic equations need not. As many items have left as should have, within `SHARE_LEFT`. No
+    station is saturated, none is stuck, and all carriers and operators have worked.
+    """
+    kpis = report.kpis
+    if not report.ok or kpis is None:
+        return report.verdict.value
+    if report.diagnostics:
+        return f"a warning: {report.diagnostics[0].code}"
+    course = _Course(factory.twin)
+    seconds = kpis.until - kpis.warmup
+    expected_left = left = 0.0
+    for spot in course.order:
+        seen = kpis.objects.get(spot.name)
+        entered = seen.input.mean if seen is not None else 0.0
+        expected = spot.rate * max(0.0, seconds - course.starts[spot])
+        if spot.cls == "Source":
+            if spot not in course.supplies and seen is not None and seen.output.mean == 0:
+                return "a Source that makes nothing"
+            continue
+        if entered == 0 and expected >= LEAST_EXPECTED:
+            return "an object that no item reaches"
+        if spot.cls == "Sink":
+            expected_left += expected
+            left += entered
+        elif seen is not None and spot.cls in WORKERS:
+            reason = _strain(seen, seconds, spot in course.supplies)
+            if reason:
+                return reason
+    if not SHARE_LEFT[0] * expected_left <= left <= SHARE_LEFT[1] * expected_left:
+        return "too few items leave" if left < expected_left else "too many items leave"
+    for obj in factory.twin.objects:
+        seen = kpis.objects.get(obj.name)
+        if seen is not None and obj.cls not in _FLOW_CLASSES and not (seen.utilisation and seen.utilisation.mean):
+            return "somebody without work"
+    return ""
+
+
+_FLOW_CLASSES = WORKERS | CONVEYORS | {"Source", "Queue", "Rack", "Sink"}
+
+
+def _strain(seen: ObjectStatistics, seconds: float, supplies: bool) -> str:
+    if seen.utilisation is not None and seen.utilisation.mean > BUSY:
+        return "a saturated station"
+    if supplies:
+        return ""  # a line of parts waits until its parts are used up
+    stuck = sum(estimate.mean for state, estimate in seen.states.items() if state in _STUCK)
+    return "a station that is stuck" if stuck > BLOCKED * seconds else ""
