@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from hypothesis import strategies as st
 
-from vlsm_jax.synth.scripts import ScriptStyle, write_script
+from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.twin import Code, Connection, Distribution, Twin, TwinObject
 
 _OWN = "Object current = ownerobject(c); "
@@ -135,4 +135,4 @@ def lines(draw) -> Twin:
 
 def script_of(twin: Twin) -> str:
     """Returns the plainest script that builds a Twin."""
-    return write_script(twin, ScriptStyle.STRAIGHT, np.random.default_rng(0))
+    return write_script(twin, ScriptStyle.STRAIGHT, np.random.default_rng(0), PLAIN)
