@@ -69,6 +69,27 @@ def test_an_evaluation_leaves_rows_and_scores(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["predictions.jsonl", "scores.json"]
 
 
+def test_what_a_row_leaves_out_does_not_count_among_what_its_prompt_states(tmp_path):
+    class Told(NamedTuple):
+        id: str
+        image: str
+        prompt: str
+        response: str
+        extra: dict
+
+    samples = [
+        Told("a", "", "A", SCRIPT, {"omitted": ["Mill.ProcessTime", "connections"]}),
+        Told("b", "", "B", SCRIPT + "// b", {"omitted": []}),
+        Told("c", "", "C", SCRIPT + "// c", {}),
+    ]
+    without = SCRIPT.replace('mill.setProperty("ProcessTime", 8);', "")
+    summary = evaluate(samples, lambda batch: [without] * len(batch), directory=tmp_path, **SETTINGS)
+    assert summary.pmr.mean == 0
+    assert summary.pmr_stated.mean == 0.5
+    stated = [row.scores.pmr_stated for row in read_predictions(tmp_path / "predictions.jsonl")]
+    assert stated == [1, 0, None]
+
+
 def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path):
     full = evaluate(SAMPLES, Copier(), directory=tmp_path / "full", **SETTINGS)
 

@@ -101,6 +101,20 @@ def test_another_parameter_costs_pmr_alone():
     assert [d.kind for d in score.differences] == ["parameter"]
 
 
+def test_pmr_of_what_the_prompt_states_is_told_beside_pmr():
+    slow = score_pair(REFERENCE, SLOWER, **SHORT, unstated=["connections", "Mill.ProcessTime"])
+    assert (slow.pmr, slow.pmr_stated) == (0.5, 1)
+    same = score_pair(REFERENCE, SLOWER, **SHORT, unstated=[])
+    assert (same.pmr, same.pmr_stated) == (0.5, 0.5)
+    unknown = score_pair(REFERENCE, SLOWER, **SHORT)
+    assert unknown.pmr_stated is None
+    for score in (slow, unknown):
+        assert PairScore.from_dict(score.to_dict()) == score
+    # Samples of which nothing is known stay out of the mean.
+    assert summarise([slow, same, unknown]).pmr_stated.mean == 0.75
+    assert summarise([unknown]).pmr_stated is None
+
+
 def test_intent_is_kept_until_the_bottleneck_moves():
     # One part every 10 seconds: a mill of 9 seconds keeps up, one of 12 seconds does not.
     same = score_pair(REFERENCE, SLOWER, until=36000.0)

@@ -249,6 +249,17 @@ def test_a_parameter_left_alone_has_its_default():
     assert pmr(asks_for_default, other_class) == 4 / 5
 
 
+def test_pmr_of_what_a_prompt_states():
+    candidate = with_parameter("Buffer", "ItemPlacement", None)
+    assert pmr(LINE, candidate) == 4 / 5
+    assert pmr(LINE, candidate, ["connections", "Buffer.ItemPlacement"]) == 1
+    assert pmr(LINE, candidate, ["Mill.ProcessTime"]) == 3 / 4
+    assert pmr(LINE, candidate, ["Buffer.Nothing", "ItemPlacement", "script style"]) == 4 / 5
+    everything = [f"{o.name}.{name}" for o in LINE.objects for name in o.parameters]
+    assert pmr(LINE, Twin(), everything) == 1
+    assert pmr(LINE, None, everything) == 0
+
+
 # --- ESR --------------------------------------------------------------------------------------------------------------
 
 

@@ -121,7 +121,7 @@ def evaluate(
                     for start in range(0, len(todo), batch_size):
                         batch = todo[start : start + batch_size]
                         for sample, candidate in zip(batch, _generate(generate, batch), strict=True):
-                            future = executor.submit(score, sample.response, candidate.text)
+                            future = executor.submit(score, sample.response, candidate.text, unstated=_unstated(sample))
                             waiting.append(_Waiting(sample, candidate, future))
                         # Those still running go on beside the next batch's generation.
                         ready = [entry for entry in waiting if entry.future.done()]
@@ -146,8 +146,16 @@ def evaluate(
     return summary
 
 
-def _run_pair(reference: str, candidate: str, *, until: float, seed: int, budget: Budget) -> _Run:
-    pair = run_pair(reference, candidate, until=until, seed=seed, budget=budget)
+def _unstated(sample: Sample) -> tuple[str, ...] | None:
+    """Returns what a prompt leaves out, where its row says that."""
+    omitted = getattr(sample, "extra", {}).get("omitted")
+    return tuple(map(str, omitted)) if isinstance(omitted, (list, tuple)) else None
+
+
+def _run_pair(
+    reference: str, candidate: str, *, until: float, seed: int, budget: Budget, unstated: tuple[str, ...] | None = None
+) -> _Run:
+    pair = run_pair(reference, candidate, until=until, seed=seed, budget=budget, unstated=unstated)
     return _Run(pair.score, pair.reference.to_dict(), pair.candidate.to_dict())
 
 

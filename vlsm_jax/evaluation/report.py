@@ -118,6 +118,7 @@ _ROWS = (
     ("structure_share", "connections, names left aside", False),
     ("same_structure", "same graph, names left aside", False),
     ("pmr", "PMR, parameters reproduced", True),
+    ("pmr_stated", "PMR of what the prompts state", False),
     ("parameter_recall", "parameters that mean the same", False),
     ("parameter_f1", "F1 of parameters that mean the same", False),
     ("esr", "ESR, scripts that run", True),

@@ -26,6 +26,7 @@ MEASURES: Mapping[str, str] = {
     "structure_share": "  wires, names aside",
     "same_structure": "  same graph, names aside",
     "pmr": "PMR",
+    "pmr_stated": "  stated in the prompt",
     "parameter_recall": "  within tolerance, recall",
     "parameter_f1": "  within tolerance, F1",
     "esr": "ESR",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from vlsm_jax.simulator import property_default
 from vlsm_jax.twin import Distribution, ParameterValue, Twin
@@ -11,7 +12,7 @@ RELATIVE_TOLERANCE = 1e-9
 """Numbers this close are the same: a script may compute 0.3 as 0.1 + 0.2."""
 
 
-def pmr(reference: Twin, candidate: Twin | None) -> float:
+def pmr(reference: Twin, candidate: Twin | None, unstated: Collection[str] = ()) -> float:
     """Returns the parameter match rate of arXiv 2512.20387, in 0..1.
 
     A parameter is a property that the reference's script set, so locations are none. It matches when the candidate has
@@ -23,13 +24,18 @@ def pmr(reference: Twin, candidate: Twin | None) -> float:
 
     Args:
       candidate: None where the script built nothing: 0.
+      unstated: parameters that do not count, each as "<object>.<Property>": those that the prompt leaves out, so that
+        nobody could have set them. Other entries, such as "connections", name no parameter and change nothing.
     """
     if candidate is None:
         return 0.0
+    left_out = frozenset(unstated)
     total = matched = 0
     for obj in reference.objects:
         other = candidate.by_name.get(obj.name)
         for name, value in obj.parameters.items():
+            if left_out and f"{obj.name}.{name}" in left_out:
+                continue
             total += 1
             if other is not None:
                 found = other.parameters.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Severity
@@ -50,6 +50,7 @@ class PairScore:
       parameters: how many parameters mean the same, within a tolerance; None in rows of older files.
       structure: how much of the graph agrees, names left aside; None as above.
       agreement: whether the figures of the runs agree; None with a single replication, or a reference that fails.
+      pmr_stated: `pmr` over the parameters that the prompt states; None where it is not known what that leaves out.
     """
 
     svr: float
@@ -68,6 +69,7 @@ class PairScore:
     parameters: Overlap | None = None
     structure: StructureMatch | None = None
     agreement: KpiAgreement | None = None
+    pmr_stated: float | None = None
 
     @property
     def bleu4(self) -> float:
@@ -97,6 +99,7 @@ class PairScore:
             "connection_score": self.connection_score,
             "object_score": self.object_score,
             "pmr": self.pmr,
+            "pmr_stated": self.pmr_stated,
             "bleu4": self.bleu4,
             "runs": self.runs,
             "verdict": self.verdict,
@@ -136,6 +139,7 @@ class PairScore:
             parameters=Overlap(**parameters) if parameters else None,
             structure=StructureMatch.from_dict(structure) if structure else None,
             agreement=KpiAgreement.from_dict(agreement) if agreement else None,
+            pmr_stated=data.get("pmr_stated"),
         )
 
 
@@ -157,6 +161,7 @@ def run_pair(
     seed: int = 0,
     budget: Budget = Budget(),
     weights: tuple[float, float] = SVR_WEIGHTS,
+    unstated: Collection[str] | None = None,
 ) -> ScoredPair:
     """Runs both scripts under the same random streams and scores the candidate.
 
@@ -170,6 +175,7 @@ def run_pair(
       seed: of the random streams of both runs.
       budget: what a script may use up.
       weights: of connections and objects in SVR.
+      unstated: what the prompt leaves out, for `pmr_stated`; see `pmr`. None where that is not known.
 
     Raises:
       ScoreError: the reference builds nothing.
@@ -183,7 +189,7 @@ def run_pair(
         if not reference.ok and not warmup < until:
             raise ValueError(f"warmup is {warmup} and the stop time {until}; expected 0 <= warmup < stop time")
     candidate = simulate(candidate_script, until=until)
-    score = score_reports(reference_script, candidate_script, reference, candidate, weights=weights)
+    score = score_reports(reference_script, candidate_script, reference, candidate, weights=weights, unstated=unstated)
     return ScoredPair(score, reference, candidate)
 
 
@@ -199,6 +205,7 @@ def score_reports(
     candidate: Report,
     *,
     weights: tuple[float, float] = SVR_WEIGHTS,
+    unstated: Collection[str] | None = None,
 ) -> PairScore:
     """Scores a candidate of which both Reports are there already.
 
@@ -229,6 +236,7 @@ def score_reports(
         parameters=parameter_overlap(twin, candidate.twin),
         structure=structure_match(twin, candidate.twin),
         agreement=kpi_agreement(reference, candidate),
+        pmr_stated=None if unstated is None else pmr(twin, candidate.twin, unstated),
     )
 
 
@@ -242,6 +250,7 @@ def score_pair(
     seed: int = 0,
     budget: Budget = Budget(),
     weights: tuple[float, float] = SVR_WEIGHTS,
+    unstated: Collection[str] | None = None,
 ) -> PairScore:
     """Runs both scripts and scores the candidate; see `run_pair`, which returns the two Reports as well.
 
@@ -258,4 +267,5 @@ def score_pair(
         seed=seed,
         budget=budget,
         weights=weights,
+        unstated=unstated,
     ).score

@@ -43,8 +43,9 @@ class Summary:
       structure_share: mean share of wires that agree, names left aside.
       same_structure: share of candidates proved to be the same graph of classes and wires, names left aside.
       agreement: mean share of the figures that agree, among the samples that were run in replications.
+      pmr_stated: mean PMR over the parameters that the prompts state, among the samples that say what they leave out.
 
-    The last four groups are None where no sample has them, as in files of older versions.
+    The last five groups are None where no sample has them, as in files of older versions.
     """
 
     n: int
@@ -69,6 +70,7 @@ class Summary:
     structure_share: Interval | None = None
     same_structure: Interval | None = None
     agreement: Interval | None = None
+    pmr_stated: Interval | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain dicts, strings and numbers; an interval becomes `{"mean", "low", "high"}`."""
@@ -152,6 +154,7 @@ def summarise(scores: Sequence[PairScore], *, seed: int = 0, weights: tuple[floa
         structure_share=_mean([s.structure and s.structure.share for s in scores], seed),
         same_structure=_share([s.structure and s.structure.same is True for s in scores]),
         agreement=_mean([s.agreement and s.agreement.score for s in scores], seed),
+        pmr_stated=_mean([s.pmr_stated for s in scores], seed),
     )
 
 
