@@ -79,7 +79,7 @@ def draw_crews(dice: Dice, automation: str, count: int, allowed: frozenset[str])
     room = max(1, count // 3)
     crews = []
     if room >= 3 and "dispatcher_team" in allowed and dice.chance(0.35):
-        crews.append(Crew(cls, dice.whole(2, min(4, room - 1))))
+        crews.append(Crew(cls, min(room - 1, dice.weighted((2, 3, 4), (0.7, 0.24, 0.06)))))
     else:
         crews.append(Crew(cls, 1))
     for _ in range(dice.whole(0, min(3, count // 8))):
@@ -128,16 +128,9 @@ def staff(floor: Floor, order: Sequence[Spot], crews: Sequence[Crew]) -> list[Sp
             attended = [spot for spot in free if spot.station is not None and spot.station.attended]
             if len(attended) >= max(1, crew.members):
                 free = attended
-        few, many = (1, 3) if crew.members == 1 else (crew.members, crew.members + 2)
-        if works and crew.members == 1 and "shared_operator" not in floor.allowed:
-            many = 1
-        if len(free) < few:
+        users = _choose_users(dice, free, crew, alone=works and "shared_operator" not in floor.allowed)
+        if users is None:
             return None
-        number = dice.whole(few, min(many, len(free)))
-        if number == 1 and many > 1 and len(free) > 1 and dice.chance(0.4):
-            number = 2
-        start = dice.whole(0, len(free) - number)
-        users = free[start : start + number]
         head, members = _hire(floor, crew)
         out.extend([head, *members] if crew.members > 1 else members)
         for spot in users:
@@ -156,11 +149,33 @@ def staff(floor: Floor, order: Sequence[Spot], crews: Sequence[Crew]) -> list[Sp
     return out
 
 
+def _choose_users(dice: Dice, free: Sequence[Spot], crew: Crew, *, alone: bool) -> list[Spot] | None:
+    """Returns neighbours along the flow for a crew to serve; stations alike in several lanes are served together."""
+    groups: dict[tuple, list[Spot]] = {}
+    for spot in free:
+        groups.setdefault((spot.cls, id(spot.station or spot)), []).append(spot)
+    steps = list(groups.values())
+    # Who is one of several has something to do only where several things go on at the same time.
+    few, many = (1, 3) if crew.members == 1 else (crew.members + 1, crew.members + 3)
+    if alone and crew.members == 1:
+        return [dice.pick(free)] if free else None
+    wanted = dice.whole(few, many)
+    if crew.members == 1 and wanted == 1 and dice.chance(0.4):
+        wanted = 2
+    start = dice.whole(0, len(steps) - 1)
+    users: list[Spot] = []
+    for members in (*steps[start:], *reversed(steps[:start])):
+        if len(users) >= wanted:
+            break
+        users.extend(members)
+    return users if len(users) >= few else None
+
+
 def _hire(floor: Floor, crew: Crew) -> tuple[Spot, list[Spot]]:
     """Returns whom to call, and those who work; for one without a Dispatcher they are the same."""
     industry: Industry = floor.industry
     name = floor.name(getattr(industry, _NAMES[crew.cls]))
-    settings = _executer_settings(crew.cls, floor.dice)
+    settings = _executer_settings(crew, floor.dice)
     members = [Spot(crew.cls, name, dict(settings)) for _ in range(crew.members)]
     if crew.members == 1:
         return members[0], members
@@ -182,20 +197,22 @@ def _attend(spot: Spot, crew: Crew, dice: Dice) -> None:
         )
 
 
-def _executer_settings(cls: str, dice: Dice) -> dict:
+def _executer_settings(crew: Crew, dice: Dice) -> dict:
+    """Returns the settings of each member of a crew; teams are slower, or one of them would do."""
+    cls, team = crew.cls, crew.members > 1
     out: dict = {}
     if cls == "Robot":
-        out["MoveTime"] = dice.pick((3, 4, 5, 6, 8))
+        out["MoveTime"] = dice.pick((6, 8, 10, 12) if team else (3, 4, 5, 6, 8))
     elif cls == "Operator":
         if dice.chance(0.5):
             out["MaxSpeed"] = dice.pick((1, 1.2, 1.4, 1.5))
     elif cls == "AGV":
-        out["MaxSpeed"] = dice.pick((0.8, 1, 1.2, 1.5, 1.8))
-    elif dice.chance(0.7):
-        out["MaxSpeed"] = dice.pick((1, 1.5, 2, 2.5, 3))
-    if cls in ("Transporter", "Crane", "AGV", "TaskExecuter", "Robot") and dice.chance(0.5):
-        seconds = dice.pick((2, 3, 4, 5))
-        out |= {"LoadTime": seconds, "UnloadTime": dice.pick((seconds, 2, 3))}
-    if cls in ("Transporter", "AGV", "TaskExecuter") and dice.chance(0.25):
+        out["MaxSpeed"] = dice.pick((0.5, 0.6, 0.8) if team else (0.8, 1, 1.2, 1.5, 1.8))
+    elif team or dice.chance(0.7):
+        out["MaxSpeed"] = dice.pick((0.5, 0.75, 1) if team else (1, 1.5, 2, 2.5, 3))
+    if cls != "Operator" and (team or dice.chance(0.5)):
+        seconds = dice.pick((4, 5, 6, 8, 10) if team else (2, 3, 4, 5))
+        out |= {"LoadTime": seconds, "UnloadTime": seconds if dice.chance(0.6) else dice.pick((2, 3, 4, 5))}
+    if cls in ("Transporter", "AGV", "TaskExecuter") and not team and dice.chance(0.25):
         out["Capacity"] = 2
     return out

@@ -271,6 +271,12 @@ def draw_flow(dice: Dice, industry: Industry, layout: str, count: int, allowed: 
     if segments is None:
         return None
     _wire(floor, wishes, segments, lanes if own_sources else 0, lanes if own_sinks else 0)
+    for spot in [s for s in floor.spots if s.cls == "Combiner" and len(s.ins) > 1]:
+        # Items of the line come through its first port alone.
+        meeting = floor.add("Queue", floor.name(industry.buffers))
+        for other in spot.ins:
+            other.outs[other.outs.index(spot)] = meeting
+        meeting.ins, meeting.outs, spot.ins = spot.ins, [spot], [meeting]
     _add_supplies(floor, wishes)
     for spot in [s for s in floor.spots if s.cls == "Separator"]:
         if len(spot.outs) > 1 or spot.outs[0].cls not in ("Queue", "Sink", "Rack"):
@@ -304,6 +310,7 @@ def _arrange(
             start for start in range(len(stations) - depth + 1)
             if any(s.cls in WORKERS for s in stations[start : start + depth])
             and not any(s.cls == "Separator" for s in stations[start : start + depth])
+            and not any(s.cls == "Combiner" for s in stations[start + depth : start + depth + 1])
             and (not own_sources or start == 0)
             and (not own_sinks or start + depth == len(stations))
         ]  # fmt: skip
@@ -320,6 +327,7 @@ def _arrange(
             if not any(wide[max(0, start - 1) : start + length + 1])
             and not any(s.cls in ("Combiner", "Separator") or s.batches for s in stations[start : start + length])
             and any(s.cls in WORKERS for s in stations[start : start + length])
+            and not any(s.cls == "Combiner" for s in stations[start + length : start + length + 1])
         ]  # fmt: skip
         if not starts:
             continue

@@ -15,13 +15,14 @@ from vlsm_jax.simulator.statistics import ObjectStatistics
 from vlsm_jax.synth.distributions import mean_of
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.loads import arrivals_of, solve_rates
-from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, seconds_per_item, spots_of
+from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places_of, seconds_per_item, spots_of
+from vlsm_jax.synth.trips import crews, jobs_of, mean_way
 from vlsm_jax.twin import Twin
 
-ITEMS: Final = 36
+ITEMS: Final = 24
 """Arrivals that a run is long enough for."""
 
-VISITS: Final = 8
+VISITS: Final = 6
 """Visits that a run is long enough for at objects that are not rarely visited."""
 
 RARE: Final = 0.06
@@ -30,8 +31,8 @@ RARE: Final = 0.06
 LEAST_EXPECTED: Final = 3.0
 """Visits that must be expected for none to be a fault."""
 
-SHARE_LEFT: Final = (0.45, 1.8)
-"""Between these is the number of items that left, over the expected one."""
+DEVIATIONS: Final = 3.5
+"""Standard deviations, of a number of items by Poisson, by which more or less may leave than expected."""
 
 BUSY: Final = 0.985
 """Share of the time from which a station is taken for saturated."""
@@ -54,6 +55,10 @@ class _Course:
         self.arrivals = sum(rate for spot, rate in arrivals.items() if spot not in self.supplies)
         self.starts = _starts(self.order)
         self.lead = max(self.starts.values(), default=0.0)
+        # Items that leave together count as one, as far as chance is concerned.
+        batches = [float(spot.parameters.get("BatchSize", 1)) for spot in self.order if "DoBatching" in spot.parameters]
+        more = [spot.sent / spot.rate for spot in self.order if spot.rate > 0]
+        self.clump = max([1.0, *batches, *more])
 
 
 def _supplies(order: Sequence[Spot]) -> set[Spot]:
@@ -95,7 +100,7 @@ def _stay(spot: Spot) -> float:
 def horizon(factory: Factory | Twin) -> float:
     """Returns for how many seconds to run a factory: about `ITEMS` arrivals, and `VISITS` at all but rare places.
 
-    The time of the way through is added, twice; whole minutes.
+    The time of the way through is added; whole minutes.
     """
     course = _Course(factory.twin if isinstance(factory, Factory) else factory)
     total = course.arrivals or 0.1
@@ -103,14 +108,14 @@ def horizon(factory: Factory | Twin) -> float:
     for spot in course.order:
         if spot.rate >= RARE * total and spot.cls != "Source":
             seconds = max(seconds, VISITS / spot.rate)
-    return float(math.ceil((seconds + 2 * course.lead) / 60) * 60)
+    return float(math.ceil((seconds + course.lead) / 60) * 60)
 
 
 def check_run(factory: Factory, report: Report) -> str:
     """Returns why the run of a factory, for its `horizon`, shows that it is no good example; "" when it is one.
 
     The run has to be free of faults and warnings. All that must see items has seen some: what is reached by fewer than
-    `LEAST_EXPECTED` by the traffic equations need not. As many items have left as should have, within `SHARE_LEFT`. No
+    `LEAST_EXPECTED` by the traffic equations need not. As many items have left as should have, within `DEVIATIONS`. No
     station is saturated, none is stuck, and all carriers and operators have worked.
     """
     kpis = report.kpis
@@ -135,23 +140,45 @@ def check_run(factory: Factory, report: Report) -> str:
             expected_left += expected
             left += entered
         elif seen is not None and spot.cls in WORKERS:
-            reason = _strain(seen, seconds, spot in course.supplies)
+            reason = _strain(spot, seen, seconds, spot in course.supplies)
             if reason:
                 return reason
-    if not SHARE_LEFT[0] * expected_left <= left <= SHARE_LEFT[1] * expected_left:
+    slack = DEVIATIONS * math.sqrt(expected_left * course.clump)
+    if not expected_left - slack <= left <= expected_left + slack:
         return "too few items leave" if left < expected_left else "too many items leave"
-    for obj in factory.twin.objects:
-        seen = kpis.objects.get(obj.name)
-        if seen is not None and obj.cls not in _FLOW_CLASSES and not (seen.utilisation and seen.utilisation.mean):
+    for spot, calls in _expected_calls(course.order, seconds):
+        seen = kpis.objects.get(spot.name)
+        if calls >= LEAST_EXPECTED and not (seen is not None and seen.utilisation and seen.utilisation.mean):
             return "somebody without work"
     return ""
 
 
-_FLOW_CLASSES = WORKERS | CONVEYORS | {"Source", "Queue", "Rack", "Sink"}
+def _expected_calls(order: Sequence[Spot], seconds: float) -> list[tuple[Spot, float]]:
+    """Returns how often each operator and carrier is called for at least.
+
+    The second of a team is called while the first is busy, the third while both are. By Poisson's formula for the jobs
+    that go on at one time, of which half are taken off: what is carried to one place comes one by one.
+    """
+    out = []
+    for members, users in crews(order).values():
+        jobs = jobs_of(members[0], users)
+        calls = seconds * sum(job.rate for job in jobs)
+        busy = sum(job.rate * (job.fixed + mean_way(members[0], jobs, job.spot)) for job in jobs)
+        term = below = math.exp(-busy)
+        for number, member in enumerate(members):
+            out.append((member, calls if number == 0 else calls * (1 - below) / 2))
+            if number:
+                term *= busy / number
+                below += term
+    return out
 
 
-def _strain(seen: ObjectStatistics, seconds: float, supplies: bool) -> str:
-    if seen.utilisation is not None and seen.utilisation.mean > BUSY:
+def _strain(spot: Spot, seen: ObjectStatistics, seconds: float, supplies: bool) -> str:
+    busy = seen.utilisation.mean if seen.utilisation is not None else 0.0
+    places = places_of(spot.cls, spot.parameters)
+    if places > 1:  # it is busy while one of its places is; what counts is how many are taken
+        busy = seen.content_average.mean / places
+    if busy > BUSY:
         return "a saturated station"
     if supplies:
         return ""  # a line of parts waits until its parts are used up
