@@ -13,7 +13,7 @@ import os
 import stat
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -63,15 +63,22 @@ def fit_image(image: Image.Image, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
     return np.asarray(image, dtype=np.uint8)
 
 
-def load_image(source: str | os.PathLike | bytes, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
+def load_image(
+    source: str | os.PathLike | bytes,
+    size: int,
+    fit: Fit = Fit.PAD,
+    change: Callable[[Image.Image], Image.Image] | None = None,
+) -> np.ndarray:
     """Reads a picture, by its path or from the bytes of its file, and returns it as uint8 RGB [size, size, 3].
+
+    `change` is applied before it becomes a square.
 
     Raises:
       ImageError: the file is missing, is not a picture, is truncated, is larger than `LARGEST_FILE`, or unpacks to an
         unreasonable number of pixels.
     """
     with _opened(source) as image:
-        return fit_image(image, size, fit)
+        return fit_image(image if change is None else change(image), size, fit)
 
 
 def find_picture_file(path: str | os.PathLike) -> int:

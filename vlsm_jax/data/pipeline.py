@@ -1,32 +1,59 @@
-"""From triplets to batches: read, tokenise, mask, pack (or pad), shard per host, resume.
+"""From triplets to batches: read, tokenise, mask, place in rows, shard per host, resume.
 
 A row of a batch holds one or more samples one after the other, each `[visual tokens][prompt][response]`. A sample's
-visual tokens are the first `V` of its positions, so the row needs no further bookkeeping: sample k of a row has segment
-id k + 1, image k, and its positions count from 0.
+visual tokens are the first `V` of its positions; picture k of a row has the visual tokens kV to (k + 1)V. A sample
+without a picture has no visual tokens.
+
+Which sample stands where is planned from lengths alone (plan.py), so that the state of an iterator is a place in the
+plan, the same on all hosts: a run may go on with another number of hosts or worker processes, and reads what it would
+have read.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
+import enum
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import grain
-import grain.experimental
 import numpy as np
 from absl import flags, logging
 
+from vlsm_jax.data.augmentation import augment
+from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key
 from vlsm_jax.data.images import Fit, ImageError, load_image
+from vlsm_jax.data.lengths import find_lengths
+from vlsm_jax.data.mixture import Mixture
+from vlsm_jax.data.plan import Place, Plan, Sample
 from vlsm_jax.data.tokenizer import Tokenizer, load_tokenizer
-from vlsm_jax.data.triplets import DataError, JsonlTriplets, Record
+from vlsm_jax.data.triplets import DataError, Record
 
-# Bins open at a time while packing: more waste less and hold more pictures in memory.
-PACKING_BINS = 32
+_AUGMENTATION = 4  # the random stream of pictures; mixture.py has 1 and 2, plan.py 3
+
+_ENDLESS = 2**48  # batches: grain wants a length
+
+# Rows that cannot be read are an accident up to this share of them, and of this many while fewer were read.
+_MOST_BAD, _AT_FIRST = 0.01, 1000
+_NONE_GOOD = 8
+"""Rows after which at least one must have been readable."""
+
+_NAMED = 20
+"""Rows left out that are named one by one in the log; the rest are counted."""
+
+
+class BadRows(enum.Enum):
+    """What happens to a row that cannot be read or does not fit into a row of the batch."""
+
+    SKIP = "skip"  # named in the log, counted, left out; too many that cannot be read are an error all the same
+    RAISE = "raise"  # the first ends the run
 
 
 class Batch(NamedTuple):
-    """What a training step reads. B rows, S positions, K images a row, V visual tokens an image.
+    """What a training step reads. B rows, S positions, K pictures a row, V visual tokens a picture.
+
+    Either `images` or `features` is there.
 
     Attributes:
       tokens: int32 [B, S]; the image token at visual positions.
@@ -35,7 +62,8 @@ class Batch(NamedTuple):
       segment_ids: int32 [B, S]; which sample of the row, from 1; 0 is padding.
       positions: int32 [B, S]; place within the sample, from 0; -1 is padding.
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
-      images: uint8 [B, K, H, W, 3]; zeros where a row has fewer samples than K.
+      images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
+      features: [B, K, T, D]; what a frozen encoder made of the pictures.
     """
 
     tokens: Any
@@ -44,7 +72,8 @@ class Batch(NamedTuple):
     segment_ids: Any
     positions: Any
     visual_index: Any
-    images: Any
+    images: Any = None
+    features: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +87,9 @@ class PipelineConfig:
       visual_tokens: V, positions one picture takes.
       fit: how a picture becomes a square.
       pack: several samples in a row, or one sample a row and padding behind it.
+      buckets: without packing, how many lengths rows may have; every one is one more compilation of the step.
+      augmentation: how much training pictures are changed; 0 not at all, 1 as a camera would (augmentation.py).
+      bad_rows: what happens to rows that cannot be used.
       seed: of the order of the data.
       workers: processes that read and tokenise; 0 uses threads of this one.
     """
@@ -68,138 +100,320 @@ class PipelineConfig:
     visual_tokens: int
     fit: Fit = Fit.PAD
     pack: bool = True
+    buckets: int = 1
+    augmentation: float = 0.0
+    bad_rows: BadRows = BadRows.SKIP
     seed: int = 0
     workers: int = 0
+
+    def __post_init__(self):
+        for name, least in (("sequence_length", 1), ("batch_size", 1), ("buckets", 1), ("augmentation", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} is below {least}")
+        if self.pack and self.buckets > 1:
+            raise ValueError(f"pack and buckets={self.buckets} exclude one another; set pack=False to use buckets")
 
 
 def encode_example(record: Record, tokenizer: Tokenizer, visual_tokens: int) -> dict[str, np.ndarray]:
     """Returns one sample as inputs and next-token targets, each [n - 1] for a sample of n ids."""
     prompt = tokenizer.encode_prompt(record.prompt)
     response = tokenizer.encode_response(record.response)
-    ids = np.asarray([*[tokenizer.image_id] * visual_tokens, *prompt, *response], np.int32)
+    visual = visual_tokens if record.image is not None else 0
+    ids = np.asarray([*[tokenizer.image_id] * visual, *prompt, *response], np.int32)
     weights = np.zeros(len(ids) - 1, np.float32)
     weights[-len(response) :] = 1
     return {"tokens": ids[:-1], "targets": ids[1:], "weights": weights}
 
 
-class _Encode(grain.transforms.Map):
-    """Record index to arrays. Holds paths only, so that it can be sent to a worker process."""
-
-    def __init__(self, tokenizer_name: str, config: PipelineConfig):
-        self._tokenizer_name = tokenizer_name
-        self._config = config
-        self._tokenizer: Tokenizer | None = None
-        self._left_out: set[str] = set()
-
-    def __getstate__(self):
-        return {**self.__dict__, "_tokenizer": None}
-
-    def map(self, record: Record) -> dict[str, np.ndarray]:
-        if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self._tokenizer_name)
-        example = encode_example(record, self._tokenizer, self._config.visual_tokens)
-        if len(example["tokens"]) > self._config.sequence_length:
-            if record.where not in self._left_out:  # once, not once an epoch
-                self._left_out.add(record.where)
-                logging.warning(
-                    "%s: %d tokens, over the limit of %d: left out (raise pipeline.sequence_length to keep it)",
-                    record.where,
-                    len(example["tokens"]),
-                    self._config.sequence_length,
-                )
-            return {**example, "images": None}
-        try:
-            image = load_image(record.image, self._config.image_size, self._config.fit)
-        except ImageError as error:
-            raise DataError(f"{record.where}: {error}") from error
-        return {**example, "images": image[None]}
-
-
-class _Fits(grain.transforms.Filter):
-    def filter(self, example: dict[str, Any]) -> bool:
-        return example["images"] is not None
-
-
-class _ToRow(grain.transforms.Map):
-    """What the packer gives to the fields of a `Batch`."""
-
-    def __init__(self, visual_tokens: int):
-        self._visual_tokens = visual_tokens
-
-    def map(self, packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        segments, places = packed["tokens_segment_ids"], packed["tokens_positions"]
-        filled = segments > 0
-        visual = filled & (places < self._visual_tokens)
-        return Batch(
-            tokens=packed["tokens"],
-            targets=packed["targets"],
-            weights=packed["weights"],
-            segment_ids=segments,
-            positions=np.where(filled, places, -1).astype(np.int32),
-            visual_index=np.where(visual, (segments - 1) * self._visual_tokens + places, -1).astype(np.int32),
-            images=packed["images"],
-        )._asdict()
-
-
-def images_per_row(source: Sequence[Record], tokenizer: Tokenizer, config: PipelineConfig, rows: int = 64) -> int:
-    """Returns K, the samples that a row has room for: what fits at the mean length of the first `rows` triplets.
-
-    Every place for a picture is encoded, used or not, so K is no larger than it has to be.
-
-    Raises:
-      DataError: none of these triplets fits into a row; nothing would ever be fed.
-    """
-    lengths = [
-        len(encode_example(source[i], tokenizer, config.visual_tokens)["tokens"]) for i in range(min(rows, len(source)))
-    ]
-    fitting = [length for length in lengths if length <= config.sequence_length]
-    if not fitting:
-        raise DataError(
-            f"{source!r}: of the first {len(lengths)} triplets the shortest takes {min(lengths)} positions "
-            f"({config.visual_tokens} visual ones included), over pipeline.sequence_length={config.sequence_length}"
-        )
-    return math.ceil(config.sequence_length / np.mean(fitting)) if config.pack else 1
-
-
 def make_dataset(
-    source: JsonlTriplets,
+    source: Sequence[Record] | Mixture,
     tokenizer: Tokenizer,
     config: PipelineConfig,
     *,
     shuffle: bool = True,
     shard_index: int = 0,
     shard_count: int = 1,
-) -> grain.IterDataset:
+    features: FeatureStore | None = None,
+) -> BatchDataset:
     """Returns an endless data set of this host's rows of each batch, as dicts with the fields of `Batch`.
 
-    Epochs follow one another, each in another order. Hosts take every `shard_count`-th row, so their shares may differ
-    by one: count steps, not epochs. The iterator's state is its place; a checkpoint keeps it.
+    Epochs follow one another, each in another order. Host i of n has the i-th n-th of the rows of every batch.
+
+    Args:
+      source: rows with random access, or several such sources in shares.
+      tokenizer: turns text into ids; worker processes load it anew by its name.
+      config: see there.
+      shuffle: for training. Without it, rows keep about the order of the file, and pictures are as they are.
+      shard_index, shard_count: this host and the number of hosts.
+      features: gives features in place of pictures.
 
     Raises:
-      DataError: the batch does not divide over the hosts, the data is smaller than the hosts, or no triplet fits.
+      DataError: the batch does not divide over the hosts, no row fits, or rows are bad and `config` forbids it.
     """
     if config.batch_size % shard_count:
         raise DataError(f"pipeline.batch_size={config.batch_size} does not divide over {shard_count} hosts")
-    if len(source) < shard_count:
-        raise DataError(f"{source!r} has fewer rows than there are hosts ({shard_count})")
-    pictures = images_per_row(source, tokenizer, config)
-    data = grain.MapDataset.source(source).seed(config.seed)[shard_index::shard_count]
-    if shuffle:
-        data = data.shuffle()
-    data = data.repeat().map(_Encode(tokenizer.directory, config)).filter(_Fits())
-    rows = data.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=64))
-    length = config.sequence_length
-    rows = grain.experimental.BestFitPackIterDataset(
-        rows,
-        length_struct={"tokens": length, "targets": length, "weights": length, "images": pictures},
-        num_packing_bins=PACKING_BINS if config.pack else config.batch_size // shard_count,
+    mixture = source if isinstance(source, Mixture) else Mixture((source,), (1.0,))
+    lengths, pictures = [], False
+    for part in mixture.sources:
+        found = find_lengths(part, tokenizer)
+        lengths.append(found.positions(config.visual_tokens))
+        pictures |= bool(found.pictures.any())
+        _check_lengths(part, lengths[-1], config)
+    plan = Plan(
+        lengths,
+        mixture.weights,
+        width=config.sequence_length,
+        packed=config.pack,
+        buckets=config.buckets,
+        batch=config.batch_size,
         seed=config.seed,
-        shuffle_bins=config.pack,
-        max_sequences_per_bin=None if config.pack else 1,
+        shuffle=shuffle,
     )
-    rows = rows.map(_ToRow(config.visual_tokens)).batch(config.batch_size // shard_count, drop_remainder=True)
-    if config.workers:
-        if not flags.FLAGS.is_parsed():  # grain reads its own absl flags, which a notebook has never parsed
-            flags.FLAGS.mark_as_parsed()
-        rows = rows.mp_prefetch(grain.multiprocessing.MultiprocessingOptions(num_workers=config.workers))
-    return rows
+    reader = _Reader(mixture.sources, tokenizer, config, plan.samples if pictures else 1, shuffle, features)
+    return BatchDataset(plan, reader, config, shard_index, shard_count)
+
+
+def _check_lengths(source: Sequence[Record], positions: np.ndarray, config: PipelineConfig) -> None:
+    """Names the rows that no batch will hold, or raises DataError."""
+    limit = config.sequence_length
+    unreadable, long = np.flatnonzero(positions == 0), np.flatnonzero(positions > limit)
+    problems = []
+    for index in [*unreadable[:_NAMED], *long[:_NAMED]]:
+        try:
+            problems.append(
+                f"{source[index].where}: {positions[index]} tokens, over the limit of {limit}: left out "
+                "(raise pipeline.sequence_length to keep it)"
+            )
+        except DataError as error:
+            problems.append(f"{error}: left out")
+    if problems and config.bad_rows is BadRows.RAISE:
+        raise DataError("rows that cannot be used:\n  " + "\n  ".join(problems))
+    if len(unreadable) > _MOST_BAD * max(len(positions), _AT_FIRST) or len(unreadable) == len(positions):
+        raise DataError(f"{source!r}: {len(unreadable)} of {len(positions)} rows cannot be read; {problems[0]}")
+    if len(unreadable) + len(long) == len(positions):
+        raise DataError(
+            f"{source!r}: of {len(long)} rows the shortest takes {positions[long].min()} positions "
+            f"({config.visual_tokens} visual ones included), over pipeline.sequence_length={limit}"
+        )
+    for problem in problems:
+        logging.warning("%s", problem)
+    if problems:
+        logging.warning(
+            "%r: of %d rows %d cannot be read and %d are too long: left out",
+            *(source, len(positions), len(unreadable), len(long)),
+        )
+
+
+class BatchDataset(grain.IterDataset):
+    """Batches of a plan; `iter` gives a grain iterator whose state is a place in the plan.
+
+    Attributes:
+      plan: which sample stands where.
+    """
+
+    def __init__(self, plan: Plan, reader: _Reader, config: PipelineConfig, shard_index: int, shard_count: int):
+        super().__init__()
+        self.plan = plan
+        self._reader, self._config = reader, config
+        self._shard = (shard_index, shard_count)
+
+    def __iter__(self) -> _BatchIterator:
+        return _BatchIterator(self)
+
+    def __str__(self) -> str:
+        return f"BatchDataset(plan={self.plan.digest})"
+
+    def batches_from(self, start: Place) -> grain.DatasetIterator:
+        """Returns an iterator of (batch, place behind it)."""
+        batches = grain.MapDataset.source(
+            _Batches(self.plan, self._reader, start, self._config.batch_size, *self._shard)
+        ).to_iter_dataset(grain.ReadOptions(num_threads=1 if self._config.workers else 2, prefetch_buffer_size=4))
+        if self._config.workers:
+            if not flags.FLAGS.is_parsed():  # grain reads its own absl flags, which a notebook has never parsed
+                flags.FLAGS.mark_as_parsed()
+            batches = batches.mp_prefetch(
+                grain.multiprocessing.MultiprocessingOptions(num_workers=self._config.workers)
+            )
+        return iter(batches)
+
+
+class _BatchIterator(grain.DatasetIterator):
+    """Reads batches from a place on; started anew where a state says."""
+
+    def __init__(self, dataset: BatchDataset):
+        super().__init__()
+        self._dataset = dataset
+        self._place = Place(0, 0)
+        self._batches: grain.DatasetIterator | None = None
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        self._assert_not_closed()
+        self.start_prefetch()
+        batch, place = next(self._batches)
+        self._place = Place(*(int(number) for number in place))
+        return batch
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns {"round", "row", "plan"}: the same on all hosts, whatever their number."""
+        return {**self._place._asdict(), "plan": self._dataset.plan.digest}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from a state of an iterator over the same plan; over another, from the same row, with a warning."""
+        plan = self._dataset.plan
+        if state["plan"] != plan.digest:
+            logging.warning(
+                "the data, or how it becomes rows, is not what it was at the checkpoint: reading goes on at row %d of "
+                "round %d of the new order, and some samples of this epoch may come again or not at all",
+                *(state["row"], state["round"]),
+            )
+        self._stop()
+        self._place = Place(state["round"], state["row"])
+
+    def start_prefetch(self) -> None:
+        """Begins to read ahead."""
+        if self._batches is None:
+            self._batches = self._dataset.batches_from(self._place)
+            self._batches.start_prefetch()
+
+    def close(self) -> None:
+        """Ends threads and processes."""
+        self._stop()
+        super().close()
+
+    def __str__(self) -> str:
+        return str(self._dataset)
+
+    def _stop(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+
+class _Batches:
+    """Batch i behind a place, with random access: the work of threads and worker processes."""
+
+    def __init__(self, plan: Plan, reader: _Reader, start: Place, batch_size: int, shard_index: int, shard_count: int):
+        self._plan, self._reader, self._start = plan, reader, start
+        self._batch_size = batch_size
+        self._rows = batch_size // shard_count
+        self._first = shard_index * self._rows
+
+    def __len__(self) -> int:
+        return _ENDLESS
+
+    def __repr__(self) -> str:
+        return f"_Batches(plan={self._plan.digest}, start={tuple(self._start)})"
+
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        start = self._plan.place(self._start, index * self._batch_size)
+        rows, width = self._plan.read(self._plan.place(start, self._first), self._rows)
+        return self._reader.read(rows, width), np.asarray(self._plan.place(start, self._batch_size), np.int64)
+
+
+class _Reader:
+    """Samples to arrays. Holds paths and names, so that it can be sent to a worker process."""
+
+    def __init__(
+        self,
+        sources: Sequence[Sequence[Record]],
+        tokenizer: Tokenizer,
+        config: PipelineConfig,
+        pictures: int,
+        training: bool,
+        features: FeatureStore | None,
+    ):
+        self._sources = sources
+        self._tokenizer: Tokenizer | None = tokenizer
+        self._tokenizer_name = tokenizer.directory
+        self._config = config
+        self._pictures = pictures
+        self._strength = config.augmentation if training and features is None else 0.0
+        self._features = features
+        self._read, self._good = 0, False
+        self._bad: set[tuple[int, int]] = set()
+
+    def __getstate__(self):
+        return {**self.__dict__, "_tokenizer": None}
+
+    def read(self, rows: Sequence[Sequence[Sample]], width: int) -> dict[str, np.ndarray]:
+        """Returns the arrays of a batch whose rows hold `width` positions."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self._tokenizer_name)
+        shape, config = (len(rows), width), self._config
+        text = {
+            "tokens": np.full(shape, self._tokenizer.pad_id, np.int32),
+            "targets": np.full(shape, self._tokenizer.pad_id, np.int32),
+            "weights": np.zeros(shape, np.float32),
+        }
+        segments, positions = np.zeros(shape, np.int32), np.full(shape, -1, np.int32)
+        visual_index = np.full(shape, -1, np.int32)
+        if self._features is None:
+            name, dtype, picture_shape = "images", np.uint8, (config.image_size, config.image_size, 3)
+        else:
+            name, dtype = "features", self._features.dtype
+            picture_shape = (self._features.tokens, self._features.width)
+        pictures = np.zeros((len(rows), self._pictures, *picture_shape), dtype)
+        for row, samples in enumerate(rows):
+            at = segment = picture = 0
+            for sample in samples:
+                found = self._sample(sample)
+                if found is None:
+                    continue
+                example, image = found
+                length = len(example["tokens"])
+                end, segment = at + length, segment + 1
+                if end > width:
+                    raise DataError(
+                        f"row {sample.index} of {self._sources[sample.source]!r} has {length} tokens, more than when "
+                        "they were counted: the data was changed meanwhile; start again"
+                    )
+                for key, values in text.items():
+                    values[row, at:end] = example[key]
+                segments[row, at:end] = segment
+                positions[row, at:end] = np.arange(length)
+                if image is not None:
+                    tokens = config.visual_tokens
+                    visual_index[row, at : at + tokens] = picture * tokens + np.arange(tokens)
+                    pictures[row, picture] = image
+                    picture += 1
+                at = end
+        return text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
+
+    def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None] | None:
+        """Returns a sample's text and picture; None where it cannot be read and rows may be skipped."""
+        self._read += 1
+        where = ""
+        try:
+            record = self._sources[sample.source][sample.index]
+            where = f"{record.where}: "
+            image = None if record.image is None else self._picture(record.image, sample)
+        except (DataError, FeatureError, ImageError, OSError) as error:
+            self._skip(sample, f"{where}{error}", error)
+            return None
+        self._good = True
+        return encode_example(record, self._tokenizer, self._config.visual_tokens), image
+
+    def _picture(self, picture: str | bytes, sample: Sample) -> np.ndarray:
+        if self._features is not None:
+            return self._features[picture_key(picture)]
+        change = None
+        if self._strength:
+            # From the place in the data alone: a run that goes on sees what it would have seen, on whatever host.
+            seed = (self._config.seed, _AUGMENTATION, *sample)
+            change = functools.partial(augment, rng=np.random.default_rng(seed), strength=self._strength)
+        return load_image(picture, self._config.image_size, self._config.fit, change)
+
+    def _skip(self, sample: Sample, problem: str, error: Exception) -> None:
+        if self._config.bad_rows is BadRows.RAISE:
+            raise DataError(problem) from error
+        key = (sample.source, sample.index)
+        known = key in self._bad
+        self._bad.add(key)
+        if len(self._bad) > _MOST_BAD * max(self._read, _AT_FIRST) or (not self._good and self._read >= _NONE_GOOD):
+            raise DataError(f"{len(self._bad)} rows of {self._read} cannot be read; the last: {problem}") from error
+        if known:
+            return
+        if len(self._bad) <= _NAMED:
+            logging.warning("%s: left out (%d so far in this process)", problem, len(self._bad))
+        elif len(self._bad) % 100 == 0:
+            logging.warning("%d rows left out so far in this process; the last: %s", len(self._bad), problem)

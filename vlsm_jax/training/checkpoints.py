@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-import grain.checkpoint
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -61,7 +60,8 @@ class Checkpoints:
             # Named here and not left to the first save: what another process wrote must be readable at once.
             item_handlers={
                 "state": ocp.StandardCheckpointHandler(),
-                "data": grain.checkpoint.CheckpointHandler(),
+                # The place in the data is the same on all hosts, so their number may be another one next time.
+                "data": ocp.JsonCheckpointHandler(),
                 "facts": ocp.JsonCheckpointHandler(),
             },
         )
@@ -87,7 +87,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(state),
-                    data=grain.checkpoint.CheckpointSave(data),
+                    data=ocp.args.JsonSave(data.get_state()),
                     facts=ocp.args.JsonSave(facts),
                 ),
             )
@@ -120,8 +120,15 @@ class Checkpoints:
             "facts": ocp.args.JsonRestore(),
         }
         if data is not None:
-            items["data"] = grain.checkpoint.CheckpointRestore(data)
+            items["data"] = ocp.args.JsonRestore()
+            if list((self.directory / str(step) / "data").glob("process_*-of-*.json")):
+                raise CheckpointError(
+                    f"the checkpoint {self.directory}/{step} keeps its place in the data as an earlier version wrote it; "
+                    "evaluate or export it, or train in another --workdir"
+                )
         restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        if data is not None:
+            data.set_state(restored["data"])
         return step, restored["state"], restored["facts"]
 
     def close(self) -> None:
