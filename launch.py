@@ -21,8 +21,9 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from vlsm_jax.data.images import ImageError
+from vlsm_jax.data.pictures import PictureFolder
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
-from vlsm_jax.data.triplets import DataError, JsonlTriplets, Record
+from vlsm_jax.data.triplets import DataError, Record, TripletSource, has_split, hold_out, open_triplets
 from vlsm_jax.training.config import ConfigError, build
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, such as configs/quickstart.py.")
@@ -35,7 +36,7 @@ _MODE = flags.DEFINE_enum(
 )
 
 SPLITS = ("train", "validation", "iid", "industry", "layout", "size", "timing", "test")
-"""What a folder of triplets may have; the first two are needed for training."""
+"""What a folder of triplets may have; the first is needed for training."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -75,9 +76,14 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
 
     # --- Data ---------------------------------------------------------------------------------------------------------
-    data = {split: JsonlTriplets(path) for split, path in data_files(config, workdir).items()}
-    for rows in data.values():
-        rows.check()
+    folder = data_folder(config, workdir)
+    data = open_data(config, folder)
+    evaluating = mode in ("all", "evaluate")
+    if evaluating and config.evaluate.split not in data:
+        if mode == "evaluate" or not config.data.directory:
+            raise ConfigError(f"evaluate.split={config.evaluate.split!r}; choose one of {', '.join(data)}")
+        evaluating = False
+        print(f"{folder} has no split {config.evaluate.split!r}: nothing will be evaluated")
     tokenizer = find_tokenizer(config, workdir, data["train"])
     logging.info("%s; %d token ids", ", ".join(f"{len(rows)} {split}" for split, rows in data.items()), tokenizer.size)
     if mode == "data":
@@ -112,7 +118,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
         return
 
     # --- Evaluate -----------------------------------------------------------------------------------------------------
-    if mode in ("all", "evaluate") and jax.process_index() == 0:
+    if evaluating and jax.process_index() == 0:
         evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh, facts)
 
     # --- Export -------------------------------------------------------------------------------------------------------
@@ -133,8 +139,8 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
 
 
-def data_files(config: ConfigDict, workdir: Path) -> dict[str, Path]:
-    """Returns the file of each split; makes the triplets when the config leaves the folder to us."""
+def data_folder(config: ConfigDict, workdir: Path) -> Path:
+    """Returns the folder of the triplets; makes them when the config leaves it to us."""
     if config.data.directory:
         directory = Path(config.data.directory)
     else:
@@ -157,11 +163,30 @@ def data_files(config: ConfigDict, workdir: Path) -> dict[str, Path]:
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"synth: {error}") from error
         progress.close()
-    found = {split: directory / f"{split}.jsonl" for split in SPLITS}
-    return {split: path for split, path in found.items() if path.exists() or split in SPLITS[:2]}
+    return directory
 
 
-def find_tokenizer(config: ConfigDict, workdir: Path, rows: JsonlTriplets) -> Tokenizer:
+def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
+    """Returns the rows of each split of a folder, in any format, once all of them have been looked at.
+
+    Where there is no validation split, a twentieth of the training triplets is held out for it.
+    """
+    most_bad = config.data.get("most_bad", 0.0)
+    columns = {key: name for key, name in config.data.get("columns", {}).items() if name}
+    data = {}
+    for split in SPLITS:
+        if split != "train" and not has_split(folder, split):
+            continue
+        data[split] = open_triplets(folder, columns, split=split, skip_bad=most_bad > 0, most_bad=most_bad)
+        if not most_bad:
+            data[split].check()
+    if "validation" not in data:
+        data["train"], data["validation"] = hold_out(data["train"], 0.05, config.seed)
+        logging.info("%s has no split 'validation': %d training triplets are held out", folder, len(data["validation"]))
+    return data
+
+
+def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> Tokenizer:
     """Returns the tokenizer the config names, or the run's own, trained on its training triplets."""
     if config.data.tokenizer:
         return load_tokenizer(config.data.tokenizer)
@@ -204,7 +229,7 @@ def find_params(
     mode: str,
     network: Any,
     tokenizer: Tokenizer,
-    data: dict[str, JsonlTriplets],
+    data: dict[str, TripletSource],
     pipeline: Any,
     mesh: Any,
     facts: dict[str, Any],
@@ -239,7 +264,7 @@ def evaluate_split(
     params: dict[str, Any],
     step: int,
     tokenizer: Tokenizer,
-    data: dict[str, JsonlTriplets],
+    data: dict[str, TripletSource],
     pipeline: Any,
     mesh: Any,
     facts: dict[str, Any],
@@ -254,10 +279,12 @@ def evaluate_split(
     from vlsm_jax.training.loop import environment_facts
 
     settings = config.evaluate
-    if settings.split not in data:
-        raise ConfigError(f"evaluate.split={settings.split!r}; choose one of {', '.join(data)}")
     rows = data[settings.split]
     samples = [rows[i] for i in range(min(settings.samples, len(rows)))]
+    if text_only := next((sample for sample in samples if sample.image is None), None):
+        raise DataError(f"{text_only.where}: a row of text only; scripts are generated from a sketch and a prompt")
+    pictures = PictureFolder(workdir / "evaluation")
+    samples = [pictures.keep(sample) for sample in samples]
     generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh)
 
     def generate(batch: Sequence[Record]) -> list[Candidate]:

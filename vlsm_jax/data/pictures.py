@@ -6,7 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from vlsm_jax.data.records import safe_name
+from vlsm_jax.data.images import check_picture
+from vlsm_jax.data.records import Record, safe_name
 
 
 class PictureFolder:
@@ -35,6 +36,13 @@ class PictureFolder:
             name = f"{stem}-{digest}{end}"
             self._write(data, name)
         return name
+
+    def keep(self, record: Record) -> Record:
+        """Returns the record with its picture in a file, where it is held as bytes: as it is wanted to be shown."""
+        if not isinstance(record.image, bytes):
+            return record
+        name = self.save(record.image, record.image_name, check_picture(record.image))
+        return record._replace(image=str(self._folder / name))
 
     def _write(self, data: bytes, name: str) -> bool:
         """Returns whether a file of this name holds `data` now."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from absl import logging
@@ -34,6 +34,7 @@ __all__ = [
     "Selection",
     "TripletSource",
     "find_splits",
+    "has_split",
     "hold_out",
     "open_triplets",
     "shard_path",
@@ -88,6 +89,8 @@ def _open(path: str, columns: Mapping[str, str] | None, split: str | None) -> Tr
     here = Path(path)
     if here.is_dir():
         return _open_folder(here, columns, split)
+    if split is not None and not here.exists():
+        raise DataError(f"no data file at {here}/{split}.jsonl: there is no such folder")
     paths = _files(path)
     form = _format(paths[0])
     if any(_format(other) != form for other in paths):
@@ -125,7 +128,7 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None, split: str | N
         if len(splits) > 1:
             raise DataError(f"{folder} has the splits {', '.join(splits)}; say which with split=")
         (split,) = splits
-    found = next((name for name in (split, *_ALIASES.get(split, ())) if name in splits), None)
+    found = _alike(split, splits)
     if found is None:
         raise DataError(f"no data file at {folder}/{split}.jsonl; the splits there are {', '.join(splits)}")
     if is_tfds(folder):
@@ -164,6 +167,15 @@ def find_splits(folder: str | os.PathLike) -> dict[str, list[Path]]:
             if suffix in SUFFIXES:
                 found.setdefault(name.removesuffix(suffix), {})[entry.parent / name] = order.index(suffix)
     return {split: sorted(places, key=places.__getitem__) for split, places in sorted(found.items())}
+
+
+def has_split(folder: str | os.PathLike, split: str) -> bool:
+    """Whether a folder has a split, under this name or one that others give it, such as `val` for `validation`."""
+    return _alike(split, find_splits(folder)) is not None
+
+
+def _alike(split: str, splits: Iterable[str]) -> str | None:
+    return next((name for name in (split, *_ALIASES.get(split, ())) if name in splits), None)
 
 
 def split_name(path: Path) -> str:
