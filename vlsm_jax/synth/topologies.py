@@ -127,8 +127,8 @@ _KINDS: dict[str, float] = {
     "rework": 1.7,
     "scrap": 1.2,
     "assembly": 1.5,
-    "disassembly": 0.8,
-    "batching": 0.9,
+    "disassembly": 2.0,
+    "batching": 1.0,
     "multiprocess": 1.0,
     "conveyor": 0.8,
     "storage": 0.9,
@@ -153,7 +153,7 @@ def _wish(floor: Floor, count: int) -> _Wishes:
     weights = [_KINDS[kind] for kind in kinds]
     # One thing at least has to be left for the row itself: a station, or a lane each of two.
     most = count - (2 if floor.layout == PARALLEL else 1)
-    for _ in range(dice.whole(0 if count < 8 else 1, min(8, 1 + count // 4))):
+    for _ in range(dice.whole(0 if count < 6 else 1 + count // 12, min(9, 2 + count // 4))):
         kind = dice.weighted(kinds, weights)
         left = most - wishes.cost()
         if left <= 0:
