@@ -63,7 +63,7 @@ def chain(names, port="A"):
 
 @pytest.mark.parametrize("style", ScriptStyle)
 @given(twin=twins(), seed=SEEDS, habits=HABITS)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_law_for_arbitrary_twins(twin, style, seed, habits):
     check_law(twin, style, seed, habits, ACCEPTED)
 
@@ -415,7 +415,7 @@ def test_habits_of_blocks_show():
 
 
 @given(twin=twins(), style=st.sampled_from(ScriptStyle), seed=SEEDS)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_variables_are_no_words_of_the_language(twin, style, seed):
     code = re.sub(r'"(\\.|[^"\\])*"|//[^\n]*', "", write(twin, style, seed))
     counters = {"i", "k", "s", "n"}
@@ -445,7 +445,7 @@ def test_plain_scripts_stay_short():
     """Training targets for a small model: mean bytes per object over sampled factories."""
     factories = sampled(60, seed=4)
     objects = sum(len(factory.twin.objects) for factory in factories)
-    most = {"loop": 190, "straight": 250, "instance": 270, "arrays": 230, "records": 210, "sections": 260}
+    most = {"loop": 220, "straight": 290, "instance": 320, "arrays": 260, "records": 220, "sections": 310}
     for style in ScriptStyle:
         size = sum(len(write(factory.twin, style, i, PLAIN).encode()) for i, factory in enumerate(factories))
         assert size / objects < most[style.value], style

@@ -58,9 +58,6 @@ class _Loop:
         pen.assign(f"Array {table}", pen.array(map(pen.literals.measure, values)))
         return f"{table}[i]"
 
-    def both(self, left: str, right: str) -> str:
-        return self.pen.op(left, "&&", right)
-
     def settings(self) -> None:
         """Writes the conditions under which parameters are set: by class where all of a class agree, else by index."""
         pen = self.pen
@@ -113,7 +110,7 @@ class _Loop:
 
     def connect_lanes(self, pattern: Lanes, previous: str) -> None:
         if pattern.lanes == 0:
-            self.connect_chain(previous)
+            self.connect_chain(pattern, previous)
         elif pattern.lanes == 2:
             self.connect_two(pattern, previous)
         else:
@@ -127,12 +124,18 @@ class _Loop:
         """Returns the statement that makes the object the previous one."""
         return f"{self.pen.gap}={self.pen.gap}".join((*variables, self.obj)) + ";"
 
-    def connect_chain(self, previous: str) -> None:
-        condition = self.pen.op("i", ">", "1")
-        if self.more:
-            condition = self.both(condition, self.pen.op("i", "<=", str(self.connected)))
-        self.pen.line(self.if_line(condition, self.connect(previous)))
+    def connect_chain(self, pattern: Lanes, previous: str) -> None:
+        conditions = [self.pen.op("i", ">", "1"), *self.inside("i", pattern.breaks, self.connected)]
+        self.pen.line(self.if_line(self.all_of(conditions), self.connect(previous)))
         self.pen.line(self.move(previous))
+
+    def inside(self, index: str, breaks: Sequence[int], last: int) -> list[str]:
+        """Returns the conditions for what is connected to the one before: up to `last`, without the breaks."""
+        conditions = [self.pen.op(index, "!=", str(at)) for at in breaks]
+        return [*conditions, *([self.pen.op(index, "<=", str(last))] if self.more else [])]
+
+    def all_of(self, conditions: Sequence[str]) -> str:
+        return f"{self.pen.gap}&&{self.pen.gap}".join(conditions)
 
     def after_lanes(self, pattern: Lanes, join: list[str], first: str) -> list[tuple[str, list[str]]]:
         """Returns the branches of what all lanes flow into, and of the chain behind it."""
@@ -203,18 +206,19 @@ class _Loop:
 
     # --- Stages ---------------------------------------------------------------------------------------------------
 
-    def connect_stage(self, before: str, stages: int) -> None:
+    def connect_stage(self, pattern: Stages, before: str) -> None:
         """Writes what connects an object to the stage before: to its own neighbour, or to all of them."""
         pen = self.pen
-        if self.more:
-            pen.open_if(pen.op("s", "<=", str(stages)))
+        conditions = self.inside("s", pattern.breaks, len(pattern.widths))
+        if conditions:
+            pen.open_if(self.all_of(conditions))
         here = f"{before}.length"
         pen.open_if(pen.op(f"{self.widths}[s]", "==", here))
         pen.line(self.connect(f"{before}[k]"))
         pen.otherwise()
         pen.line(f"{pen.count('n', here)} {self.connect(f'{before}[n]')}")
         pen.close()
-        if self.more:
+        if conditions:
             pen.close()
 
 
@@ -286,7 +290,7 @@ def write_loop(twin: Twin, rng: np.random.Generator, habits: Habits) -> str:
     if isinstance(pattern, Lanes):
         loop.connect_lanes(pattern, previous)
     elif isinstance(pattern, Stages):
-        loop.connect_stage(before, len(pattern.widths))
+        loop.connect_stage(pattern, before)
         pen.line(f"{stage}.push({loop.obj});")
     if objects:
         pen.line(f"{objects}.push({loop.obj});")

@@ -8,6 +8,7 @@ that the objects get, so the form of a script never changes its Twin.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from vlsm_jax.simulator.library import DISPATCHER, TASK_EXECUTER, find_class
@@ -16,6 +17,7 @@ from vlsm_jax.twin import Connection, Twin, TwinObject
 MOST_LANES = 6
 MOST_SHARED = 4
 MOST_ROOTS = 4
+MOST_BREAKS = 3
 
 _OPEN, _DONE = 1, 2
 
@@ -28,13 +30,14 @@ class Lanes:
     """Wires that follow from the order of creation.
 
     `before` objects in a chain, then `depth` stages of `lanes` objects each, stage by stage, then `after` in a chain.
-    A chain alone has `lanes` 0.
+    A chain alone has `lanes` 0, and `breaks`, the objects by index from 1 that are not connected to the one before.
     """
 
     before: int
     lanes: int = 0
     depth: int = 0
     after: int = 0
+    breaks: tuple[int, ...] = ()
 
     @property
     def merge(self) -> int:
@@ -50,13 +53,14 @@ class Lanes:
     def size(self) -> int:
         """How many wires there are."""
         first = self.before - 1 if self.before else -self.lanes
-        return first + self.lanes * self.depth + (self.lanes + self.after - 1 if self.after else 0)
+        last = self.lanes + self.after - 1 if self.after else 0
+        return first + self.lanes * self.depth + last - len(self.breaks)
 
     def wires(self) -> Iterator[tuple[int, int]]:
         """Yields (from, to) by index from 1, in the order in which the loop draws them."""
         for i in range(1, self.merge + self.after):
             if i <= self.before or i > self.merge:
-                if i > 1:
+                if i > 1 and i not in self.breaks:
                     yield i - 1, i
             elif i < self.merge:
                 place = i - self.before
@@ -74,9 +78,11 @@ class Stages:
 
     Attributes:
       widths: how many objects each stage has.
+      breaks: which stages, from 1, are not connected to the one before.
     """
 
     widths: tuple[int, ...]
+    breaks: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -152,7 +158,7 @@ def _is_executer(cls: str) -> bool:
 
 
 def _plan_by_stages(twin: Twin) -> Plan | None:
-    """Returns the plan of the run of stages with the most wires; None where that is less than half of the flow."""
+    """Returns the plan of the few runs of stages with the most wires; None where that is less than half of the flow."""
     flow = [i for i, obj in enumerate(twin.objects) if not _is_executer(obj.cls)]
     place = {twin.objects[i].name: i for i in flow}
     wires = [
@@ -162,11 +168,19 @@ def _plan_by_stages(twin: Twin) -> Plan | None:
     ]
     outputs, inputs = _ports(wires)
     stages: list[list[int]] = []
+    breaks: list[int] = []
     drawn: list[tuple[int, int]] = []
-    for candidate in _rows(flow, outputs, inputs):
-        for run, pairs in _runs(candidate, outputs, inputs):
-            if len(pairs) > len(drawn):
-                stages, drawn = run, pairs
+    for row in _rows(flow, outputs, inputs):
+        runs = list(_runs(row, outputs, inputs))
+        for first, last in itertools.combinations(range(len(runs) + 1), 2):
+            some = runs[first:last]
+            if len(some) > MOST_BREAKS + 1 or not (some[0][1] and some[-1][1]):
+                continue
+            if sum(len(pairs) for _, pairs in some) <= len(drawn):
+                continue
+            stages = [stage for run, _ in some for stage in run]
+            breaks = [1 + n for n in itertools.accumulate(len(run) for run, _ in some[:-1])]
+            drawn = [pair for _, pairs in some for pair in pairs]
         if len(drawn) == len(wires):
             break
     if len(drawn) < 2 or 2 * len(drawn) < len(wires):
@@ -182,7 +196,7 @@ def _plan_by_stages(twin: Twin) -> Plan | None:
             left.remove(pair)  # Only the first wire of a pair is drawn in the loop.
         else:
             rest.append(wire)
-    return Plan(tuple(twin.objects[i] for i in order), _shape(tuple(map(len, stages))), tuple(rest))
+    return Plan(tuple(twin.objects[i] for i in order), _shape(tuple(map(len, stages)), tuple(breaks)), tuple(rest))
 
 
 def _rows(flow: list[int], outputs: Neighbours, inputs: Neighbours) -> Iterator[list[list[int]]]:
@@ -272,7 +286,8 @@ def _runs(
     for stage in stages:
         new = _between(run[-1], stage, outputs, inputs) if run else None
         if new is None:
-            yield run, pairs
+            if run:
+                yield run, pairs
             run, pairs = [stage], []
         else:
             run.append(stage)
@@ -298,14 +313,14 @@ def _between(
     return pairs if fits else None
 
 
-def _shape(widths: tuple[int, ...]) -> Lanes | Stages:
-    """Returns stages as lanes where they are, for that is the simpler loop."""
+def _shape(widths: tuple[int, ...], breaks: tuple[int, ...]) -> Lanes | Stages:
+    """Returns stages as a chain or as lanes where they are, for that is the simpler loop."""
     wide = [k for k, width in enumerate(widths) if width > 1]
     if not wide:
-        return Lanes(before=len(widths))
+        return Lanes(before=len(widths), breaks=breaks)
     first, last = wide[0], wide[-1]
     depth, after = last - first + 1, len(widths) - last - 1
     same = all(width == widths[first] for width in widths[first : last + 1])
-    if same and widths[first] <= MOST_LANES and first <= MOST_SHARED and after <= MOST_SHARED:
+    if not breaks and same and widths[first] <= MOST_LANES and first <= MOST_SHARED and after <= MOST_SHARED:
         return Lanes(first, widths[first], depth, after)
-    return Stages(widths)
+    return Stages(widths, breaks)
