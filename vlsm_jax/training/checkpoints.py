@@ -123,7 +123,7 @@ class Checkpoints:
             items["data"] = ocp.args.JsonRestore()
             if list((self.directory / str(step) / "data").glob("process_*-of-*.json")):
                 raise CheckpointError(
-                    f"the checkpoint {self.directory}/{step} keeps its place in the data as an earlier version wrote it; "
+                    f"the checkpoint {self.directory}/{step} keeps its place in the data as an earlier version did; "
                     "evaluate or export it, or train in another --workdir"
                 )
         restored = self._manager.restore(step, args=ocp.args.Composite(**items))
