@@ -19,13 +19,13 @@ from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places
 from vlsm_jax.synth.trips import crews, jobs_of, mean_way
 from vlsm_jax.twin import Twin
 
-ITEMS: Final = 24
+ITEMS: Final = 16
 """Arrivals that a run is long enough for."""
 
-VISITS: Final = 6
+VISITS: Final = 5
 """Visits that a run is long enough for at objects that are not rarely visited."""
 
-RARE: Final = 0.06
+RARE: Final = 0.12
 """Share of all arrivals below which a run is not made longer for an object to be visited."""
 
 LEAST_EXPECTED: Final = 3.0
