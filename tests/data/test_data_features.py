@@ -14,22 +14,26 @@ from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
 CONFIG = PipelineConfig(sequence_length=160, batch_size=4, image_size=16, visual_tokens=5)
 
 
-def encode(pictures):
+def load(picture):
+    return load_image(picture, 16)
+
+
+def encode(images):
     """Stands for an encoder: tokens 0 to 3 of width 2 that tell the grey level and the token."""
-    greys = np.asarray([load_image(picture, 16)[0, 0, 0] for picture in pictures], np.float16)
+    greys = images[:, 0, 0, 0].astype(np.float16)
     return greys[:, None, None] + np.arange(8, dtype=np.float16).reshape(1, 4, 2) * 100
 
 
 def test_what_is_read_is_what_was_computed(corpus, tmp_path):
     triplets, _ = corpus
     pictures = [record.image for record in triplets]
-    assert write_features(tmp_path, "enc", [*pictures, pictures[3]], encode, batch=8, part_bytes=200) == 40
+    assert write_features(tmp_path, "enc", [*pictures, pictures[3]], load, encode, batch=8, part_bytes=200) == 40
     store = FeatureStore(tmp_path, "enc")
     assert len(store) == 40
     assert len(list((tmp_path / "enc").glob("*.keys.npy"))) > 2
     for each in (store, pickle.loads(pickle.dumps(store))):
         for picture in reversed(pictures):
-            np.testing.assert_array_equal(each[picture_key(picture)], encode([picture])[0])
+            np.testing.assert_array_equal(each[picture_key(picture)], encode(load(picture)[None])[0])
     # A picture is its content, wherever it lies.
     content = open(pictures[5], "rb").read()  # noqa: SIM115
     assert picture_key(content) == picture_key(pictures[5]) == hashlib.blake2b(content, digest_size=16).digest()
@@ -51,16 +55,28 @@ def test_writing_goes_on_where_it_was_interrupted(corpus, tmp_path):
         return encode(batch)
 
     with pytest.raises(KeyboardInterrupt):
-        write_features(tmp_path, "enc", pictures, fails, batch=4, part_bytes=1)
+        write_features(tmp_path, "enc", pictures, load, fails, batch=4, part_bytes=1)
     assert not list((tmp_path / "enc").glob(".*"))
     # Features without keys are a part whose writer was killed between the two.
     keys = sorted((tmp_path / "enc").glob("*.keys.npy"))
     keys[0].unlink()
     encoded = []
-    write_features(tmp_path, "enc", pictures, lambda batch: encoded.extend(batch) or encode(batch), batch=4)
+    write_features(tmp_path, "enc", pictures, load, lambda batch: encoded.extend(batch) or encode(batch), batch=4)
     assert len(encoded) == 40 - len(seen) + 4
     store = FeatureStore(tmp_path, "enc")
-    assert all((store[picture_key(p)] == encode([p])[0]).all() for p in pictures)
+    assert all((store[picture_key(p)] == encode(load(p)[None])[0]).all() for p in pictures)
+
+
+def test_a_picture_that_cannot_be_read_has_no_features(corpus, tmp_path, caplog):
+    triplets, _ = corpus
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(b"\x89PNG\r\n\x1a\n")
+    pictures = [torn, tmp_path / "none.png", triplets[0].image]
+    with caplog.at_level("WARNING", logger="absl"):
+        assert write_features(tmp_path, "enc", pictures, load, encode) == 1
+    assert "torn.png is not a picture" in caplog.text
+    assert "none.png" in caplog.text
+    assert picture_key(torn) not in FeatureStore(tmp_path, "enc")
 
 
 def test_what_does_not_fit_a_store_is_refused(corpus, tmp_path):
@@ -68,11 +84,11 @@ def test_what_does_not_fit_a_store_is_refused(corpus, tmp_path):
     pictures = [record.image for record in triplets]
     with pytest.raises(FeatureError, match=r"no features at .*enc; write them first"):
         FeatureStore(tmp_path, "enc")
-    write_features(tmp_path, "enc", pictures[:4], encode)
+    write_features(tmp_path, "enc", pictures[:4], load, encode)
     with pytest.raises(FeatureError, match=r"'width': 2.* and these features are .*'width': 4"):
-        write_features(tmp_path, "enc", pictures, lambda batch: np.zeros((len(batch), 4, 4), np.float16))
+        write_features(tmp_path, "enc", pictures, load, lambda batch: np.zeros((len(batch), 4, 4), np.float16))
     with pytest.raises(FeatureError, match="not finite in float16"):
-        write_features(tmp_path, "enc", pictures, lambda batch: encode(batch) * np.float16(np.inf))
+        write_features(tmp_path, "enc", pictures, load, lambda batch: encode(batch) * np.float16(np.inf))
     (tmp_path / "enc" / "store.json").write_text(json.dumps({"format": "other"}))
     with pytest.raises(FeatureError, match=r"not of the format vlsm_jax\.features/1"):
         FeatureStore(tmp_path, "enc")
@@ -80,7 +96,7 @@ def test_what_does_not_fit_a_store_is_refused(corpus, tmp_path):
 
 def test_batches_hold_features_in_place_of_pictures(corpus, tmp_path):
     triplets, tokenizer = corpus
-    write_features(tmp_path, "enc", [record.image for record in triplets], encode)
+    write_features(tmp_path, "enc", [record.image for record in triplets], load, encode)
     store = FeatureStore(tmp_path, "enc")
     config = dataclasses.replace(CONFIG, augmentation=1.0)  # there are no pixels to change
     plain = make_dataset(triplets, tokenizer, CONFIG)

@@ -22,10 +22,13 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from absl import logging
+
+from vlsm_jax.data.images import ImageError
 
 FORMAT = "vlsm_jax.features/1"
 KEY_BYTES = 16
@@ -110,19 +113,22 @@ def write_features(
     root: str | os.PathLike,
     encoder: str,
     pictures: Iterable[str | os.PathLike | bytes],
-    encode: Callable[[Sequence[str | os.PathLike | bytes]], np.ndarray],
+    load: Callable[[str | os.PathLike | bytes], np.ndarray],
+    encode: Callable[[np.ndarray], np.ndarray],
     *,
     batch: int = 32,
     part_bytes: int = 256 * 2**20,
 ) -> int:
     """Adds the features of pictures that the store does not have, and returns how many it added.
 
-    Interrupted and started again, it goes on with the first part that was not whole.
+    Interrupted and started again, it goes on with the first part that was not whole. A picture that cannot be read is
+    named in the log and left out: the pipeline does with its row as its config says.
 
     Args:
       root, encoder: see `FeatureStore`; made if missing.
       pictures: paths or file contents; one that is there twice is encoded once.
-      encode: up to `batch` pictures to their features [n, T, D], in the dtype to be kept.
+      load: a picture to the encoder's input.
+      encode: [n, ...], up to `batch` inputs, to their features [n, T, D] in the dtype to be kept.
       batch: pictures encoded together.
       part_bytes: about the size of a file.
 
@@ -133,41 +139,44 @@ def write_features(
     known: set[bytes] = set()
     if (directory / "store.json").exists():
         known = {bytes(key) for key in FeatureStore(root, encoder)._keys}
+    waiting: list[tuple[bytes, np.ndarray]] = []
     keys: list[bytes] = []
     features: list[np.ndarray] = []
-    waiting: list[tuple[bytes, str | os.PathLike | bytes]] = []
     added = 0
-
-    def encode_waiting() -> None:
-        made = np.asarray(encode([picture for _, picture in waiting]))
-        if made.ndim != 3 or len(made) != len(waiting):
-            raise FeatureError(f"features of {len(waiting)} pictures have the shape {made.shape}, not [n, T, D]")
-        if not np.isfinite(made).all():
-            raise FeatureError(f"features are not finite in {made.dtype}; keep them in float32")
-        _write_facts(directory, encoder, made)
-        keys.extend(key for key, _ in waiting)
-        features.append(made)
-        waiting.clear()
-
     for picture in pictures:
-        key = picture_key(picture)
-        if key in known:
+        try:
+            key = picture_key(picture)
+            if key in known:
+                continue
+            waiting.append((key, load(picture)))
+        except (ImageError, OSError) as error:
+            logging.warning("%s: no features are kept of it", error)
             continue
         known.add(key)
-        waiting.append((key, picture))
         if len(waiting) == batch:
-            encode_waiting()
+            keys += [key for key, _ in waiting]
+            features.append(_encoded(encode, [image for _, image in waiting]))
+            waiting = []
             if sum(part.nbytes for part in features) >= part_bytes:
-                added += _write_part(directory, keys, features)
+                added += _write_part(directory, encoder, keys, features)
                 keys, features = [], []
     if waiting:
-        encode_waiting()
-    if keys:
-        added += _write_part(directory, keys, features)
-    return added
+        keys += [key for key, _ in waiting]
+        features.append(_encoded(encode, [image for _, image in waiting]))
+    return added + (_write_part(directory, encoder, keys, features) if keys else 0)
 
 
-def _write_part(directory: Path, keys: list[bytes], features: list[np.ndarray]) -> int:
+def _encoded(encode: Callable[[np.ndarray], np.ndarray], images: list[np.ndarray]) -> np.ndarray:
+    features = np.asarray(encode(np.stack(images)))
+    if features.ndim != 3 or len(features) != len(images):
+        raise FeatureError(f"features of {len(images)} pictures have the shape {features.shape}, not [n, T, D]")
+    if not np.isfinite(features).all():
+        raise FeatureError(f"features are not finite in {features.dtype}; keep them in float32")
+    return features
+
+
+def _write_part(directory: Path, encoder: str, keys: list[bytes], features: list[np.ndarray]) -> int:
+    _write_facts(directory, encoder, features[0])
     packed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
     name = hashlib.blake2b(packed.tobytes(), digest_size=8).hexdigest()
     _save(directory / f"{name}.features.npy", np.concatenate(features))

@@ -52,9 +52,13 @@ class StepMetrics(NamedTuple):
 
 def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
     """Returns the summed loss of a batch."""
-    rows, per_row = batch.images.shape[:2]
-    images = batch.images.reshape(rows * per_row, *batch.images.shape[2:])
-    visual = model.encode_images(images)  # [B * K, V, D]
+    pictures = batch.images if batch.features is None else batch.features
+    rows, per_row = pictures.shape[:2]
+    pictures = pictures.reshape(rows * per_row, *pictures.shape[2:])
+    if batch.features is None:
+        visual = model.encode_images(pictures)  # [B * K, V, D]
+    else:
+        visual = model.connector(pictures.astype(model.vision.dtype))
     visual = visual.reshape(rows, per_row * visual.shape[1], visual.shape[2])
     hidden, _ = model(
         batch.tokens,
