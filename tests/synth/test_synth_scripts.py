@@ -410,6 +410,12 @@ def test_habits_of_blocks_show():
     assert "; i++)\n{\n\tObject obj" in check_law(twin, ScriptStyle.LOOP, 1, habits)
     habits = dataclasses.replace(PLAIN, declare_first=True, grouped=True)
     assert check_law(twin, ScriptStyle.STRAIGHT, 0, habits).startswith("Object source1, queue1, proc1, sink1;\n")
+    habits = dataclasses.replace(PLAIN, blank_lines=True)
+    for style in (ScriptStyle.STRAIGHT, ScriptStyle.SECTIONS, ScriptStyle.ARRAYS):
+        script = check_law(EXAMPLES["merge and split"].twin, style, 0, habits)
+        assert "\n\nObject " in script
+        assert "\n\n\n" not in script
+        assert not script.startswith("\n")
     habits = dataclasses.replace(PLAIN, by_name=True)
     assert 'Model.find("Board Loader")' in check_law(twin, ScriptStyle.ARRAYS, 0, habits)
 

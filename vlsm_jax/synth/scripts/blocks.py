@@ -136,6 +136,7 @@ def write_blocks(pen: Pen, twin: Twin, old: Modern) -> dict[str, str]:
 
 def write_object(pen: Pen, variable: str, obj: TwinObject, old: Modern) -> None:
     """Writes the block of one object."""
+    pen.gap_line()
     create(pen, variable, old.created(obj))
     old.name(variable, obj)
     old.place(variable, obj)
@@ -151,6 +152,7 @@ def declare_stream_end(pen: Pen) -> None:
 def write_wires(pen: Pen, wires: Sequence[Connection], objects: Mapping[str, str]) -> None:
     """Writes one line per connection; `objects` holds an expression for each name."""
     if wires:
+        pen.gap_line()
         pen.section("Connections")
     for wire in wires:
         pen.line(pen.connect(objects[wire.source], objects[wire.target], f'"{wire.port}"'))

@@ -72,6 +72,7 @@ class Habits:
       decimals: whether whole coordinates and times are written with a decimal point: 10.0.
       streams: how the random stream of a distribution is given.
       by_name: whether objects are found by name where the style allows both.
+      blank_lines: whether a blank line stands between the blocks of objects.
     """
 
     naming: Naming = Naming.TERSE
@@ -86,6 +87,7 @@ class Habits:
     decimals: bool = False
     streams: Streams = Streams.SHARED
     by_name: bool = False
+    blank_lines: bool = False
 
 
 PLAIN = Habits()
@@ -100,7 +102,7 @@ _STREAMS = (Streams.SHARED, Streams.SHARED, Streams.INLINE, Streams.CURRENT, Str
 
 def draw_habits(rng: np.random.Generator) -> Habits:
     """Returns habits drawn one by one; common ones are drawn more often. `Naming.TERSE` is for `PLAIN` only."""
-    draws = iter(rng.random(12).tolist())
+    draws = iter(rng.random(13).tolist())
 
     def pick(values):
         return values[int(next(draws) * len(values))]
@@ -118,4 +120,5 @@ def draw_habits(rng: np.random.Generator) -> Habits:
         decimals=next(draws) < 0.2,
         streams=pick(_STREAMS),
         by_name=next(draws) < 0.4,
+        blank_lines=next(draws) < 0.35,
     )

@@ -172,11 +172,9 @@ def _plan_by_stages(twin: Twin) -> Plan | None:
     drawn: list[tuple[int, int]] = []
     for row in _rows(flow, outputs, inputs):
         runs = list(_runs(row, outputs, inputs))
-        for first, last in itertools.combinations(range(len(runs) + 1), 2):
-            some = runs[first:last]
-            if len(some) > MOST_BREAKS + 1 or not (some[0][1] and some[-1][1]):
-                continue
-            if sum(len(pairs) for _, pairs in some) <= len(drawn):
+        for first, more in itertools.product(range(len(runs)), range(MOST_BREAKS + 1)):
+            some = runs[first : first + more + 1]
+            if not (some[0][1] and some[-1][1]) or sum(len(pairs) for _, pairs in some) <= len(drawn):
                 continue
             stages = [stage for run, _ in some for stage in run]
             breaks = [1 + n for n in itertools.accumulate(len(run) for run, _ in some[:-1])]

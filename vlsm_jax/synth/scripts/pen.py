@@ -92,13 +92,21 @@ class Pen:
 
     def heading(self, title: str) -> None:
         """Writes a heading, whatever the habits on comments are."""
-        if self.lines:
+        if self.lines and self.lines[-1]:
             self.lines.append("")
         if self.habits.comments is Comments.BANNER:
             for text in (_RULE, f"// {title}", _RULE):
                 self.line(text)
         else:
             self.line(f"// {title}")
+
+    def gap_line(self) -> None:
+        """Writes what separates the block of one object from the lines before it: a blank line, where that is a habit.
+
+        None stands at the beginning, and none below a heading.
+        """
+        if self.habits.blank_lines and self.lines and not self.lines[-1].startswith("//"):
+            self.lines.append("")
 
     # --- Expressions ----------------------------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ class _Class:
 
     def _write_loop(self, obj: str) -> None:
         pen, members = self.pen, self.members
+        pen.gap_line()
         name = self._table("Names", [string_literal(member.name) for member in members])
         places = [pen.coordinates(member) for member in members]
         place = [self._table("XYZ"[axis], [p[axis] for p in places]) for axis in range(3)]
@@ -129,6 +130,7 @@ def write_arrays(twin: Twin, rng: np.random.Generator, habits: Habits) -> str:
     order = {obj.name: i for i, obj in enumerate(obj for members in classes.values() for obj in members)}
     wires = sorted_wires(twin, order)
     if wires:
+        pen.gap_line()
         pen.section("Connections")
     for ends, port, times in _runs([(handles[w.source], handles[w.target], w.port) for w in wires]):
         connect = pen.connect(*ends, f'"{port}"')
