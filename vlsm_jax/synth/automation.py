@@ -78,7 +78,8 @@ def draw_crews(dice: Dice, automation: str, count: int, allowed: frozenset[str])
     cls = CLASSES[automation]
     room = max(1, count // 3)
     crews = []
-    if room >= 3 and "dispatcher_team" in allowed and dice.chance(0.35):
+    teams = "dispatcher_team" in allowed and (cls != "Operator" or "shared_operator" in allowed)
+    if room >= 3 and teams and dice.chance(0.35):
         crews.append(Crew(cls, min(room - 1, dice.weighted((2, 3, 4), (0.7, 0.24, 0.06)))))
     else:
         crews.append(Crew(cls, 1))

@@ -11,8 +11,8 @@ AUTOMATION: Final[tuple[str, ...]] = ("manual", "operator", "robot", "agv", "tas
 """Levels of automation: nobody is modelled, operators work at stations, or items are carried by one of the others."""
 
 FEATURES: Final[tuple[str, ...]] = (
-    "merge",  # several flows join in one
-    "split",  # one flow parts into several
+    "merge",  # several flows join in one, lanes of a parallel layout apart
+    "split",  # one flow parts into several, lanes of a parallel layout apart; scrap is thrown away
     "rework",  # items go back to be worked on again
     "assembly",  # a Combiner
     "disassembly",  # a Separator
@@ -20,7 +20,7 @@ FEATURES: Final[tuple[str, ...]] = (
     "multiprocess",  # a MultiProcessor
     "conveyor",  # a conveyor
     "storage",  # a Rack
-    "shared_operator",  # an Operator of several stations
+    "shared_operator",  # an Operator, or a team of them, for several stations
     "transport",  # items that are carried
     "dispatcher_team",  # a Dispatcher with executers
 )

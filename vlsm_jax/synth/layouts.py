@@ -145,17 +145,16 @@ def _move_to_where_it_joins(entry: str, column: dict[str, int], inputs: Links, f
 
 
 def locate(
-    inputs: Links, outputs: Links, centers: Links, outside: Sequence[str], *, folded: bool = False
+    columns: Sequence[Sequence[str]], centers: Links, outside: Sequence[str], *, folded: bool = False
 ) -> dict[str, Location]:
     """Returns where objects stand.
 
     Args:
-      inputs, outputs: of every object of the flow, those of the flow at its ports, in port order.
+      columns: the objects of the flow, as `flow_columns` has them.
       centers: of every object in `outside`, all that it is wired to, in port order and inputs before outputs.
       outside: the objects outside of the flow.
       folded: whether the flow comes back in a U shape.
     """
-    columns = flow_columns(inputs, outputs)
     out: dict[str, Location] = {}
     turn = (len(columns) + 1) // 2 if folded else len(columns)
     bottom = _stand(columns[:turn], 0, out)
@@ -226,12 +225,12 @@ def grid_locations(twin: Twin, layout: str = "") -> dict[str, Location]:
     if not outside:
         inputs: Links = {name: port.inputs for name, port in ports.items()}
         outputs: Links = {name: port.outputs for name, port in ports.items()}
-        return locate(inputs, outputs, {}, (), folded=layout == U_SHAPED)
+        return locate(flow_columns(inputs, outputs), {}, (), folded=layout == U_SHAPED)
     apart = set(outside)
     inputs = {name: [n for n in port.inputs if n not in apart] for name, port in ports.items() if name not in apart}
     outputs = {name: [n for n in port.outputs if n not in apart] for name, port in ports.items() if name not in apart}
     centers = {name: (*ports[name].centers, *ports[name].inputs, *ports[name].outputs) for name in outside}
-    return locate(inputs, outputs, centers, outside, folded=layout == U_SHAPED)
+    return locate(flow_columns(inputs, outputs), centers, outside, folded=layout == U_SHAPED)
 
 
 # --- Layouts ----------------------------------------------------------------------------------------------------------

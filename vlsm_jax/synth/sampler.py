@@ -20,7 +20,7 @@ from vlsm_jax.synth.distributions import draw_duration, mean_of
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.industries import industry as industry_named
-from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, locate
+from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, flow_columns, locate
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.loads import solve_rates, station_loads
 from vlsm_jax.synth.settings import choose_evenly, draw_choices, draw_settings
@@ -173,10 +173,10 @@ def _draw_factory(
     people = staff(floor, order, crews)
     if people is None:
         return None
-    _name(dice, [*floor.spots, *people])
+    _name(dice, [*order, *people])
     if not _locate(floor, people):
         return None
-    if not _set_pace(floor, order, pooled, dice):
+    if not _set_pace(order, alike, pooled, dice):
         return None
     return Factory(_twin(floor, people), table.key, layout, automation, _features(floor))
 
@@ -214,9 +214,13 @@ def _locate(floor: Floor, people: Sequence[Spot]) -> bool:
         for member in spot.team:
             centers[spot.name].append(member.name)
             centers.setdefault(member.name, []).append(spot.name)
-    places = locate(inputs, outputs, centers, [spot.name for spot in people], folded=floor.layout == U_SHAPED)
+    columns = flow_columns(inputs, outputs)
+    places = locate(columns, centers, [spot.name for spot in people], folded=floor.layout == U_SHAPED)
     for spot in (*floor.spots, *people):
         spot.location = places[spot.name]
+    # From here on the objects are in reading order.
+    reading = {name: place for place, name in enumerate(name for column in columns for name in column)}
+    floor.spots.sort(key=lambda spot: reading[spot.name])
     if floor.layout != U_SHAPED:
         return True
     # Conveyors run along +x; what comes back runs the other way.
@@ -293,11 +297,11 @@ def _busiest(order: Sequence[Spot], pooled: Sequence[Spot], held: dict[Spot, flo
     return max(busy, people * (BUSIEST_LOAD[1] / BUSIEST_EXECUTER))
 
 
-def _set_pace(floor: Floor, order: Sequence[Spot], pooled: list[Spot], dice: Dice) -> bool:
+def _set_pace(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], pooled: list[Spot], dice: Dice) -> bool:
     """Sets the arrivals of all Sources so that the busiest place has the load that is aimed at."""
     sources = [spot for spot in order if spot.cls == "Source"]
     lines = [spot for spot in sources if spot.role != "supply"]
-    same = len(lines) == 1 or lines[0].name.rstrip("0123456789_- ") == lines[1].name.rstrip("0123456789_- ")
+    same = len(lines) == 1 or any(len(members) == len(lines) and lines[0] in members for members in alike)
     weights = {spot: 1.0 if same else dice.pick((0.5, 0.75, 1.0, 1.0)) for spot in lines}
     # Supplies as fast as one likes: what their Combiner takes is what they give.
     unit = dict.fromkeys(sources, 1e6) | {spot: w / sum(weights.values()) for spot, w in weights.items()}

@@ -148,21 +148,21 @@ def shares(spot: Spot) -> list[float] | None:
 
 
 def in_flow_order(spots: Sequence[Spot]) -> list[Spot]:
-    """Returns the objects of the flow so that, but for what goes back, each comes after what feeds it."""
+    """Returns the objects of the flow in its direction: but for what goes back, each comes after what feeds it."""
     seen: set[Spot] = set()
     order: list[Spot] = []
-    roots = [spot for spot in spots if not spot.ins and spot.cls not in OUTSIDE]
-    for root in (*roots, *(spot for spot in spots if spot.cls not in OUTSIDE)):
+    flow = [spot for spot in reversed(spots) if spot.cls not in OUTSIDE]
+    for root in (*(spot for spot in flow if not spot.ins), *flow):
         if root in seen:
             continue
         seen.add(root)
-        stack = [(root, iter(root.outs))]
+        stack = [(root, reversed(root.outs))]
         while stack:
             spot, rest = stack[-1]
             for target in rest:
                 if target not in seen:
                     seen.add(target)
-                    stack.append((target, iter(target.outs)))
+                    stack.append((target, reversed(target.outs)))
                     break
             else:
                 stack.pop()

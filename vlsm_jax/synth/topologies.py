@@ -13,7 +13,7 @@ import itertools
 
 from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.industries import Component, Industry, Station
-from vlsm_jax.synth.layouts import CONVEYOR, PARALLEL, U_SHAPED
+from vlsm_jax.synth.layouts import CONVEYOR, PARALLEL, U_SHAPED, natural_key
 from vlsm_jax.synth.spots import WORKERS, Spot
 from vlsm_jax.twin import Code, Distribution
 
@@ -188,7 +188,12 @@ def _wish_step(
     number = dice.pick(free)
     station = table[number]
     cost = 1
-    if cls == "Combiner":
+    if cls == "Queue":  # a batch is made for a station that takes it
+        following = next((n for n in range(number + 1, len(table)) if table[n].cls == "Processor"), None)
+        if following is None or left < 2:
+            return
+        wishes.steps.setdefault(following, 1)
+    elif cls == "Combiner":
         parts = []
         for component in station.components[: dice.whole(1, len(station.components))]:
             quantity = dice.whole(*component.quantity)
@@ -282,7 +287,7 @@ def draw_flow(dice: Dice, industry: Industry, layout: str, count: int, allowed: 
         if len(spot.outs) > 1 or spot.outs[0].cls not in ("Queue", "Sink", "Rack"):
             _add_buffer_behind(floor, spot)
     for cost in wishes.loops:
-        _add_rework(floor, cost, count)
+        _add_rework(floor, cost)
     for _ in range(wishes.scraps):
         _add_scrap(floor)
     for _ in range(wishes.conveyors):
@@ -361,7 +366,9 @@ def _wire(floor: Floor, wishes: _Wishes, segments: list[Segment], own_sources: i
         base = floor.name(industry.sources)
         ends = [floor.add("Source", base) for _ in range(own_sources)]
     else:
-        ends = [floor.add("Source", floor.name(industry.sources)) for _ in range(wishes.sources)]
+        # In the order in which the grid rule puts them, so that lanes are numbered from top to bottom.
+        names = sorted((floor.name(industry.sources) for _ in range(wishes.sources)), key=natural_key)
+        ends = [floor.add("Source", name) for name in names]
     first = True
     for segment in segments:
         heads, tails = [], []
@@ -456,6 +463,22 @@ def _is_loop_step(spot: Spot) -> bool:
     return plain and spot.role == "line"
 
 
+def _several(floor: Floor) -> set[int]:
+    """Returns the steps that stand in several lanes: what comes to one of them would have to come to all."""
+    seen: set[int] = set()
+    out: set[int] = set()
+    for spot in floor.spots:
+        if spot.station is not None and spot.role == "line":
+            (out if id(spot.station) in seen else seen).add(id(spot.station))
+    return out
+
+
+def _singles_first(floor: Floor, spots: list[Spot]) -> list[Spot]:
+    """Returns those of the objects that stand in one lane only; all of them where none does."""
+    several = _several(floor)
+    return [spot for spot in spots if id(spot.station) not in several] or spots
+
+
 def _inspections(floor: Floor) -> list[Spot]:
     """Returns the stations after which items may part, inspections first."""
     found = [
@@ -463,10 +486,11 @@ def _inspections(floor: Floor) -> list[Spot]:
         if spot.cls == "Processor" and spot.role == "line" and len(spot.outs) == 1 and spot not in floor.choosers
     ]  # fmt: skip
     mixed = floor.dice.some(found, len(found))
-    return sorted(mixed, key=lambda spot: not spot.station.inspects)
+    several = _several(floor)
+    return sorted(mixed, key=lambda spot: (id(spot.station) in several, not spot.station.inspects))
 
 
-def _add_rework(floor: Floor, cost: int, count: int) -> bool:
+def _add_rework(floor: Floor, cost: int) -> bool:
     """Sends what an inspection finds bad back to a Queue before it, over a station for rework or directly."""
     dice = floor.dice
     for spot in _inspections(floor):
@@ -532,7 +556,7 @@ def _add_conveyor(floor: Floor) -> None:
     if floor.layout == U_SHAPED:  # conveyors run along x, so they stand on the way out
         free = [spot for spot in free if len(spot.ins) == 0 or (len(spot.ins) == 1 and not spot.ins[0].ins)]
     if free:
-        spot = floor.dice.pick(free)
+        spot = floor.dice.pick(_singles_first(floor, free))
         insert_between(spot, spot.outs[0], floor.add("StraightConveyor", floor.name(floor.industry.conveyors)))
         floor.features.add("conveyor")
 
@@ -546,5 +570,7 @@ def _add_buffer(floor: Floor) -> bool:
     choice = bare or [spot for spot in floor.spots if (spot.cls in WORKERS or spot.cls == "Sink") and spot.ins]
     if not choice:
         return False
-    insert_before(floor.dice.pick(choice), floor.add("Queue", floor.name(floor.industry.buffers)))
+    insert_before(
+        floor.dice.pick(_singles_first(floor, choice)), floor.add("Queue", floor.name(floor.industry.buffers))
+    )
     return True
