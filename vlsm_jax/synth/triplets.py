@@ -16,7 +16,7 @@ from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.pages import SketchError
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import check_run, horizon, sample_factory
-from vlsm_jax.synth.scripts import ScriptStyle, write_script
+from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchStyle, paint_sketch
 from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, sampling, split_of
 from vlsm_jax.twin import diff
@@ -231,12 +231,12 @@ def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOpt
     script_style = _pick(options.script_styles, style_rng)
     sketch_style = _pick(options.sketch_styles, style_rng)
     factory, keys = _fitting(split, options, choice, factory_rng)
-    script = write_script(factory.twin, script_style, script_rng)
+    script = write_script(factory.twin, script_style, script_rng, PLAIN if options.plain else None)
     reason = check_script(script, factory)
     if reason:
         return reason
     asked = script_style if len(options.script_styles) > 1 else None
-    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked)
+    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked, plain=options.plain)
     try:
         sketch = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
     except SketchError:
