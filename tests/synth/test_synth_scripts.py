@@ -410,6 +410,8 @@ def test_habits_of_blocks_show():
     assert "; i++)\n{\n\tObject obj" in check_law(twin, ScriptStyle.LOOP, 1, habits)
     habits = dataclasses.replace(PLAIN, declare_first=True, grouped=True)
     assert check_law(twin, ScriptStyle.STRAIGHT, 0, habits).startswith("Object source1, queue1, proc1, sink1;\n")
+    for style in (ScriptStyle.LOOP, ScriptStyle.RECORDS):
+        assert "Object obj;\nfor (int i" in check_law(twin, style, 1, habits)
     habits = dataclasses.replace(PLAIN, blank_lines=True)
     for style in (ScriptStyle.STRAIGHT, ScriptStyle.SECTIONS, ScriptStyle.ARRAYS):
         script = check_law(EXAMPLES["merge and split"].twin, style, 0, habits)

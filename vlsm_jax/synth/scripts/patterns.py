@@ -122,11 +122,13 @@ def find_lanes(twin: Twin) -> Lanes | None:
         return None
     index = {obj.name: i for i, obj in enumerate(twin.objects, 1)}
     wanted = [(index[w.source], index[w.target]) for w in twin.connections]
+    pairs = set(wanted)
+    if len(pairs) != size:
+        return None  # No pattern draws a wire twice.
     for pattern in _candidates(len(index)):
-        if pattern.size != size:
+        if pattern.size != size or not all(wire in pairs for wire in pattern.wires()):
             continue
-        wires = list(pattern.wires())
-        if sorted(wires) == sorted(wanted) and _ports(wires) == _ports(wanted):
+        if _ports(list(pattern.wires())) == _ports(wanted):
             return pattern
     return None
 

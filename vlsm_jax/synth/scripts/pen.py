@@ -142,6 +142,15 @@ class Pen:
         self.line(f"{self.habits.indent}{last}")
         self.line("];")
 
+    def declare_outside(self, variable: str) -> None:
+        """Declares the object of a loop before it, where that is a habit."""
+        if self.habits.declare_first:
+            self.line(f"Object {variable};")
+
+    def create_inside(self, variable: str, expression: str) -> None:
+        """Creates the object of a loop inside it, and declares it there where it is not before."""
+        self.assign(variable if self.habits.declare_first else f"Object {variable}", expression)
+
     def place(self, variable: str, *coordinates: str) -> None:
         """Puts an object in its place."""
         placing = self.habits.placing

@@ -195,9 +195,10 @@ def write_records(twin: Twin, rng: np.random.Generator, habits: Habits) -> str:
     if twin.connections and not by_name:
         objects = pen.variables.word("objects")
         pen.line(f"Array {objects};")
+    pen.declare_outside(obj)
     pen.open_count("i", f"{rows}.length")
     pen.assign(f"Array {row}", f"{rows}[i]")
-    pen.assign(f"Object {obj}", f"Object.create({row}[1])")
+    pen.create_inside(obj, f"Object.create({row}[1])")
     pen.assign(f"{obj}.name", f"{row}[2]")
     pen.place(obj, *(f"{row}[{3 + axis}]" for axis in range(axes)), *(["0"] if flat else []))
     if any(each.parameters for each in twin.objects):
