@@ -243,12 +243,9 @@ class _Job:
             return record, None, ""
         try:
             picture = read_picture(record.image)
-            return record, picture, check_picture(picture)
+            return record, picture, check_picture(record.image, picture)
         except ImageError as error:
-            name = record.image if isinstance(record.image, str) else record.image_name
-            raise DataError(
-                f"{record.where}: {error}{f' ({name})' if name and name not in str(error) else ''}"
-            ) from error
+            raise DataError(f"{record.where}: {error}") from error
 
     def _leave_out(self, error: DataError) -> None:
         self.bad += 1

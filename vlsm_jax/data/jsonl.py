@@ -78,7 +78,7 @@ class JsonlTriplets(TripletSource):
             )
         with open(self._name, "rb", buffering=0) as file:
             file.seek(start)
-            line = file.read(end - start)
+            line = file.read(end - start).rstrip(b"\r\n")
         try:
             row = json.loads(line, object_pairs_hook=_unique)
         except UnicodeDecodeError as error:

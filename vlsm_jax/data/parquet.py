@@ -139,6 +139,7 @@ class ParquetTriplets(_ArrowTriplets):
     def _open(self) -> None:
         super()._open()
         self._cache: collections.OrderedDict[tuple[int, int], pyarrow.Table] = collections.OrderedDict()
+        self._cached_bytes = 0
         self._mapped: dict[int, list[pyarrow.RecordBatch]] = {}
         self._scratch: dict[int, Path] = getattr(self, "_scratch", {})
 
@@ -190,8 +191,9 @@ class ParquetTriplets(_ArrowTriplets):
                 return self._cache[key]
             table = self._file(file).read_row_group(group, use_threads=False)
             self._cache[key] = table
-            while len(self._cache) > 1 and sum(t.nbytes for t in self._cache.values()) > _CACHED_BYTES:
-                self._cache.popitem(last=False)
+            self._cached_bytes += table.nbytes
+            while len(self._cache) > 1 and self._cached_bytes > _CACHED_BYTES:
+                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
             return table
 
 
