@@ -157,12 +157,10 @@ def _choose_users(dice: Dice, free: Sequence[Spot], crew: Crew, *, alone: bool) 
         groups.setdefault((spot.cls, id(spot.station or spot)), []).append(spot)
     steps = list(groups.values())
     # Who is one of several has something to do only where several things go on at the same time.
-    few, many = (1, 3) if crew.members == 1 else (crew.members + 1, crew.members + 3)
+    few = crew.members + 1 if crew.members > 1 else 1
     if alone and crew.members == 1:
         return [dice.pick(free)] if free else None
-    wanted = dice.whole(few, many)
-    if crew.members == 1 and wanted == 1 and dice.chance(0.4):
-        wanted = 2
+    wanted = few + dice.weighted((0, 1, 2), (0.5, 0.35, 0.15))
     start = dice.whole(0, len(steps) - 1)
     users: list[Spot] = []
     for members in (*steps[start:], *reversed(steps[:start])):

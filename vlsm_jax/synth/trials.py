@@ -19,13 +19,13 @@ from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places
 from vlsm_jax.synth.trips import crews, jobs_of, mean_way
 from vlsm_jax.twin import Twin
 
-ITEMS: Final = 16
+ITEMS: Final = 12
 """Arrivals that a run is long enough for."""
 
-VISITS: Final = 5
+VISITS: Final = 4
 """Visits that a run is long enough for at objects that are not rarely visited."""
 
-RARE: Final = 0.12
+RARE: Final = 0.15
 """Share of all arrivals below which a run is not made longer for an object to be visited."""
 
 LEAST_EXPECTED: Final = 3.0
