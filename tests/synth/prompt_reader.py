@@ -351,6 +351,7 @@ class Reading:
         ]
         random = [
             rf"{FAMILY} distribution {GIVEN} for the {noun}",
+            rf"{FAMILY} distributed {noun}s {GIVEN}",
             rf"{FAMILY}(?: distributed)? {noun} {GIVEN}",
             rf"{noun} (?:that follows|drawn from|with|from) an? {FAMILY} distribution {GIVEN}",
             rf"{noun}(?: that is|:| =|) {FAMILY}(?: distributed)? {GIVEN}",

@@ -43,6 +43,8 @@ RULES: Rules = {
 }
 _GRAMMAR = Grammar(RULES)
 
+_MEASURES = (*["throughput"] * 5, *["lead time"] * 2, *["utilisation"] * 2, "work in process")
+
 
 def _rounded(value: float) -> int | float:
     """Returns two significant digits of a number, whole from 10 on."""
@@ -76,30 +78,24 @@ def draw_goal(twin: Twin, dice: Dice) -> Goal | None:
     work in process at what Little's law makes of these, utilisation near that of the busiest station. So some goals
     are out of reach: what is asked for is what an engineer would ask for, not what the factory is known to do.
     """
+    measure = dice.pick(_MEASURES)
     try:
-        flow, loads = rates(twin), utilisations(twin)
-        through = _seconds_through(twin)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        flow, through = rates(twin), _seconds_through(twin)
+        loads = utilisations(twin) if measure == "utilisation" else {}
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # code for a time, a port that is not there
         return None
     per_second = sum(flow.get(obj.name, 0.0) for obj in twin.objects if obj.cls == "Sink")
-    busiest = max(
-        (name for name, load in loads.items() if "ProcessTime" in twin.by_name[name].parameters and 0.05 < load < 10),
-        key=loads.__getitem__,
-        default=None,
-    )
-    measures = ["throughput"] * 5
-    if through > 0:
-        measures += ["lead time"] * 2 + ["work in process"]
-    if busiest is not None:
-        measures += ["utilisation"] * 2
     if not 0 < per_second < 1e6 or not through < 1e7:
         return None
-    measure = dice.pick(measures)
-    if measure == "throughput":
-        return Goal(measure, at_least=_rounded(per_second * 3600 * _span(0.7, 1.05, dice)), per="hour", unit="items")
     if measure == "utilisation":
-        percent = min(max(5 * round(loads[busiest] * _span(0.8, 1.1, dice) * 20), 5), 95)
-        return Goal(measure, at_least=percent, unit="percent", object=busiest)
+        worked = {name: load for name, load in loads.items() if "ProcessTime" in twin.by_name[name].parameters}
+        busiest = max(worked, key=worked.__getitem__, default="")
+        if 0.05 < worked.get(busiest, 0) < 10:
+            percent = min(max(5 * round(worked[busiest] * _span(0.8, 1.1, dice) * 20), 5), 95)
+            return Goal(measure, at_least=percent, unit="percent", object=busiest)
+    if measure in ("throughput", "utilisation") or through == 0:
+        bound = _rounded(per_second * 3600 * _span(0.7, 1.05, dice))
+        return Goal("throughput", at_least=bound, per="hour", unit="items")
     wanted = through * _span(1.5, 5, dice)
     if measure == "lead time":
         if wanted >= 120:

@@ -97,10 +97,9 @@ class Grammar:
 
     def expand(self, rule: str, dice: Dice, fields: Mapping[str, Field], plural: bool = False) -> str:
         """Returns one expansion of a rule; raises `ValueError` when it names neither a field nor a rule."""
-        forms = self._forms[plural]
-        if rule not in forms:
+        alternatives = self._forms[plural].get(rule)
+        if alternatives is None:
             raise ValueError(f"the grammar has no rule {rule!r}; it has {', '.join(sorted(self.rules))}")
-        alternatives = forms[rule]
         out = ""
         for literal, slot in alternatives[dice.below(len(alternatives))]:
             out += literal

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from vlsm_jax.synth.prompts.grammar import Field, Grammar, Rules, join_words, with_article
+from vlsm_jax.synth.prompts.grammar import Field, Grammar, Rules, join_words, start_sentence, with_article
 from vlsm_jax.synth.prompts.settings import Fact, count_phrases, facts_of, key_value, noun_phrase, verb_phrase
 from vlsm_jax.synth.prompts.voice import COUNTS, Voice
 from vlsm_jax.twin import Twin, TwinObject
@@ -63,6 +64,11 @@ RULES: Rules = {
         "Create the {clss} {names}; they {vp}.",
         "{names} function as {clss} with the same settings: {kv}.",
         "For {names}, use {clss} with {np} each.",
+    ),
+    "one.rest": ("The remaining {cls}, {name}, has {np}.", "The last {cls} is {name}; it {vp}."),
+    "many.rest": (
+        "The remaining {clss}, {names}, each have {np}.",
+        "The other {clss} are {names}; they {vp}.",
     ),
     "many.same": (
         "{first} {others} [is another {cls}|are further {clss}] with the same settings.",
@@ -146,9 +152,12 @@ def names_text(group: Group, voice: Voice) -> str:
 
 
 def facts_of_group(group: Group, voice: Voice, twin: Twin | None, leave: frozenset[str] = frozenset()) -> list[Fact]:
-    """Returns the facts of a group; what a lone object is connected to may be named in them."""
+    """Returns the facts of a group, mixed; what a lone object is connected to may be named in them."""
     alone = len(group) == 1
-    return facts_of(group[0], voice, twin if voice.named and alone else None, leave, alone)
+    facts = voice.dice.shuffled(facts_of(group[0], voice, twin if voice.named and alone else None, leave, alone))
+    # What names other objects has an "and" of its own, so it comes last.
+    facts.sort(key=lambda fact: "SendToPort" in fact.properties)
+    return facts
 
 
 def _fields(group: Group, facts: Sequence[Fact], voice: Voice) -> dict[str, Field]:
@@ -171,17 +180,17 @@ def _fields(group: Group, facts: Sequence[Fact], voice: Voice) -> dict[str, Fiel
     return fields
 
 
-def describe(group: Group, voice: Voice, twin: Twin | None, only: bool = False) -> str:
+def describe(group: Group, voice: Voice, twin: Twin | None, share: str = "some") -> str:
     """Returns a sentence, or two, that introduces a group of objects alike and says all of their parameters.
 
     Args:
       group: the objects.
       voice: of the prompt.
       twin: where their connections are; None where these may not be named.
-      only: whether no other object has their class.
+      share: of the objects of their class these are: "all", "some", or the "rest" after others were told.
     """
     dice = voice.dice
-    facts = dice.shuffled(facts_of_group(group, voice, twin))
+    facts = facts_of_group(group, voice, twin)
     cls, plural = group[0].cls, len(group) > 1
     if plural and facts and dice.chance(12):
         # What the first is connected to is no setting that the others share, so it is not named.
@@ -190,13 +199,29 @@ def describe(group: Group, voice: Voice, twin: Twin | None, only: bool = False) 
         fields |= {"first": first, "others": names_text(group[1:], voice)}
         return _GRAMMAR.expand("many.same", dice, fields, plural=len(group) > 2)
     fields = _fields(group, facts, voice)
+    if share == "rest" and facts and dice.chance(20):
+        return _GRAMMAR.expand("many.rest" if plural else "one.rest", dice, fields, plural)
     if not plural and len(facts) > 1 and dice.chance(15):
         cut = 1 + dice.below(len(facts) - 1)
         for key, part in (("head", facts[:cut]), ("tail", facts[cut:])):
             fields[key] = lambda part=part: join_words([noun_phrase(fact, voice) for fact in part])
             fields[f"{key}_vp"] = lambda part=part: join_words([verb_phrase(fact, voice) for fact in part])
         return _GRAMMAR.expand("one.two", dice, fields)
-    return _GRAMMAR.expand(_rule("many" if plural else "one", cls, facts, only), dice, fields, plural)
+    return _GRAMMAR.expand(_rule("many" if plural else "one", cls, facts, share == "all"), dice, fields, plural)
+
+
+def describe_all(groups: Sequence[Group], voice: Voice, twin: Twin) -> list[str]:
+    """Returns the sentences that introduce all objects, in the order of the groups."""
+    left = Counter(group[0].cls for group in groups)
+    told: set[str] = set()
+    out = []
+    for group in groups:
+        cls = group[0].cls
+        left[cls] -= 1
+        share = "some" if left[cls] else "rest" if cls in told else "all"
+        told.add(cls)
+        out.append(start_sentence(describe(group, voice, twin, share)))
+    return out
 
 
 def _rule(number: str, cls: str, facts: Sequence[Fact], only: bool) -> str:
@@ -207,7 +232,7 @@ def _rule(number: str, cls: str, facts: Sequence[Fact], only: bool) -> str:
 
 def bullet(group: Group, voice: Voice, twin: Twin) -> str:
     """Returns a group in a line without a verb: names, class, keys and values."""
-    facts = voice.dice.shuffled(facts_of_group(group, voice, twin))
+    facts = facts_of_group(group, voice, twin)
     fields: Mapping[str, Field] = {
         "names": names_text(group, voice),
         "cls": voice.cls(group[0].cls),
@@ -241,5 +266,5 @@ def count_descriptions(group: Group, voice: Voice, twin: Twin) -> int:
     frames = sum("{kv}" not in text and "{vp}" not in text for text in RULES[rule])
     total = max(frames, 1)
     for place, fact in enumerate(facts, start=1):
-        total *= count_phrases(fact) * place
+        total *= count_phrases(fact) * (1 if "SendToPort" in fact.properties else place)
     return total

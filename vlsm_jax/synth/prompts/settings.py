@@ -238,17 +238,19 @@ def _processes(obj: TwinObject, name: str, value: ParameterValue, voice: Voice) 
 # --- Where items go ---------------------------------------------------------------------------------------------------
 
 
-def leads_to(twin: Twin, start: str, end: str) -> bool:
-    """Whether items that go to `start` may come to `end`."""
-    seen, left = {start}, [start]
+def goes_back(twin: Twin, name: str, target: str) -> bool:
+    """Whether items that an object sends to a target go back: the target stands before it and leads to it."""
+    order = [obj.name for obj in twin.objects]
+    if order.index(target) > order.index(name):
+        return False
+    seen, left = {target}, [target]
     while left:
-        name = left.pop()
-        if name == end:
+        found = left.pop()
+        if found == name:
             return True
-        for following in twin.ports[name].outputs:
-            if following not in seen:
-                seen.add(following)
-                left.append(following)
+        following = [output for output in twin.ports[found].outputs if output not in seen]
+        seen.update(following)
+        left += following
     return False
 
 
@@ -277,7 +279,7 @@ def _send(obj: TwinObject, value: ParameterValue, voice: Voice, twin: Twin | Non
     fields = {"percent": f"{format_number(percent)}{sign}", "rest": f"{rest}{sign}"}
     if distinct and (first, second) == (1, 2) and len(outputs) == 2:
         fields["first"], fields["second"] = voice.name(outputs[0]), voice.name(outputs[1])
-        kind = "rework" if twin is not None and leads_to(twin, outputs[1], obj.name) else "share.named"
+        kind = "rework" if twin is not None and goes_back(twin, obj.name, outputs[1]) else "share.named"
         return Fact((name,), kind, f"vp.{kind}", fields)
     fields["first"], fields["second"] = format_number(first), format_number(second)
     return Fact((name,), "share", "vp.share", fields)
@@ -310,7 +312,7 @@ def _combine(obj: TwinObject, voice: Voice, twin: Twin | None) -> Fact | None:
     where = [f"from {voice.name(name)}" for name in inputs[1:]] if named else None
     if where is None:
         where = [f"from input port {port}" for port in range(2, len(counts) + 2)]
-    told = [f"{voice.items(count)} {source}" for count, source in zip(counts, where, strict=True)]
+    told = [f"{voice.count(count, 'item', 'items')} {source}" for count, source in zip(counts, where, strict=True)]
     fields = {"mode": mode, "components": join_words(told)}
     if named:
         fields["first"] = voice.name(inputs[0])
@@ -347,7 +349,9 @@ def _components(obj: TwinObject, name: str, value: ParameterValue, voice: Voice)
     counts = component_counts(value)
     if counts is None:
         return _other(name, value)
-    told = [f"{voice.items(count)} from input port {port}" for port, count in enumerate(counts, start=2)]
+    told = [
+        f"{voice.count(count, 'item', 'items')} from input port {port}" for port, count in enumerate(counts, start=2)
+    ]
     return Fact((name,), "components", "", {"components": join_words(told)})
 
 

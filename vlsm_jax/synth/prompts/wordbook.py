@@ -65,6 +65,7 @@ RULES: Rules = {
     ),
     "vp.arrival.random": (
         "[releases|release] {item} with {np.random}",
+        "[releases|release] {item} with {adv} distributed interarrival times ({details})",
         "[creates|create] {item} with {np.random}",
         "[generates|generate] {item} with {np.random}",
         "[sends|send] in {item} with {np.random}",

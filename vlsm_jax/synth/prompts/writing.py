@@ -10,7 +10,6 @@ open.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -22,7 +21,7 @@ from vlsm_jax.synth.layouts import grid_locations
 from vlsm_jax.synth.prompts.connections import connection_lines, connection_sentences, count_connections
 from vlsm_jax.synth.prompts.goals import draw_goal, goal_sentence
 from vlsm_jax.synth.prompts.grammar import Dice, Field, Grammar, PlainDice, Rules, start_sentence, with_article
-from vlsm_jax.synth.prompts.objects import Group, bullet, count_descriptions, describe, groups_of, table
+from vlsm_jax.synth.prompts.objects import Group, bullet, count_descriptions, describe_all, groups_of, table
 from vlsm_jax.synth.prompts.prompt import Prompt, PromptStyle
 from vlsm_jax.synth.prompts.terse import COSMETIC, terse_lines
 from vlsm_jax.synth.prompts.voice import Voice, is_plain
@@ -227,7 +226,8 @@ def write_prompt(
     industry = INDUSTRIES.get(factory.industry)
     half = bool(rng.random() < 0.5)
     named = style is PromptStyle.COMPLETE or (style is not PromptStyle.SKETCH and half)
-    item = industry.item if industry else ""
+    # Where several Sources feed a line, some of them send in other things.
+    item = industry.item if industry and sum(obj.cls == "Source" for obj in twin.objects) == 1 else ""
     units = style is PromptStyle.UNITS
     voice = Voice(dice, named=named, units=units) if plain else Voice.draw(dice, item=item, named=named, units=units)
     omitted = [] if named else ["connections"]
@@ -254,7 +254,6 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
     groups = _ordered(groups_of(twin.objects), dice)
     # Names with signs in them stand in sentences, where quotes keep them together.
     manner = dice.below(100 if all(is_plain(obj.name) for obj in twin.objects) else 60)
-    total = Counter(obj.cls for obj in twin.objects)
     fields: dict[str, Field] = {"title": _title(factory)}
     opening = [_GRAMMAR.expand("open", dice, fields)] if dice.chance(55) else []
     hint = _GRAMMAR.expand("use_text" if voice.named else "use_sketch", dice, fields)
@@ -272,7 +271,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
         remarks.insert(0, hint)
 
     if manner < 50:
-        body = [start_sentence(describe(group, voice, twin, len(group) == total[group[0].cls])) for group in groups]
+        body = describe_all(groups, voice, twin)
         wires = [start_sentence(sentence) for sentence in connection_sentences(twin, voice)] if voice.named else []
         parts = [[*opening], body, places, wires, remarks]
         if dice.chance(15):
@@ -282,7 +281,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
     if manner < 60:
         hello = f"{_GRAMMAR.expand('mail_open', dice, fields)}\n\n"
         ask = _GRAMMAR.expand("mail_ask", dice, fields)
-        lines = [start_sentence(describe(group, voice, twin, len(group) == total[group[0].cls])) for group in groups]
+        lines = describe_all(groups, voice, twin)
         wires = [start_sentence(sentence) for sentence in connection_sentences(twin, voice)] if voice.named else []
         parts = [[ask, *opening], lines, places, wires, remarks]
         text = "\n\n".join([" ".join(part) for part in parts if part])
@@ -291,10 +290,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
     if manner < 75:
         mark = dice.pick(("- ", "* ", "• "))
         whole = dice.chance(40)
-        told = [
-            start_sentence(describe(g, voice, twin, len(g) == total[g[0].cls])) if whole else bullet(g, voice, twin)
-            for g in groups
-        ]
+        told = describe_all(groups, voice, twin) if whole else [bullet(group, voice, twin) for group in groups]
         objects = [f"{mark}{line}" for line in told]
     elif manner < 87:
         objects = _sections(groups, voice, twin)
