@@ -198,6 +198,17 @@ def _missing(journal: _Journal, counts: Mapping[Split, int]) -> list[_Chunk]:
     return out
 
 
+def blank_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns the row of a triplet's blank twin; where its picture lies is up to the caller."""
+    name = {"id": row["id"] + BLANK, "split": row["split"] + BLANK}
+    return row | name | {"misspelt": {}, "sketch_style": "blank", "letter_height": 0, "legible_at": 0}
+
+
+def blank_picture(options: TripletOptions) -> tuple[bytes, str]:
+    """Returns the file of the empty page that all blank twins of a data set share, and the suffix of its name."""
+    return encode_image(sketches.blank_sketch(options.image_size))
+
+
 def _write_blank(directory: Path, split: Split, image: str) -> None:
     """Writes the twin of a test split whose sketches are empty."""
     with (
@@ -205,9 +216,7 @@ def _write_blank(directory: Path, split: Split, image: str) -> None:
         open(directory / f"{split.value}{BLANK}.jsonl", "w", encoding="utf-8", newline="\n") as blank,
     ):
         for line in rows:
-            row = json.loads(line)
-            row |= {"image": image, "id": row["id"] + BLANK, "split": split.value + BLANK, "misspelt": {}}
-            row |= {"sketch_style": "blank", "letter_height": 0, "legible_at": 0}
+            row = blank_row(json.loads(line)) | {"image": image}
             blank.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -237,7 +246,7 @@ def _write(
                         progress(sum(journal.rows.values()), total)
     tests = [split for split, count in counts.items() if split.is_test and count]
     if tests:
-        picture, suffix = encode_image(sketches.blank_sketch(options.image_size))
+        picture, suffix = blank_picture(options)
         (directory / "images" / f"blank.{suffix}").write_bytes(picture)
         for split in tests:
             _write_blank(directory, split, f"images/blank.{suffix}")
