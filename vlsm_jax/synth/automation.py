@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.industries import Industry
-from vlsm_jax.synth.spots import Spot, places_of
+from vlsm_jax.synth.spots import WORKERS, Spot, places_of
 from vlsm_jax.synth.topologies import Floor
 
 SHARES: Mapping[str, float] = MappingProxyType(
@@ -52,6 +52,9 @@ _NAMES: Mapping[str, str] = MappingProxyType(
         "Crane": "cranes",
     }
 )
+
+
+_PLACES_TRIED = 4
 
 
 class Crew(NamedTuple):
@@ -161,13 +164,24 @@ def _choose_users(dice: Dice, free: Sequence[Spot], crew: Crew, *, alone: bool) 
     if alone and crew.members == 1:
         return [dice.pick(free)] if free else None
     wanted = few + dice.weighted((0, 1, 2), (0.5, 0.35, 0.15))
-    start = dice.whole(0, len(steps) - 1)
-    users: list[Spot] = []
-    for members in (*steps[start:], *reversed(steps[:start])):
-        if len(users) >= wanted:
-            break
-        users.extend(members)
-    return users if len(users) >= few else None
+    for _ in range(_PLACES_TRIED if steps else 0):
+        start = dice.whole(0, len(steps) - 1)
+        users: list[Spot] = []
+        for members in (*steps[start:], *reversed(steps[:start])):
+            if len(users) >= wanted:
+                break
+            users.extend(members)
+        if len(users) >= few and _at_one_time(users, crew) >= crew.members:
+            return users
+    return None
+
+
+def _at_one_time(users: Sequence[Spot], crew: Crew) -> int:
+    """Returns how many jobs of a crew there can be at one time: what is carried to one place comes one by one."""
+    if crew.cls == "Operator":
+        return len(users)
+    targets = dict.fromkeys(target for spot in users for target in spot.outs)
+    return sum(places_of(target.cls, target.parameters) if target.cls in WORKERS else 2 for target in targets)
 
 
 def _hire(floor: Floor, crew: Crew) -> tuple[Spot, list[Spot]]:
@@ -201,16 +215,16 @@ def _executer_settings(crew: Crew, dice: Dice) -> dict:
     cls, team = crew.cls, crew.members > 1
     out: dict = {}
     if cls == "Robot":
-        out["MoveTime"] = dice.pick((6, 8, 10, 12) if team else (3, 4, 5, 6, 8))
+        out["MoveTime"] = dice.pick((6, 8, 10, 12) if team else (2, 3, 4, 5, 6))
     elif cls == "Operator":
         if dice.chance(0.5):
             out["MaxSpeed"] = dice.pick((1, 1.2, 1.4, 1.5))
     elif cls == "AGV":
-        out["MaxSpeed"] = dice.pick((0.5, 0.6, 0.8) if team else (0.8, 1, 1.2, 1.5, 1.8))
+        out["MaxSpeed"] = dice.pick((0.6, 0.8, 1) if team else (1, 1.2, 1.5, 1.8, 2))
     elif team or dice.chance(0.7):
-        out["MaxSpeed"] = dice.pick((0.5, 0.75, 1) if team else (1, 1.5, 2, 2.5, 3))
+        out["MaxSpeed"] = dice.pick((0.75, 1, 1.2) if team else (1.5, 2, 2.5, 3))
     if cls != "Operator" and (team or dice.chance(0.5)):
-        seconds = dice.pick((4, 5, 6, 8, 10) if team else (2, 3, 4, 5))
+        seconds = dice.pick((4, 5, 6, 8, 10) if team else (1, 2, 3, 4))
         out |= {"LoadTime": seconds, "UnloadTime": seconds if dice.chance(0.6) else dice.pick((2, 3, 4, 5))}
     if cls in ("Transporter", "AGV", "TaskExecuter") and not team and dice.chance(0.25):
         out["Capacity"] = 2

@@ -42,7 +42,10 @@ HIGHEST_LOAD: Final = 0.93
 BUSIEST_LOAD: Final = (0.5, 0.86)
 """Between these the busiest place is aimed at, before round numbers."""
 
-BUSIEST_EXECUTER: Final = 0.6
+PACES: Final = 4
+"""Steps in which the pace and the waits that follow from it are brought together."""
+
+BUSIEST_EXECUTER: Final = 0.68
 """Aimed at for operators and carriers: who is busier lets everybody wait."""
 
 LAST_LANE: Final = 1.04
@@ -306,8 +309,11 @@ def _set_pace(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], pooled: li
     # Supplies as fast as one likes: what their Combiner takes is what they give.
     unit = dict.fromkeys(sources, 1e6) | {spot: w / sum(weights.values()) for spot, w in weights.items()}
     solve_rates(order, unit)
-    held = waits(order)
-    mean = _busiest(order, pooled, held) / dice.between(*BUSIEST_LOAD)
+    aim = dice.between(*BUSIEST_LOAD)
+    mean = _busiest(order, pooled, {}) / aim
+    for _ in range(PACES if any(spot.centers for spot in order) else 0):
+        # The busier executers are, the longer one waits for them, and the slower it must go.
+        mean = (mean + _busiest(order, pooled, waits(order, 1 / mean)) / aim) / 2
     shared = None
     for spot in lines:
         if same and shared is not None:

@@ -34,6 +34,9 @@ LEAST_EXPECTED: Final = 3.0
 DEVIATIONS: Final = 3.5
 """Standard deviations, of a number of items by Poisson, by which more or less may leave than expected."""
 
+HELD_UP: Final = 0.75
+"""Share of the expected items that leave at least, in the mean: a Source that waits for a station makes no other."""
+
 BUSY: Final = 0.985
 """Share of the time from which a station is taken for saturated."""
 
@@ -144,7 +147,7 @@ def check_run(factory: Factory, report: Report) -> str:
             if reason:
                 return reason
     slack = DEVIATIONS * math.sqrt(expected_left * course.clump)
-    if not expected_left - slack <= left <= expected_left + slack:
+    if not HELD_UP * expected_left - slack <= left <= expected_left + slack:
         return "too few items leave" if left < expected_left else "too many items leave"
     for spot, calls in _expected_calls(course.order, seconds):
         seen = kpis.objects.get(spot.name)

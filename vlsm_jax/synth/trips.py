@@ -133,15 +133,16 @@ def executer_loads(order: Sequence[Spot]) -> dict[Spot, float]:
     return out
 
 
-WAITING = 0.6
-"""Of a mean trip: how long one waits for an executer who is as busy as is aimed at."""
-
-
-def waits(order: Sequence[Spot]) -> dict[Spot, float]:
+def waits(order: Sequence[Spot], pace: float) -> dict[Spot, float]:
     """Returns for how many seconds per item a place of an object is taken beyond the work, for want of an executer.
 
     A station keeps an item until a carrier has fetched it, keeps the place of one that is under way to it, and holds
-    while it waits for its operators. Rates have been solved.
+    while it waits for its operators. The wait for one who is busy is that of a queue with one server and times that
+    vary by half of their mean: by Pollaczek and Khinchine, 0.625 b / (1 - b) mean times at a load of b.
+
+    Args:
+      order: the objects of the flow; rates have been solved.
+      pace: by how much the rates are to be multiplied.
     """
     out: dict[Spot, float] = {}
     for members, users in crews(order).values():
@@ -150,8 +151,10 @@ def waits(order: Sequence[Spot]) -> dict[Spot, float]:
         jobs = jobs_of(members[0], users)
         ways = {job.spot: mean_way(members[0], jobs, job.spot) for job in jobs}
         total = sum(job.rate for job in jobs) or 1.0
-        mean = sum(job.rate * (job.fixed + ways[job.spot]) for job in jobs) / total
-        wait = WAITING * mean / len(members) if len(jobs) > 1 or jobs[0].target is not None else 0.0
+        busy = sum(job.rate * (job.fixed + ways[job.spot]) for job in jobs)
+        load = min(0.75, busy * pace / len(members))
+        alone = len(jobs) == 1 and jobs[0].target is None  # nobody else calls, and it calls again when it is done
+        wait = 0.0 if alone else 0.625 * load / (1 - load) * busy / total / len(members)
         for job in jobs:
             share = job.rate / job.spot.rate if job.spot.rate > 0 else 0.0
             out[job.spot] = out.get(job.spot, 0.0) + share * (wait + ways[job.spot])
