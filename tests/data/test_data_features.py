@@ -10,6 +10,7 @@ import pytest
 from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key, write_features
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
+from vlsm_jax.data.triplets import DataError
 
 CONFIG = PipelineConfig(sequence_length=160, batch_size=4, image_size=16, visual_tokens=5)
 
@@ -98,10 +99,11 @@ def test_batches_hold_features_in_place_of_pictures(corpus, tmp_path):
     triplets, tokenizer = corpus
     write_features(tmp_path, "enc", [record.image for record in triplets], load, encode)
     store = FeatureStore(tmp_path, "enc")
-    config = dataclasses.replace(CONFIG, augmentation=1.0)  # there are no pixels to change
+    with pytest.raises(DataError, match=r"pipeline\.augmentation=1 changes pictures"):  # there are no pixels to change
+        make_dataset(triplets, tokenizer, dataclasses.replace(CONFIG, augmentation=1.0), features=store)
     plain = make_dataset(triplets, tokenizer, CONFIG)
     for one, two in itertools.islice(
-        zip(plain, make_dataset(triplets, tokenizer, config, features=store), strict=True), 6
+        zip(plain, make_dataset(triplets, tokenizer, CONFIG, features=store), strict=True), 6
     ):
         assert "images" not in two
         assert two["features"].dtype == np.float16

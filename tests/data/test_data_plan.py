@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 from vlsm_jax.data.buckets import GRAIN, bucket_lengths, fill_buckets
 from vlsm_jax.data.mixture import Order
-from vlsm_jax.data.packing import pack, samples_per_row, waste
+from vlsm_jax.data.packing import Packing, choose_packing, pack, waste
 from vlsm_jax.data.plan import Place, Plan
 
 
 @given(
     st.lists(st.integers(1, 64), min_size=1, max_size=120),
-    st.integers(1, 8),
+    st.builds(Packing, st.integers(1, 8), st.booleans(), st.booleans()),
     st.sampled_from([5, 17, 1000]),
 )
-@settings(deadline=None, max_examples=80)
-def test_packing_places_every_sample_once_within_both_limits(lengths, most, window):
+@settings(deadline=None, max_examples=120)
+def test_packing_places_every_sample_once_within_both_limits(lengths, packing, window):
     lengths = np.asarray(lengths)
-    rows = pack(lengths, 64, most, window)
+    rows = pack(lengths, 64, packing, window)
     assert sorted(rows.members.tolist()) == list(range(len(lengths)))
     for row in range(len(rows)):
-        assert 1 <= len(rows[row]) <= most
+        assert 1 <= len(rows[row]) <= packing.most
         assert lengths[rows[row]].sum() <= 64
 
 
@@ -58,24 +58,25 @@ def test_packing_wastes_little_with_hardly_more_places_than_samples(shape, capac
         "lognormal": rng.lognormal(np.log(300), 0.4, 3000).astype(int) + 37,
         "uniform": rng.integers(100, 301, 3000),
         "two kinds": np.where(rng.random(3000) < 0.7, rng.integers(80, 160, 3000), rng.integers(400, 500, 3000)),
+        "narrow": rng.normal(766, 95, 3000).astype(int),  # five fill a row to 93 %, and six seldom fit
         "alike": rng.normal(168, 6, 3000).astype(int),
     }[shape]
     lengths = lengths[lengths <= capacity]
-    most = samples_per_row(lengths, capacity)
-    rows = pack(lengths, capacity, most)
+    packing = choose_packing(lengths, capacity)
+    rows = pack(lengths, capacity, packing)
     assert waste(rows, lengths, capacity) < 0.03
-    assert len(rows) <= best_fit(lengths, capacity)  # which has no limit on samples
-    assert most <= 1.6 * capacity / lengths.mean() + 1
+    assert len(rows) <= 1.01 * best_fit(lengths, capacity)  # which has no limit on samples
+    assert packing.most <= 1.6 * capacity / lengths.mean() + 1
 
 
 def test_packing_in_windows_is_nearly_as_full():
     lengths = np.random.default_rng(0).integers(100, 301, 8000)
-    assert waste(pack(lengths, 1024, 6, window=1000), lengths, 1024) < 0.03
+    assert waste(pack(lengths, 1024, Packing(6, fewest=False), window=1000), lengths, 1024) < 0.03
 
 
 def test_what_cannot_be_packed_gets_no_places():
     # Two of these never fit into a row: room for a second picture would be encoded in vain.
-    assert samples_per_row(np.asarray([300, 310, 320] * 50), 512) == 1
+    assert choose_packing(np.asarray([300, 310, 320] * 50), 512).most == 1
 
 
 def test_bucket_lengths_pad_least():

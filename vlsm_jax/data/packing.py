@@ -3,9 +3,9 @@
 A row has room for so many positions and so many pictures, and every place for a picture is encoded whether or not it is
 used: waste is to be small in both. Rows are built one by one, each around the longest sample that is left. Which pairs
 of lengths fill what is left of a row is one shift and one AND of big integers: bit n says that a sample of length n
-waits. Two ways of filling a row are tried on every window, for neither is always the better: with the fewest samples
-(which wins where a row holds two or three), and with as many as the average row must have (which wins where it holds
-more, and keeps within the places for pictures).
+waits. There are four ways of filling a row, and which is best depends on the lengths, so all are tried on some of them:
+with the fewest samples (best where a row holds two to six), or with as many as the average row must have (best where it
+holds more, and frugal with places for pictures); and closing a row with a long and a short sample, or with two alike.
 """
 
 from __future__ import annotations
@@ -18,8 +18,27 @@ import numpy as np
 WINDOW = 16384
 """Samples packed together: enough for nearly every row to come out full, and a small part of a large epoch."""
 
-WASTE_AIM = 0.02
+WASTE_AIM = 0.025
 """Share of positions that may be padding before a row is given room for one more sample."""
+
+_CARRIED = 32  # one in so many rows of a window is packed again with the next
+
+TRIED = 4096
+"""Samples on which the ways of packing are tried."""
+
+
+class Packing(NamedTuple):
+    """A way to pack.
+
+    Attributes:
+      most: samples of a row.
+      fewest: fill a row with the fewest samples; or with as many as the average row must have.
+      alike: close a row with two samples of about one length; or with a long and a short one.
+    """
+
+    most: int
+    fewest: bool = True
+    alike: bool = False
 
 
 class Rows(NamedTuple):
@@ -50,41 +69,55 @@ class Rows(NamedTuple):
         return cls(np.asarray([member for row in rows for member in row], np.int64), starts)
 
 
-def pack(lengths: np.ndarray, capacity: int, most: int, window: int = WINDOW) -> Rows:
+def pack(lengths: np.ndarray, capacity: int, packing: Packing, window: int = WINDOW) -> Rows:
     """Returns rows that hold every sample once.
 
     Args:
       lengths: int [N], of the samples in the order of the epoch; each from 1 to `capacity`.
       capacity: positions of a row.
-      most: samples of a row.
-      window: samples packed together. Rows of a window that did not come out full go into the next one.
+      packing: how; see `choose_packing`.
+      window: samples packed together. The rows of a window that came out least full go into the next one.
     """
     rows: list[list[int]] = []
     left: list[int] = []
     for start in range(0, len(lengths), window):
         end = min(start + window, len(lengths))
-        made = _pack_window(lengths, [*left, *range(start, end)], capacity, most)
-        left = []
-        if end == len(lengths):
-            rows += made
-            break
-        for row in made:
-            if lengths[row].sum() >= (1 - WASTE_AIM) * capacity:
-                rows.append(row)
-            else:
-                left += row
-        left.sort()
+        made = _fill(lengths, [*left, *range(start, end)], capacity, packing)
+        if end < len(lengths):
+            made.sort(key=lambda row: -int(lengths[row].sum()))
+            last = len(made) - len(made) // _CARRIED
+            left = sorted(sample for row in made[last:] for sample in row)
+            made = made[:last]
+        rows += made
     return Rows.of(rows)
 
 
-def _pack_window(lengths: np.ndarray, samples: list[int], capacity: int, most: int) -> list[list[int]]:
-    """Returns the fewer of the rows that the two ways give."""
-    fewest, average = (_fill(lengths, samples, capacity, most, fewest=fewest) for fewest in (True, False))
-    return fewest if len(fewest) <= len(average) else average
+def choose_packing(lengths: np.ndarray, capacity: int) -> Packing:
+    """Returns the way with the fewest samples of a row that wastes few positions, as tried on (part of) the lengths.
+
+    Where none wastes little, as when two samples never fit into a row, it is the one that wastes the least.
+    """
+    tried = lengths[:: math.ceil(len(lengths) / TRIED)]
+    mean = float(tried.mean())
+    best, least = Packing(1), 1.0
+    for most in range(max(1, int(capacity / mean)), int(capacity // tried.min()) + 1):
+        ways = [Packing(most, fewest, alike) for fewest in (True, False) for alike in (False, True)]
+        wasted, way = min((waste(pack(tried, capacity, way), tried, capacity), way) for way in ways)
+        if wasted < least - 0.005:
+            best, least = way, wasted
+        if wasted <= WASTE_AIM or most > 1.5 * capacity / mean + 2:
+            break
+    return best
 
 
-def _fill(lengths: np.ndarray, samples: list[int], capacity: int, most: int, *, fewest: bool) -> list[list[int]]:
+def waste(rows: Rows, lengths: np.ndarray, capacity: int) -> float:
+    """Returns the share of positions that are padding."""
+    return 1.0 - float(lengths[rows.members].sum()) / (capacity * max(len(rows), 1))
+
+
+def _fill(lengths: np.ndarray, samples: list[int], capacity: int, packing: Packing) -> list[list[int]]:
     """Returns rows of `samples`, longest first; of samples of one length the first comes first."""
+    most, fewest, alike = packing
     sizes = lengths[samples].tolist()
     waiting: list[list[int]] = [[] for _ in range(capacity + 1)]
     for sample, size in zip(reversed(samples), reversed(sizes), strict=True):
@@ -109,7 +142,7 @@ def _fill(lengths: np.ndarray, samples: list[int], capacity: int, most: int, *, 
             elif fewest and present >> room & 1:
                 size = room
             elif (places >= 2 if fewest else places == 2) and (
-                pair := _pair(waiting, present, mirrored, capacity, room)
+                pair := _pair(waiting, present, mirrored, capacity, room, alike)
             ):
                 size = pair
             else:
@@ -130,7 +163,7 @@ def _fill(lengths: np.ndarray, samples: list[int], capacity: int, most: int, *, 
     return rows
 
 
-def _pair(waiting: list[list[int]], present: int, mirrored: int, capacity: int, room: int) -> int:
+def _pair(waiting: list[list[int]], present: int, mirrored: int, capacity: int, room: int, alike: bool) -> int:
     """Returns the longer of two lengths that wait and fill `room`, or all but a few positions of it; 0 if none do."""
     if room > 2 * (present.bit_length() - 1):
         return 0
@@ -138,30 +171,10 @@ def _pair(waiting: list[list[int]], present: int, mirrored: int, capacity: int, 
         both = present & (mirrored >> (capacity - target)) & ((1 << target) - 1)  # bit n: n and target - n wait
         if target % 2 == 0 and both >> (target // 2) & 1 and len(waiting[target // 2]) < 2:
             both ^= 1 << (target // 2)
+        if both and alike:
+            half = (target + 1) // 2
+            longer = both >> half
+            return half + (longer & -longer).bit_length() - 1
         if both:
-            # Of the pairs the most unequal: middling lengths combine with anything, and are kept for the end.
             return both.bit_length() - 1
     return 0
-
-
-def waste(rows: Rows, lengths: np.ndarray, capacity: int) -> float:
-    """Returns the share of positions that are padding."""
-    return 1.0 - float(lengths[rows.members].sum()) / (capacity * max(len(rows), 1))
-
-
-def samples_per_row(lengths: np.ndarray, capacity: int) -> int:
-    """Returns the fewest samples that a row must have room for so that few positions are wasted.
-
-    Tried on (part of) the lengths. Where no number wastes little, as when two samples never fit into a row, the fewest
-    that wastes the least.
-    """
-    tried = lengths[:: max(1, math.ceil(len(lengths) / WINDOW))]
-    mean = float(tried.mean())
-    best, least = 1, 1.0
-    for most in range(max(1, int(capacity / mean)), int(capacity // tried.min()) + 1):
-        wasted = waste(pack(tried, capacity, most), tried, capacity)
-        if wasted < least - 0.005:
-            best, least = most, wasted
-        if wasted <= WASTE_AIM or most > 2 * capacity / mean + 2:
-            break
-    return best

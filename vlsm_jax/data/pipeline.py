@@ -148,10 +148,16 @@ def make_dataset(
       features: gives features in place of pictures.
 
     Raises:
-      DataError: the batch does not divide over the hosts, no row fits, or rows are bad and `config` forbids it.
+      DataError: the batch does not divide over the hosts, no row fits, rows are bad and `config` forbids it, or kept
+        features are to be augmented.
     """
     if config.batch_size % shard_count:
         raise DataError(f"pipeline.batch_size={config.batch_size} does not divide over {shard_count} hosts")
+    if features is not None and config.augmentation and shuffle:
+        raise DataError(
+            f"pipeline.augmentation={config.augmentation:g} changes pictures, and features are kept of them as they "
+            "are; use one or the other"
+        )
     mixture = source if isinstance(source, Mixture) else Mixture((source,), (1.0,))
     lengths, pictures = [], False
     for part in mixture.sources:
@@ -327,7 +333,7 @@ class _Reader:
         self._tokenizer_name = tokenizer.directory
         self._config = config
         self._pictures = pictures
-        self._strength = config.augmentation if training and features is None else 0.0
+        self._strength = config.augmentation if training else 0.0
         self._features = features
         self._read, self._good = 0, False
         self._bad: set[tuple[int, int]] = set()

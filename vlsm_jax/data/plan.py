@@ -16,7 +16,7 @@ import numpy as np
 
 from vlsm_jax.data.buckets import bucket_lengths, fill_buckets
 from vlsm_jax.data.mixture import Draws, Order
-from vlsm_jax.data.packing import Rows, pack, samples_per_row
+from vlsm_jax.data.packing import Packing, Rows, choose_packing, pack
 
 _ROWS = 3  # the random stream that orders rows; mixture.py has 1 and 2
 
@@ -83,7 +83,8 @@ class Plan:
         self._order = Order(usable, weights, seed, shuffle)
         first = self._order.round(0)
         sample = self._lengths_of(first)
-        self.samples = samples_per_row(sample, width) if packed else 1
+        self._packing = choose_packing(sample, width) if packed else Packing(1)
+        self.samples = self._packing.most
         self._bucketed = not packed and buckets > 1
         self.edges = bucket_lengths(sample, width, buckets) if self._bucketed else np.asarray([width])
         self._planned: dict[int, _Round] = {}
@@ -163,7 +164,7 @@ class Plan:
             return _Round(draws, *fill_buckets(lengths, self.edges, self._batch, rng))
         if not self._packed:
             return _Round(draws, Rows(np.arange(len(lengths)), np.arange(len(lengths) + 1)), None)
-        rows = pack(lengths, self._width, self.samples)
+        rows = pack(lengths, self._width, self._packing)
         # Rows come longest sample first. In the order of the files, each stands where its first sample would.
         order = rng.permutation(len(rows)) if rng else np.argsort(np.minimum.reduceat(rows.members, rows.starts[:-1]))
         return _Round(draws, rows.taken(order), None)

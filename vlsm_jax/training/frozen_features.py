@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -38,20 +38,20 @@ def encoder_fingerprint(network: Network, params: Mapping[str, jax.Array], fit: 
 def keep_features(
     network: Network,
     params: Mapping[str, jax.Array],
-    records: Iterable[Record],
+    sources: Iterable[Sequence[Record]],
     *,
     fit: Fit,
     root: Path,
     trained: Iterable[str] = (),
     dtype: str = "float16",
 ) -> FeatureStore:
-    """Returns a store that has the features of all pictures of `records`; those that it lacks are computed.
+    """Returns a store that has the features of all pictures of `sources`; those that it lacks are computed.
 
     `make_dataset(..., features=store)` then feeds them, and `batch_loss` starts at the connector.
 
     Args:
       network, params: the model; its encoder is what counts.
-      records: rows of all data that the store is for; a row that cannot be read is passed over.
+      sources: all data that the store is for; a row that cannot be read is passed over.
       fit: how a picture becomes a square.
       root: stores of all encoders lie here.
       trained: names of the parameters that are trained.
@@ -79,18 +79,16 @@ def keep_features(
         return np.asarray(encode(dict(params), images))[:count]
 
     load = functools.partial(load_image, size=network.config.vision.image_size, fit=fit)
-    write_features(root, encoder, _pictures(records), load, encode_all, batch=BATCH)
+    write_features(root, encoder, _pictures(sources), load, encode_all, batch=BATCH)
     return FeatureStore(root, encoder)
 
 
-def _pictures(records: Iterable[Record]) -> Iterator[str | bytes]:
-    iterator = iter(records)
-    while True:
-        try:
-            record = next(iterator)
-        except StopIteration:
-            return
-        except DataError:
-            continue
-        if record.image is not None:
-            yield record.image
+def _pictures(sources: Iterable[Sequence[Record]]) -> Iterator[str | bytes]:
+    for source in sources:
+        for index in range(len(source)):
+            try:
+                record = source[index]
+            except DataError:
+                continue
+            if record.image is not None:
+                yield record.image
