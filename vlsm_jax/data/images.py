@@ -117,16 +117,17 @@ def read_picture(source: str | os.PathLike | bytes) -> bytes:
         raise ImageError(f"{os.fspath(source)} cannot be read: {error}") from error
 
 
-def check_picture(source: str | os.PathLike | bytes) -> str:
+def check_picture(source: str | os.PathLike | bytes, data: bytes | None = None) -> str:
     """Looks at a picture without unpacking it, where its format allows, and returns the suffix of its format.
 
-    A PNG's checksums are compared and a JPEG's end is looked for; what is rarer is unpacked.
+    A PNG's checksums are compared and a JPEG's end is looked for; what is rarer is unpacked. `data` is what
+    `read_picture` returned for it, if that was called.
 
     Raises:
       ImageError: what `load_image` raises.
     """
     name = "the picture" if isinstance(source, bytes) else os.fspath(source)
-    data = read_picture(source)
+    data = read_picture(source) if data is None else data
     with _opened(data, name) as image:
         kind = image.format or ""
         if kind == "PNG":
