@@ -4,11 +4,10 @@ from vlsm_jax.synth.dataset import Dataset, DatasetError, write_dataset
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES, Industry, Station
 from vlsm_jax.synth.layouts import LAYOUTS, Layout, grid_locations
-from vlsm_jax.synth.pages import Page, SketchError, lay_out
 from vlsm_jax.synth.prompts import Goal, Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
-from vlsm_jax.synth.sketches import Sketch, SketchStyle, encode_image, paint_sketch
+from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, blank_sketch, encode_image, paint_sketch
 from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import Triplet, TripletError, TripletOptions, make_triplet
 
@@ -21,7 +20,6 @@ __all__ = [
     "Goal",
     "Industry",
     "Layout",
-    "Page",
     "Prompt",
     "PromptStyle",
     "ScriptStyle",
@@ -33,9 +31,9 @@ __all__ = [
     "Triplet",
     "TripletError",
     "TripletOptions",
+    "blank_sketch",
     "encode_image",
     "grid_locations",
-    "lay_out",
     "make_triplet",
     "paint_sketch",
     "sample_factory",

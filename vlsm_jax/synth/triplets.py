@@ -13,11 +13,10 @@ from vlsm_jax import simulator
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import layout as layout_named
-from vlsm_jax.synth.pages import SketchError
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import check_run, horizon, sample_factory
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
-from vlsm_jax.synth.sketches import Sketch, SketchStyle, paint_sketch
+from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, paint_sketch
 from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, sampling, split_of
 from vlsm_jax.twin import diff
 

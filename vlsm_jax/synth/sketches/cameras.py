@@ -1,0 +1,112 @@
+"""Cameras: how a page comes to be a picture. A scan shows it as it is; a photograph has perspective, light and noise.
+
+Which imperfections a photograph has is drawn. All of it leaves names legible: a page keeps nine tenths of its size, a
+shadow takes a third of the light at most, and blur stays below a pixel.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vlsm_jax.synth.sketches.geometry import Box
+
+_FIELD = (12, 18)  # Rows and columns of the light before it is spread over the picture.
+_NOISE = 640  # Side of the tile of noise from which pictures take a part.
+
+
+class Camera(NamedTuple):
+    """One photograph.
+
+    Attributes:
+      view: [3, 3], from the page to the picture; None when it is seen straight.
+      light: uint8 [rows, columns], 255 where all light arrives.
+      noise: strength of the sensor's noise, one of three levels; -1 for none.
+      at: where in the tile of noise.
+      blur: standard deviation in pixels, 0 for none.
+      cast: light by red, green and blue, 1 for neutral.
+      desk: grey of what lies around the page.
+    """
+
+    view: np.ndarray | None
+    light: np.ndarray
+    noise: int
+    at: tuple[int, int]
+    blur: float
+    cast: tuple[float, float, float]
+    desk: int
+
+
+def draw_camera(rng: np.random.Generator, size: tuple[int, int], *, glare: bool = False) -> Camera:
+    """Returns a camera for pages of `size` (width, height); `glare` lights a spot and dims the rest."""
+    chance = rng.random(5)
+    view = _view(rng, size) if chance[0] < 0.75 else None
+    rows, columns = _FIELD
+    v, u = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    light = np.ones(_FIELD)
+    if chance[1] < 0.6:  # Vignette: darker towards the corners.
+        light *= 1 - rng.uniform(0.06, 0.2) * (u * u + v * v) / 2
+    if chance[2] < 0.5:  # The shadow of a hand, a head or a phone: a soft edge across the page.
+        angle = rng.uniform(0, 2 * np.pi)
+        edge = (u * np.cos(angle) + v * np.sin(angle) - rng.uniform(-0.5, 0.7)) / rng.uniform(0.08, 0.4)
+        light *= 1 - rng.uniform(0.08, 0.26) / (1 + np.exp(np.clip(-edge, -30, 30)))
+    if glare:
+        spot = ((u - rng.uniform(-0.9, 0.9)) / 0.5) ** 2 + ((v - rng.uniform(-0.9, 0.4)) / 0.7) ** 2
+        light *= 0.86 + 0.14 * np.exp(-spot)
+    light *= rng.uniform(0.93, 1.0) / light.max()  # The camera's own exposure makes up for most of it.
+    warm = float(rng.normal(0, 0.035)) if chance[3] < 0.8 else 0.0
+    cast = (min(1 + warm, 1.0), 1.0 - 0.3 * abs(warm), min(1 - warm, 1.0))
+    blur = float(rng.uniform(0.35, 0.6)) if chance[4] < 0.4 else 0.0
+    noise, desk = int(rng.integers(-1, 3)), int(rng.integers(90, 190))
+    at = rng.integers(0, 1 << 16, 2)
+    return Camera(view, np.rint(light * 255).astype(np.uint8), noise, (int(at[0]), int(at[1])), blur, cast, desk)
+
+
+def _view(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Returns a projective map that moves each corner of the page inwards by up to a twentieth."""
+    width, height = size
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    inwards = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)], np.float32)
+    moved = corners + inwards * rng.uniform(0.0, 0.05, (4, 2)).astype(np.float32) * (width, height)
+    return cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+
+
+def letter_scale(view: np.ndarray | None, box: Box) -> float:
+    """Returns how much higher letters in a box of the page are in the picture: |d(view)/dy| at its middle."""
+    if view is None:
+        return 1.0
+    x, y = box.center
+    u, v, w = view @ (x, y, 1.0)
+    du, dv, dw = view[:, 1]
+    return float(np.hypot((du - u * dw / w) / w, (dv - v * dw / w) / w))
+
+
+@functools.lru_cache(maxsize=3)
+def _noise(level: int) -> np.ndarray:
+    """Returns how much light the sensor misses, uint8 [side, side]: a tile made once, from a fixed seed."""
+    rng = np.random.default_rng(20_000 + level)
+    amount = rng.normal(0, (2.0, 3.5, 5.0)[level], (_NOISE, _NOISE)) + (4, 6, 8)[level]
+    tile = np.clip(np.rint(amount), 0, 255).astype(np.uint8)
+    return cv2.GaussianBlur(tile, (3, 3), 0.6)
+
+
+def expose(camera: Camera, image: np.ndarray) -> np.ndarray:
+    """Returns a page as the camera takes it; uint8 [H, W] or [H, W, 3] as `image`, without the cast."""
+    height, width = image.shape[:2]
+    light = cv2.resize(camera.light, (width, height), interpolation=cv2.INTER_LINEAR)
+    if camera.noise >= 0:
+        tile = _noise(camera.noise)
+        rows, columns = min(height, _NOISE), min(width, _NOISE)
+        y, x = camera.at[0] % (_NOISE - rows + 1), camera.at[1] % (_NOISE - columns + 1)
+        part = tile[y : y + rows, x : x + columns]
+        if (rows, columns) != (height, width):
+            part = cv2.copyMakeBorder(part, 0, height - rows, 0, width - columns, cv2.BORDER_WRAP)
+        light = cv2.subtract(light, part)
+    if camera.blur:
+        image = cv2.GaussianBlur(image, (3, 3), camera.blur)
+    if image.ndim == 3:
+        light = cv2.merge((light, light, light))
+    return cv2.multiply(image, light, scale=1 / 255)

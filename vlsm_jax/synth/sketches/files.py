@@ -1,0 +1,29 @@
+"""Sketches as files."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+from PIL import Image
+
+from vlsm_jax.synth.sketches.painting import LEVELS, Sketch
+
+JPEG_QUALITY = 90
+
+
+def encode_image(sketch: Sketch) -> tuple[bytes, str]:
+    """Returns a sketch as the bytes of a file and the suffix of its name, "png" or "jpg".
+
+    A scan is written without loss, one of few colours with a palette; a photograph as JPEG. The same sketch gives the
+    same bytes.
+    """
+    if sketch.palette is not None:
+        image = Image.fromarray(sketch.pixels)
+        image.putpalette(sketch.palette.tobytes())
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=2, bits=4 if len(sketch.palette) <= LEVELS else 8)
+        return buffer.getvalue(), "png"
+    if sketch.photograph:
+        return cv2.imencode(".jpg", sketch.pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes(), "jpg"
+    return cv2.imencode(".png", sketch.pixels, (cv2.IMWRITE_PNG_COMPRESSION, 2))[1].tobytes(), "png"

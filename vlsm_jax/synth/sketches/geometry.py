@@ -1,0 +1,108 @@
+"""Rectangles and paths on a page, in pixels from the upper left corner, y downwards."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+Point = tuple[float, float]
+
+
+class SketchError(ValueError):
+    """A Twin that cannot be drawn on a page of the wanted size; the message says why and what to do."""
+
+
+class Box(NamedTuple):
+    """An upright rectangle."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def center(self) -> Point:
+        """The middle."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    def grown(self, by: float) -> Box:
+        """Returns the rectangle with its sides moved outwards."""
+        return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
+
+    def around(self, other: Box) -> Box:
+        """Returns the smallest rectangle around both."""
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the insides of two rectangles meet."""
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+    def covers(self, point: Point) -> bool:
+        """Whether a point lies inside or on the edge."""
+        return self.left <= point[0] <= self.right and self.top <= point[1] <= self.bottom
+
+    def within(self, other: Box) -> bool:
+        """Whether this rectangle lies inside another."""
+        return (
+            other.left <= self.left
+            and self.right <= other.right
+            and other.top <= self.top
+            and self.bottom <= other.bottom
+        )
+
+
+def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Returns [P, N]: whether path p, a row of points [P, K, 2], runs through box n of [N, 4].
+
+    Slab method: a box is the intersection of two strips, and a segment crosses each strip over one interval.
+    """
+    enter, leave = 0.0, 1.0
+    for axis in (0, 1):
+        start = paths[:, :-1, axis, None]
+        delta = paths[:, 1:, axis, None] - start
+        # A segment along a strip has no slope to divide by: a tiny one gives fractions far outside [0, 1].
+        slope = 1 / np.where(np.abs(delta) < 1e-9, 1e-9, delta)
+        low = (boxes[:, axis] - start) * slope
+        high = (boxes[:, axis + 2] - start) * slope
+        enter = np.maximum(enter, np.minimum(low, high))
+        leave = np.minimum(leave, np.maximum(low, high))
+    return (enter < leave).any(1)
+
+
+def leaving(a: Point, b: Point, box: Box) -> float | None:
+    """Returns at which fraction the segment from a to b leaves a box; None where it misses, 1 if it ends inside."""
+    enter, leave = 0.0, 1.0
+    for start, delta, low, high in (
+        (a[0], b[0] - a[0], box[0], box[2]),
+        (a[1], b[1] - a[1], box[1], box[3]),
+    ):
+        if -1e-9 < delta < 1e-9:
+            if not low < start < high:
+                return None
+            continue
+        near, far = (low - start) / delta, (high - start) / delta
+        if near > far:
+            near, far = far, near
+        enter, leave = max(enter, near), min(leave, far)
+    return leave if enter < leave else None
+
+
+def trimmed(path: list[Point], box: Box) -> list[Point]:
+    """Returns a path from the last point at which it leaves a box, whole where it does not leave it."""
+    for k in range(len(path) - 1, 0, -1):
+        a, b = path[k - 1], path[k]
+        at = leaving(a, b, box)
+        if at is None:
+            continue
+        if at >= 1 and k == len(path) - 1:
+            return path
+        return [(a[0] + (b[0] - a[0]) * at, a[1] + (b[1] - a[1]) * at), *path[k:]]
+    return path

@@ -1,0 +1,339 @@
+"""Where things go on the page of a sketch: icons, names, lines between icons.
+
+Geometry only; nothing is drawn here, so that tests can ask whether names overlap. Objects keep the order of their
+locations in x and y; distances follow from the room that names need. A row of more columns than a page takes is folded
+into bands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from vlsm_jax.synth.sketches.connectors import connect
+from vlsm_jax.synth.sketches.geometry import Box, SketchError
+from vlsm_jax.synth.sketches.lettering import LINE_HEIGHT, Lettering, wraps
+from vlsm_jax.synth.sketches.routes import Wire, route
+from vlsm_jax.synth.sketches.spacing import folded, ranks, spaced, stretched
+from vlsm_jax.twin import Twin, TwinObject
+
+SMALLEST_LETTERS = 9
+"""Font size in pixels below which a name cannot be read."""
+
+
+MARGIN = Box(7, 7, 7, 7)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """What a painter asks of a layout.
+
+    Attributes:
+      lettering: in which names are written.
+      extent: width and height of the icon of an object, in icon sizes.
+      margin: how much of the page stays empty on each side, in pixels.
+      framed: names stand inside a frame with the icon, and lines end at the frame; given up where there is no room.
+      stepped: lines have right angles.
+      shake: how far an icon may be from where it should be, in pixels.
+    """
+
+    lettering: Lettering
+    extent: Callable[[TwinObject], tuple[float, float]]
+    margin: Box = MARGIN
+    framed: bool = False
+    stepped: bool = False
+    shake: float = 1.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A name: its lines of words, the size of its letters in pixels and the rectangle they fill."""
+
+    lines: tuple[tuple[str, ...], ...]
+    font_size: int
+    box: Box
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arrow:
+    """The line of a connection: points [K, 2] from source to target; `flow` where items pass, else of center ports."""
+
+    path: np.ndarray
+    flow: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Page:
+    """A laid-out sketch.
+
+    Attributes:
+      size: (width, height).
+      icons: the rectangle of each icon, by object name.
+      labels: the name of each object, by object name.
+      frames: what lines end at, by object name: the icon, or the frame around icon and name.
+      framed: whether names stand in frames.
+      arrows: one per connection of the Twin, in its order.
+    """
+
+    size: tuple[int, int]
+    icons: Mapping[str, Box]
+    labels: Mapping[str, Label]
+    frames: Mapping[str, Box]
+    framed: bool
+    arrows: tuple[Arrow, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Try:
+    """One way to make room.
+
+    Attributes:
+      letters: font size in pixels.
+      lines: of a name, at most.
+      alternate: the names of every other column stand above their icons.
+      staggered: every other column stands half a row lower.
+      bands: into how many the columns are folded.
+      packed: every object is a column of its own: lanes are given up for room.
+      icons: smallest icon size in pixels.
+    """
+
+    letters: int
+    lines: int
+    alternate: bool = False
+    staggered: bool = False
+    bands: int = 1
+    packed: bool = False
+    icons: float = 18.0
+
+
+_GAP = 3.0  # Between icon and name.
+_APART = 5.0  # Between what must not touch.
+_ROOM = 18.0  # Between what stands below each other, where there is room for a line.
+_LINE = 8.0  # What is linked is so much further apart.
+_FRAME = 4.0  # Between what is framed and the frame.
+_WIDEST_PITCH, _HIGHEST_PITCH = 0.34, 0.36  # Of the page.
+_LONGEST_WHEN_TIGHT = 1.4  # Of a conveyor, in icon sizes.
+
+
+@functools.lru_cache(maxsize=64)
+def _tries(first: int) -> tuple[_Try, ...]:
+    out = [_Try(first, 1), _Try(first, 2)]
+    out += [_Try(size, lines) for size in range(first - 1, 9, -1) for lines in (1, 2, 3)]
+    out += [_Try(11, 2, alternate=True), _Try(10, 3, alternate=True)]
+    out += [_Try(size, lines, staggered=True) for size, lines in ((11, 2), (10, 2), (10, 3))]
+    out += [_Try(size, lines, bands=bands) for bands in (2, 3) for size, lines in ((11, 2), (10, 2), (10, 3))]
+    for tight in (18.0, 15.0):
+        out += [_Try(9, lines, icons=tight) for lines in (1, 2, 3)]
+        out += [_Try(9, lines, staggered=True, icons=tight) for lines in (2, 3)]
+        out += [_Try(9, lines, bands=bands, icons=tight) for bands in (2, 3, 4) for lines in (2, 3)]
+        out += [_Try(9, lines, staggered=True, bands=2, icons=tight) for lines in (2, 3)]
+    out += [
+        _Try(letters, lines, packed=True, bands=n) for letters in (10, 9) for n in (3, 4, 5, 6, 7) for lines in (2, 3)
+    ]
+    return tuple(out)
+
+
+def _apart(half: np.ndarray, top: np.ndarray, bottom: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Returns [N, N]: how far the second object must be right of the first, so that no part of them meets.
+
+    Args:
+      half: [P, N], half the width of each of P parts of every object.
+      top, bottom: [P, N], where the parts are on the page.
+      margin: [N, N], how far apart parts must be upright, not to be beside each other.
+    """
+    high, low = top[:, None, :, None], bottom[:, None, :, None]
+    meet = (high < np.swapaxes(np.swapaxes(low, 0, 1), 2, 3) + margin) & (
+        np.swapaxes(np.swapaxes(high, 0, 1), 2, 3) < low + margin
+    )
+    room = half[:, None, :, None] + half[None, :, None, :]  # [P, P, N, N]
+    return np.where(meet, room, 0).max((0, 1))
+
+
+class _Layout:
+    """The search for room on one page."""
+
+    def __init__(self, twin: Twin, written: Mapping[str, str], sheet: Sheet, size: tuple[int, int]):
+        self.twin, self.sheet, self.size = twin, sheet, size
+        texts = [written.get(obj.name, obj.name) for obj in twin.objects]
+        self.wrapped = list(zip(*(wraps(sheet.lettering, text) for text in texts), strict=True))  # By number of lines.
+        self.widths = np.array([[w.width for w in way] for way in self.wrapped])
+        self.heights = np.array([[len(w.lines) for w in way] for way in self.wrapped])
+        self.extents = np.array([sheet.extent(obj) for obj in twin.objects])
+        self.column = ranks(np.array([obj.location[0] for obj in twin.objects]))
+        places = [(-obj.location[1], obj.location[0]) for obj in twin.objects]
+        # Those that stand in one place follow each other.
+        rows = [(y, places[:i].count((y, x))) for i, (y, x) in enumerate(places)]
+        number = {row: k for k, row in enumerate(sorted(set(rows)))}
+        self.row = np.array([number[row] for row in rows])
+        index = {obj.name: i for i, obj in enumerate(twin.objects)}
+        self.linked = np.zeros((len(places), len(places)))
+        for wire in twin.connections:
+            a, b = index[wire.source], index[wire.target]
+            self.linked[a, b] = self.linked[b, a] = 1.0
+        self.order = np.empty_like(self.row)
+        self.order[np.lexsort((self.row, self.column))] = np.arange(len(self.order))
+
+    def search(self, first: int, height: float, roominess: float) -> tuple[_Try, int, Mapping] | None:
+        """Returns the first try that has room, the height of the page and everything's place; None if there is none."""
+        area = (self.widths[-1] * self.heights[-1]).sum() * LINE_HEIGHT * SMALLEST_LETTERS**2
+        if area > self.size[0] * height:  # The names alone, as small as can be, are larger than the page.
+            return None
+        for attempt in _tries(first):
+            if self.sheet.framed and attempt.letters < 10:
+                break  # Frames take room that small letters do not make up for.
+            placed = self.place(attempt, height, roominess)
+            if placed is not None:
+                return attempt, *placed
+        return None
+
+    def place(self, attempt: _Try, height: float, roominess: float) -> tuple[int, Mapping] | None:
+        """Returns the height of the page and everything's place on it, None when there is no room."""
+        sheet, (width, _) = self.sheet, self.size
+        margin, letters = sheet.margin, attempt.letters
+        line = _LINE if letters > SMALLEST_LETTERS else 0.3 * _LINE
+        column, row = self.column, self.row
+        wide, high = width - margin.left - margin.right, height - margin.top - margin.bottom
+        widths = self.widths[attempt.lines - 1] * letters
+        pad = _FRAME if sheet.framed else 0.0
+        if attempt.packed:
+            column, row = self.order, np.zeros_like(row)
+        if attempt.bands > 1:
+            column, row = folded(column, row, attempt.bands)
+        # Names that are level stand beside each other: most tries fail here, before anything is placed.
+        if not attempt.alternate and not attempt.staggered:
+            level = np.bincount(row, widths + _APART + 2 + 2 * pad)
+            if level.max() > wide + _APART:
+                return None
+        if attempt.staggered:
+            row = ranks(2 * row + column % 2)
+        label_half = widths / 2 + 1
+        label_high = self.heights[attempt.lines - 1] * (letters * LINE_HEIGHT) + 1
+
+        crowd = int(np.bincount(column).max())
+        extent_x, extent_y = self.extents.T
+        if letters <= 10:
+            extent_x = np.minimum(extent_x, _LONGEST_WHEN_TIGHT)
+        tallest = float(extent_y.max())
+        upright = (high / crowd - label_high.max() - _GAP - _APART - 2 * pad) / tallest
+        side = min(0.6 * wide / (column.max() + 1.5), upright, 46.0 * max(width / 512, 0.6))
+        side = max(side, attempt.icons)
+        icon_half, icon_high = extent_x * side / 2, extent_y * side / 2
+        near = icon_high + _GAP + label_high
+        up, down = icon_high + pad, near + pad
+        above = np.zeros(len(widths), bool)
+        if attempt.alternate:
+            above = column % 2 == 1
+            up, down = np.where(above, down, up), np.where(above, up, down)
+        # --- Upright: objects of one column below each other -------------------------------------------------------
+        below = down[:, None] + up
+        if np.bincount(column, up + down + _APART).max() > high + _APART:
+            return None
+        same = column[:, None] == column
+        least = np.where(same, below + _APART + line * self.linked, 0.0)
+        step = float(below.max() + _APART) / 2 if attempt.staggered else 4.0
+        found = spaced(row, np.maximum(least, step), up, down)
+        if found.total > high:
+            return None
+        if found.total < 0.7 * high and not attempt.staggered:
+            step = 0.6 * high / (int(row.max()) + 2)
+            roomy = spaced(row, np.maximum(np.where(same, below + _ROOM, 0.0), step), up, down)
+            found = roomy if roomy.total <= high else found
+        page_height = height
+        if roominess:
+            page_height = min(max(found.total * roominess + margin.top + margin.bottom, width / 3), height)
+        high = page_height - margin.top - margin.bottom
+        pitch = found.total / (int(row.max()) + 1)
+        y = stretched(found, high, max(_HIGHEST_PITCH * high / pitch, 1.0)) + margin.top
+        # --- Across: whatever is level with something else beside it -----------------------------------------------
+        label_top = np.where(above, y - near, y + icon_high + _GAP)
+        top = np.stack([y - icon_high, label_top])
+        bottom = np.stack([y + icon_high, label_top + label_high])
+        half = np.stack([icon_half + _APART, label_half + _APART / 2])
+        if sheet.framed:
+            half = np.broadcast_to(np.maximum(icon_half, label_half) + pad + 6, half.shape)
+            top, bottom = (y - up)[None], (y + down)[None]
+            half = half[:1]
+        apart = _apart(half, top, bottom, 3.0 + line * self.linked)
+        reach = np.maximum(icon_half, label_half) + pad + 1
+        level = np.abs(y[:, None] - y) < icon_high[:, None] + icon_high
+        apart = np.maximum(apart, np.where(level, icon_half[:, None] + icon_half + 2 * pad + 7 + line * self.linked, 4))
+        found = spaced(column, apart, reach, reach)
+        if found.total > wide:
+            return None
+        if found.total < 0.8 * wide:
+            roomy = spaced(column, np.maximum(apart, 0.85 * wide / (int(column.max()) + 2)), reach, reach)
+            found = roomy if roomy.total <= wide else found
+        pitch = found.total / (int(column.max()) + 1)
+        x = stretched(found, wide, max(_WIDEST_PITCH * wide / pitch, 1.0)) + margin.left
+        return int(page_height), {
+            "x": x,
+            "y": y,
+            "icon": (icon_half, icon_high),
+            "label": (label_half, label_high, label_top - y),
+            "lines": [w.lines for w in self.wrapped[attempt.lines - 1]],
+        }
+
+
+def lay_out(
+    twin: Twin,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    sheet: Sheet,
+    written: Mapping[str, str] | None = None,
+) -> Page:
+    """Returns where everything of a Twin goes on a page.
+
+    Names do not overlap each other, icons do not overlap icons or names, and everything is on the page.
+
+    Args:
+      twin: its locations give the order on the page, y upwards.
+      rng: chooses the size of letters and the height of the page, and moves icons a little, as a hand would.
+      size: width and greatest height in pixels; the page is as flat as three to one where that is enough.
+      sheet: how it is to be drawn.
+      written: what is written where it is not the name.
+
+    Raises:
+      SketchError: there are more objects or longer names than the page has room for.
+    """
+    width, height = size
+    first = max(round(float(rng.choice((15, 14, 13, 12))) * min(width / 512, 1.6)), SMALLEST_LETTERS)
+    roominess = float(rng.uniform(1.2, 1.7)) if rng.random() < 0.55 else 0.0
+    count = len(twin.objects)
+    shakes = rng.uniform(-sheet.shake, sheet.shake, (2, count))
+    if not count:
+        return Page(size, {}, {}, {}, sheet.framed, ())
+    layout = _Layout(twin, written or {}, sheet, size)
+    found = layout.search(first, height, roominess)
+    if found is None and sheet.framed:
+        sheet = layout.sheet = dataclasses.replace(sheet, framed=False)
+        found = layout.search(SMALLEST_LETTERS + 1, height, roominess)
+    if found is None:
+        raise SketchError(
+            f"{count} objects and their names do not fit on a page of {width} x {height}; shorten the names or draw "
+            "on a larger page"
+        )
+    attempt, page_height, at = found
+    x, y = at["x"] + shakes[0], at["y"] + shakes[1]
+    (iw, ih), (lw, lh, offset) = at["icon"], at["label"]
+    icons = [Box(*row) for row in np.stack([x - iw, y - ih, x + iw, y + ih], 1).tolist()]
+    top = y + offset
+    names = [Box(*row) for row in np.stack([x - lw, top, x + lw, top + lh], 1).tolist()]
+    frames = icons
+    if sheet.framed:
+        frames = [a.around(b).grown(_FRAME) for a, b in zip(icons, names, strict=True)]
+    index = {obj.name: i for i, obj in enumerate(twin.objects)}
+    wires = [Wire(index[w.source], index[w.target], w.port == "A") for w in twin.connections]
+    inner = Box(sheet.margin.left, sheet.margin.top, width - sheet.margin.right, page_height - sheet.margin.bottom)
+    paths = (connect if sheet.stepped else route)(wires, frames, frames if sheet.framed else names, inner.grown(3))
+    keys = list(index)
+    return Page(
+        (width, page_height),
+        dict(zip(keys, icons, strict=True)),
+        {key: Label(lines, attempt.letters, box) for key, lines, box in zip(keys, at["lines"], names, strict=True)},
+        dict(zip(keys, frames, strict=True)),
+        sheet.framed,
+        tuple(Arrow(path, wire.flow) for path, wire in zip(paths, wires, strict=True)),
+    )

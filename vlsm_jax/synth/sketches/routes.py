@@ -1,0 +1,160 @@
+"""Routes: where the line of a connection runs, so that it can be followed by eye.
+
+A line is straight where nothing is in its way. Else it takes the best of a few detours: bows to either side and bends
+around the outside; what it would run through decides. Lines with right angles are in `connectors`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, trimmed
+
+GAP = 2.5
+"""Between an icon and the line that ends at it, in pixels."""
+
+THROUGH_ICON, THROUGH_NAME, OFF_PAGE, OWN_NAME = 12.0, 5.0, 1000.0, 1.5
+"""How bad it is for a line to run through an icon, a name, beyond the page, and through the name of one of its ends."""
+
+_BOWS = np.array((0.14, -0.14, 0.28, -0.28, 0.45, -0.45, 0.7, -0.7))
+_STEPS = 10
+_T = np.linspace(0, 1, _STEPS)[:, None]
+_ARCH = 4 * _T * (1 - _T)
+
+
+class Wire(NamedTuple):
+    """A connection by the positions of its objects; `flow` where items pass."""
+
+    source: int
+    target: int
+    flow: bool
+
+
+def costs(paths: np.ndarray, wire: Wire, icons: np.ndarray, names: np.ndarray, page: Box) -> np.ndarray:
+    """Returns how bad each path [P, K, 2] is: by what it runs through, and by its length in pages."""
+    count = len(icons)
+    hits = crossed(paths, np.concatenate([icons, names])).astype(float)
+    weights = np.repeat((THROUGH_ICON, THROUGH_NAME), count)
+    weights[[wire.source, wire.target]] = 0
+    weights[[count + wire.source, count + wire.target]] = OWN_NAME
+    x, y = paths[..., 0], paths[..., 1]
+    outside = (x.min(1) < page.left) | (x.max(1) > page.right) | (y.min(1) < page.top) | (y.max(1) > page.bottom)
+    length = np.hypot(x[:, 1:] - x[:, :-1], y[:, 1:] - y[:, :-1]).sum(1)
+    return hits @ weights + OFF_PAGE * outside + 2 * length / (page.right - page.left)
+
+
+def levels(start: Box, end: Box, boxes: np.ndarray, page: Box, nudge: float) -> list[float]:
+    """Returns heights just above and just below everything that stands between two icons, near ones first."""
+    low, high = min(start.left, end.left), max(start.right, end.right)
+    top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
+    between = boxes[(boxes[:, 0] < high) & (boxes[:, 2] > low)]
+    out = []
+    for reach in (0.0, 0.5):
+        room = reach * (page.bottom - page.top) + 2
+        near = between[(between[:, 1] < bottom + room) & (between[:, 3] > top - room)]
+        out += [float(near[:, 1].min()) - 6 - nudge, float(near[:, 3].max()) + 6 + nudge]
+    return [min(max(level, page.top + 2), page.bottom - 2) for level in out]
+
+
+def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Sequence[Box]) -> list[Point]:
+    """Returns the part of a path between two icons, and beyond their names where it would run through these."""
+    for end in (wire.source, wire.target):
+        name = names[end]
+        path = trimmed(path, icons[end].grown(GAP))
+        cut = trimmed(path, name.grown(1))
+        # A name that is merely grazed on the way is not where the line starts.
+        if cut is not path and math.dist(cut[0], path[0]) < 1.2 * (name.bottom - name.top) + 6:
+            path = cut
+        path = path[::-1]
+    return path
+
+
+def looped(box: Box) -> list[Point]:
+    """Returns a loop over an icon, for an object that is wired to itself."""
+    x, y, radius = (box.left + box.right) / 2, box.top, (box.right - box.left) * 0.3
+    angles = np.linspace(math.pi * 0.85, math.pi * 2.15, _STEPS)
+    return [(x + radius * math.cos(a), y - radius * 0.2 + radius * math.sin(a)) for a in angles]
+
+
+def _bows(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Returns parabolas [P, K, 2] whose middles lie beside the straight line, on either side."""
+    side = np.array((end[1] - start[1], start[0] - end[0]))
+    return (start + (end - start) * _T)[None] + _BOWS[:, None, None] * (_ARCH * side)[None]
+
+
+def _around(start: np.ndarray, end: np.ndarray, level: float) -> list[Point]:
+    """Returns a rounded path that leaves upwards or downwards, runs at height `level`, and comes back."""
+    (x0, y0), (x1, y1) = start.tolist(), end.tolist()
+    corner = min(10.0, abs(x1 - x0) / 3, abs(level - y0) / 2 + 1, abs(level - y1) / 2 + 1)
+    step = math.copysign(corner, x1 - x0) if x1 != x0 else 0.0
+    up0, up1 = math.copysign(corner, level - y0), math.copysign(corner, level - y1)
+    points = [
+        (x0, y0),
+        (x0, level - up0),
+        (x0 + 0.3 * step, level - 0.3 * up0),
+        (x0 + step, level),
+        (x1 - step, level),
+        (x1 - 0.3 * step, level - 0.3 * up1),
+        (x1, level - up1),
+    ]
+    return points + [(x1, y1)] * (_STEPS - len(points))
+
+
+def _without_repeats(path: list[Point]) -> list[Point]:
+    return [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
+
+
+def blocked_wires(wires: Sequence[Wire], paths: np.ndarray, icons: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Returns [W]: whether the simplest path [W, K, 2] of a wire runs through icons or names of others."""
+    hits = crossed(paths, np.concatenate([icons, names]))
+    every, count = np.arange(len(wires)), len(icons)
+    for end in (0, 1):
+        at = np.array([wire[end] for wire in wires])
+        hits[every, at] = hits[every, at + count] = False
+    return hits.any(1)
+
+
+def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], page: Box) -> list[np.ndarray]:
+    """Returns a path [K, 2] per wire, from near the icon of its source to near that of its target.
+
+    Args:
+      wires: connections; one from an object to itself becomes a loop.
+      icons: what lines end at, by position.
+      names: what lines should spare; the name of an object may be its icon's box where it stands inside.
+      page: where lines may run.
+    """
+    if not wires:
+        return []
+    solid, written = np.array(icons), np.array(names)
+    grown = solid + np.array((-2, -2, 2, 2))
+    every = np.concatenate([solid, written])
+    centers = (solid[:, :2] + solid[:, 2:]) / 2
+    straight = centers[[wire[:2] for wire in wires]]
+    blocked = blocked_wires(wires, straight, grown, written).tolist()
+    drawn: set[frozenset[int]] = set()
+    out: list[np.ndarray] = []
+    for i, wire in enumerate(wires):
+        if wire.source == wire.target:
+            out.append(np.array(looped(icons[wire.source])))
+            continue
+        pair = frozenset(wire[:2])
+        again = pair in drawn
+        drawn.add(pair)
+        a, b = straight[i]
+        if blocked[i] or again:
+            around = [
+                _around(a, b, level)
+                for level in levels(icons[wire.source], icons[wire.target], every, page, 2.0 * (i % 3))
+            ]
+            paths = np.concatenate([_bows(a, b), around])
+            cost = costs(paths, wire, grown, written, page) + 0.05 * np.arange(len(paths))
+            path = _without_repeats(list(map(tuple, paths[int(np.argmin(cost))].tolist())))
+        else:
+            path = list(map(tuple, straight[i].tolist()))
+        out.append(np.array(ends_clipped(path, wire, icons, names)))
+    return out

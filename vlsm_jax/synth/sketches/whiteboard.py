@@ -1,0 +1,125 @@
+"""The whiteboard: boxes and arrows by marker in a few colours, names in or below the boxes, glare and smears."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from vlsm_jax.synth.sketches.cameras import Camera, draw_camera, expose
+from vlsm_jax.synth.sketches.canvas import Canvas, corners_of, ink_table, parted
+from vlsm_jax.synth.sketches.geometry import Box
+from vlsm_jax.synth.sketches.lettering import Lettering
+from vlsm_jax.synth.sketches.pages import Page, Sheet, lay_out
+from vlsm_jax.synth.sketches.painting import Sketch, letters_of
+from vlsm_jax.synth.sketches.strokes import dashes, heads, trembling
+from vlsm_jax.synth.sketches.symbols import flat_symbol
+from vlsm_jax.twin import Twin, TwinObject
+
+Colour = tuple[int, int, int]
+"""Blue, green, red: in this order pictures are kept."""
+
+BLACK, BLUE, RED, GREEN = (46, 40, 40), (170, 68, 32), (44, 40, 186), (66, 118, 22)
+_PHOTOGRAPHED = 0.65
+_WHITE = (250, 250, 250)
+
+
+def _extent(obj: TwinObject) -> tuple[float, float]:
+    return flat_symbol(obj)[2:]
+
+
+def _smears(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> None:
+    """Wipes the board badly: bundles of faint streaks of what stood there before."""
+    low, high = np.array(size) * 0.06, np.array(size) * 0.94
+    for _ in range(int(rng.integers(1, 4))):
+        start, angle, length = rng.uniform(low, high), rng.uniform(-0.5, 0.5), rng.uniform(0.15, 0.45) * size[0]
+        along = np.array((math.cos(angle), math.sin(angle)))
+        across = np.array((-along[1], along[0]))
+        shade = int(rng.integers(236, 245))
+        streaks = []
+        for k in range(int(rng.integers(5, 10))):
+            begin = start + across * k * 3.5 + along * rng.uniform(-0.12, 0.12) * length
+            streaks.append(np.clip(np.stack([begin, begin + along * length * rng.uniform(0.7, 1.0)]), low, high))
+        canvas.lines(list(canvas.fixed(np.stack(streaks))), (shade + 3, shade, shade), 3)
+
+
+_ARC = [(1 - math.sin(a), 1 - math.cos(a)) for a in np.linspace(math.pi / 2, 0, 4)]
+
+
+def _rounded(box: Box, radius: float) -> np.ndarray:
+    """Returns a rounded rectangle [17, 2], closed a little further than it began, as a hand does."""
+    left, top, right, bottom = box
+    r = min(radius, (right - left) / 3, (bottom - top) / 3)
+    upper = [(left + r * u, top + r * v) for u, v in _ARC]
+    corner = [(right - r * u, top + r * v) for u, v in reversed(_ARC)]
+    lower = [(right - r * u, bottom - r * v) for u, v in _ARC]
+    last = [(left + r * u, bottom - r * v) for u, v in reversed(_ARC)]
+    return np.array([*upper, *corner, *lower, *last, upper[0]])
+
+
+def blank_whiteboard(size: tuple[int, int], rng: np.random.Generator) -> tuple[Canvas, Camera | None]:
+    """Returns a board and the camera that will take it, None for a scan."""
+    camera = draw_camera(rng, size, glare=bool(rng.random() < 0.6)) if rng.random() < _PHOTOGRAPHED else None
+    view = camera.view if camera else None
+    canvas = Canvas(size, _WHITE if view is None else (camera.desk,) * 3, view)
+    width, height = size
+    if view is not None:
+        sheet = canvas.fixed(np.array([(0, 0), (width, 0), (width, height), (0, height)], float))
+        canvas.face(sheet, _WHITE)
+        canvas.lines((sheet,), (176, 170, 168), 3, closed=True)
+    if camera is not None and rng.random() < 0.7:
+        _smears(canvas, size, rng)
+    return canvas, camera
+
+
+def _arrows(canvas: Canvas, page: Page, rng: np.random.Generator, flow: Colour, center: Colour, width: int) -> None:
+    flows = [arrow.path for arrow in page.arrows if arrow.flow]
+    centers = [arrow.path for arrow in page.arrows if not arrow.flow]
+    canvas.lines(list(canvas.fixed(trembling(flows, rng, 0.5, 22.0))), flow, width)
+    for path in centers:
+        canvas.lines(list(canvas.fixed(dashes(path, 5.0))), center, width)
+    if not flows:
+        return
+    tips = heads(flows, float(rng.uniform(7, 9.5)), 0.5)
+    fixed = canvas.fixed(tips + rng.normal(0, 0.4, tips.shape))
+    canvas.lines(list(fixed), flow, 2)
+
+
+def finish(canvas: Canvas, camera: Camera | None) -> np.ndarray:
+    """Returns the picture of the board, `Sketch.pixels`."""
+    if camera is None:
+        return canvas.image | 0x0F  # Sixteen shades of each colour make small files.
+    tables = np.rint(np.arange(256) * np.array(camera.cast)[::-1, None]).clip(0, 255).astype(np.uint8)
+    channels = cv2.split(expose(camera, canvas.image))
+    return cv2.merge([cv2.LUT(channel, table) for channel, table in zip(channels, tables, strict=True)])
+
+
+def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int], written: dict[str, str]) -> Sketch:
+    """Returns a whiteboard sketch of a Twin; see `paint_sketch`."""
+    lettering = Lettering.MARKER if rng.random() < 0.7 else Lettering.PEN
+    framed = bool(rng.random() < 0.5)
+    page = lay_out(twin, rng, size, Sheet(lettering, _extent, framed=framed), written)
+    canvas, camera = blank_whiteboard(page.size, rng)
+    order = rng.permutation(4)
+    palette = [(BLACK, BLUE, RED, GREEN)[i] for i in order]
+    # The lines of flow and of center ports must differ, and so do boxes from either where there are markers enough.
+    boxes, flow, center, text = palette[0], palette[1], palette[2], palette[int(rng.integers(0, 2)) * 3]
+    width = 2 if rng.random() < 0.7 else 1
+    _arrows(canvas, page, rng, flow, center, width)
+    if twin.objects:
+        icons = [flat_symbol(obj) for obj in twin.objects]
+        frames = [_rounded(box, 7) for box in page.frames.values()] if page.framed else []
+        if frames:
+            outlines = np.stack(frames)
+            canvas.lines(list(canvas.fixed(outlines + rng.normal(0, 0.5, outlines.shape))), boxes, width)
+        points = corners_of(icons, list(page.icons.values()))
+        points += rng.normal(0, 0.35, points.shape)
+        tint = tuple(255 - (255 - c) // 4 for c in boxes)
+        inks = {tone: _WHITE if tone == 255 else tint if tone > 180 else boxes for tone in range(256)}
+        canvas.icons(icons, parted(canvas.fixed(points), icons), inks, boxes, 1)
+    table = ink_table(text)
+    drift = rng.integers(-1, 2, 48).tolist()
+    for label in page.labels.values():
+        canvas.text(label, lettering, table, drift)
+    return Sketch(finish(canvas, camera), None, written, *letters_of(page, lettering, camera), camera is not None)
