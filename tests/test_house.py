@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEFT = ("twin", "flexscript", "simulator", "synth", "metrics")
+LEFT = ("twin", "processes", "flexscript", "simulator", "synth", "metrics", "curation")
 RIGHT = ("data", "models", "sharding", "training", "generation")
 # A room, and the rooms of this package that it may import besides itself.
 MAY_IMPORT = {
     "twin": (),
     "flexscript": ("twin",),
     "simulator": ("twin", "flexscript"),
-    "metrics": ("twin", "flexscript", "simulator"),
-    "synth": ("twin", "flexscript", "simulator", "version"),
+    "processes": (),
+    "metrics": ("twin", "processes", "flexscript", "simulator"),
+    "synth": ("twin", "processes", "flexscript", "simulator", "version"),
+    # Data sets are looked through by reading them and by running their scripts.
+    "curation": ("twin", "processes", "flexscript", "simulator", "synth", "data", "version"),
     "data": (),
     "sharding": (),
     "models": ("sharding",),
