@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from vlsm_jax.synth.dice import Dice
+from vlsm_jax.synth.floor import Floor
 from vlsm_jax.synth.industries import Industry
 from vlsm_jax.synth.spots import WORKERS, Spot, places_of
-from vlsm_jax.synth.topologies import Floor
 
 SHARES: Mapping[str, float] = MappingProxyType(
     {

@@ -18,6 +18,7 @@ from vlsm_jax.synth.automation import SHARES, draw_crews, staff
 from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.distributions import draw_duration, mean_of
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
+from vlsm_jax.synth.floor import Floor
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, flow_columns, locate
@@ -26,7 +27,7 @@ from vlsm_jax.synth.loads import solve_rates, station_loads
 from vlsm_jax.synth.settings import choose_evenly, draw_choices, draw_settings
 from vlsm_jax.synth.spots import CONVEYORS, Spot, capacity, in_flow_order, places_of
 from vlsm_jax.synth.timing import Pair, draw_families, timing_pairs
-from vlsm_jax.synth.topologies import Floor, draw_flow
+from vlsm_jax.synth.topologies import draw_flow
 from vlsm_jax.synth.trials import check_run, horizon
 from vlsm_jax.synth.trips import executer_loads, waits
 from vlsm_jax.twin import Connection, Twin, TwinObject

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.distributions import Duration, draw_duration, round_number
+from vlsm_jax.synth.floor import Floor
 from vlsm_jax.synth.spots import WORKERS, Spot
-from vlsm_jax.synth.topologies import Floor
 from vlsm_jax.twin import Code, Distribution, ParameterValue
 
 PLACEMENTS = ("Stack Vertically", "Horizontal Line", "Stack Inside Queue")

@@ -11,82 +11,22 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
+from vlsm_jax.synth.additions import (
+    Part,
+    add_buffer,
+    add_buffer_behind,
+    add_conveyor,
+    add_rework,
+    add_scrap,
+    add_supplies,
+)
 from vlsm_jax.synth.dice import Dice
-from vlsm_jax.synth.industries import Component, Industry, Station
-from vlsm_jax.synth.layouts import CONVEYOR, PARALLEL, U_SHAPED, natural_key
-from vlsm_jax.synth.spots import WORKERS, Spot
-from vlsm_jax.twin import Code, Distribution
+from vlsm_jax.synth.floor import Floor, connect
+from vlsm_jax.synth.industries import Industry, Station
+from vlsm_jax.synth.layouts import CONVEYOR, PARALLEL, natural_key
+from vlsm_jax.synth.spots import WORKERS
 
 MOST_LANES = 6
-LOOP_ROOM = (100, 150, 200, 250, 500)
-"""MaxContent of a Queue that items come back to: where it were full, what waits to come back would block the loop."""
-
-_BEHIND = 6
-"""Steps at most from an inspection back to where rework begins."""
-
-
-class Floor:
-    """A flow graph that is being drawn.
-
-    Attributes:
-      dice: what chance comes from.
-      industry: where names and stations come from.
-      layout: key of the layout.
-      allowed: the features that may occur.
-      spots: the objects of the flow so far.
-      features: those it has, apart from the lanes of a parallel layout and the conveyors of a conveyor layout.
-      choosers: objects whose items choose between branches by chance.
-      stations: numbers of the table rows in use.
-    """
-
-    def __init__(self, dice: Dice, industry: Industry, layout: str, allowed: frozenset[str]):
-        self.dice = dice
-        self.industry = industry
-        self.layout = layout
-        self.allowed = allowed
-        self.spots: list[Spot] = []
-        self.features: set[str] = set()
-        self.choosers: set[Spot] = set()
-        self._given: dict[str, list[str]] = {}
-
-    def add(self, cls: str, name: str, station: Station | None = None, role: str = "line") -> Spot:
-        """Returns a new object of the flow without connections."""
-        spot = Spot(cls, name)
-        spot.station = station
-        spot.role = role
-        self.spots.append(spot)
-        return spot
-
-    def name(self, words: tuple[str, ...]) -> str:
-        """Returns one of several names, none twice before all were given."""
-        left = self._given.get(words[0])
-        if not left:
-            left = self._given[words[0]] = self.dice.some(words, len(words))
-        return left.pop()
-
-
-def connect(a: Spot, b: Spot) -> None:
-    """Draws a wire: appends a port at both ends."""
-    a.outs.append(b)
-    b.ins.append(a)
-
-
-def insert_between(a: Spot, b: Spot, new: Spot) -> None:
-    """Puts an object into a wire; both ends keep their port numbers."""
-    a.outs[a.outs.index(b)] = new
-    b.ins[b.ins.index(a)] = new
-    new.ins.append(a)
-    new.outs.append(b)
-
-
-def insert_before(spot: Spot, new: Spot) -> None:
-    """Puts an object in front of another one, for all that comes to it; a Combiner keeps its supplies."""
-    before = spot.ins[:1] if spot.cls == "Combiner" else list(spot.ins)
-    for other in before:
-        other.outs[other.outs.index(spot)] = new
-    new.ins.extend(before)
-    spot.ins[: len(before)] = [new]
-    new.outs.append(spot)
 
 
 # --- What is to be on the floor ---------------------------------------------------------------------------------------
@@ -98,7 +38,7 @@ class _Wishes:
 
     Attributes:
       steps: number of a table row to the objects that the step takes with what belongs to it.
-      parts: number of a Combiner's row to its components, each with its quantity and whether a Queue holds it ready.
+      parts: number of a Combiner's row to what it adds.
       sources, sinks: how many there are.
       branches: how many groups of steps are put side by side.
       loops: objects set aside for each loop of rework: 0 to 2.
@@ -107,7 +47,7 @@ class _Wishes:
     """
 
     steps: dict[int, int] = dataclasses.field(default_factory=dict)
-    parts: dict[int, list[tuple[Component, int, bool]]] = dataclasses.field(default_factory=dict)
+    parts: dict[int, list[Part]] = dataclasses.field(default_factory=dict)
     sources: int = 1
     sinks: int = 1
     branches: int = 0
@@ -171,13 +111,21 @@ def _wish(floor: Floor, count: int) -> _Wishes:
         elif kind == "conveyor":
             wishes.conveyors += dice.whole(1, min(3, left))
         else:
-            _wish_step(wishes, kind, rows, table, left, dice)
+            _wish_step(wishes, kind, rows, table, most, "assembly" in kinds, dice)
     return wishes
 
 
 def _wish_step(
-    wishes: _Wishes, kind: str, rows: dict[str, list[int]], table: tuple[Station, ...], left: int, dice: Dice
+    wishes: _Wishes,
+    kind: str,
+    rows: dict[str, list[int]],
+    table: tuple[Station, ...],
+    most: int,
+    assembles: bool,
+    dice: Dice,
 ) -> None:
+    """Sets a step aside that has a kind of its own, where at most so many objects may be spoken for in all."""
+    left = most - wishes.cost()
     cls = {
         "assembly": "Combiner", "disassembly": "Separator", "batching": "Queue", "multiprocess": "MultiProcessor",
         "storage": "Rack",
@@ -194,22 +142,30 @@ def _wish_step(
             return
         wishes.steps.setdefault(following, 1)
     elif cls == "Combiner":
-        parts = []
-        for component in station.components[: dice.whole(1, len(station.components))]:
-            quantity = dice.whole(*component.quantity)
-            # Several parts of an empty line would have to come one by one while the item waits for them.
-            parts.append((component, quantity, quantity > 1 or dice.chance(0.35)))
-        cost += sum(1 + ready for _, _, ready in parts)
-        if cost > left:
-            return
-        wishes.parts[number] = parts
+        _wish_assembly(wishes, number, station, left, dice)
+        return
     elif cls == "Separator":
-        packed = any(table[row].mode == "Pack" and row < number for row in wishes.parts)
-        if station.mode == "Unpack" and not packed:
-            return
         cost = 2  # what comes out waits in a Queue
+        packs = [row for row in range(number) if table[row].mode == "Pack"]
+        if station.mode == "Unpack" and packs and packs[-1] not in wishes.parts and assembles:
+            _wish_assembly(wishes, packs[-1], table[packs[-1]], left - cost, dice)
+            left = most - wishes.cost()
+        if station.mode == "Unpack" and (not packs or packs[-1] not in wishes.parts):
+            return
     if cost <= left:
         wishes.steps[number] = cost
+
+
+def _wish_assembly(wishes: _Wishes, number: int, station: Station, left: int, dice: Dice) -> None:
+    parts = []
+    for component in station.components[: dice.whole(1, len(station.components))]:
+        quantity = dice.whole(*component.quantity)
+        # Several parts of an empty line would have to come one by one while the item waits for them.
+        parts.append(Part(component, quantity, quantity > 1 or dice.chance(0.35)))
+    cost = 1 + sum(1 + part.ready for part in parts)
+    if cost <= left:
+        wishes.steps[number] = cost
+        wishes.parts[number] = parts
 
 
 # --- The row ----------------------------------------------------------------------------------------------------------
@@ -282,18 +238,18 @@ def draw_flow(dice: Dice, industry: Industry, layout: str, count: int, allowed: 
         for other in spot.ins:
             other.outs[other.outs.index(spot)] = meeting
         meeting.ins, meeting.outs, spot.ins = spot.ins, [spot], [meeting]
-    _add_supplies(floor, wishes)
+    add_supplies(floor, wishes.parts)
     for spot in [s for s in floor.spots if s.cls == "Separator"]:
         if len(spot.outs) > 1 or spot.outs[0].cls not in ("Queue", "Sink", "Rack"):
-            _add_buffer_behind(floor, spot)
+            add_buffer_behind(floor, spot)
     for cost in wishes.loops:
-        _add_rework(floor, cost)
+        add_rework(floor, cost)
     for _ in range(wishes.scraps):
-        _add_scrap(floor)
+        add_scrap(floor)
     for _ in range(wishes.conveyors):
-        _add_conveyor(floor)
+        add_conveyor(floor)
     while len(floor.spots) < count:
-        if not _add_buffer(floor):
+        if not add_buffer(floor):
             return None
     return floor if len(floor.spots) == count else None
 
@@ -424,153 +380,3 @@ def _wire(floor: Floor, wishes: _Wishes, segments: list[Segment], own_sources: i
             floor.choosers.update(ends)
     if len(sinks) > 1:
         floor.features.add("split")
-
-
-# --- What is added ----------------------------------------------------------------------------------------------------
-
-
-def _add_supplies(floor: Floor, wishes: _Wishes) -> None:
-    table = floor.industry.stations
-    for number, parts in wishes.parts.items():
-        combiners = [spot for spot in floor.spots if spot.station is table[number]]
-        for component, _, ready in parts if combiners else ():
-            source = end = floor.add("Source", component.supply, role="supply")
-            if ready:
-                end = floor.add("Queue", f"{component.name} Buffer", role="supply")
-                connect(source, end)
-            for combiner in combiners:
-                connect(end, combiner)
-        for combiner in combiners:
-            rows = ", ".join(f"[{quantity}]" for _, quantity, _ in parts)
-            combiner.parameters["ComponentsList"] = Code(f"[{rows}]")
-
-
-def _add_buffer_behind(floor: Floor, spot: Spot) -> None:
-    """Lets what comes out of a Separator wait in a Queue, so that the next item is not held up."""
-    new = floor.add("Queue", floor.name(floor.industry.buffers))
-    for other in spot.outs:
-        other.ins[other.ins.index(spot)] = new
-    new.outs, spot.outs, new.ins = spot.outs, [new], [spot]
-    if spot in floor.choosers:
-        floor.choosers.discard(spot)
-        floor.choosers.add(new)
-
-
-def _is_loop_step(spot: Spot) -> bool:
-    plain = spot.cls in ("Processor", "MultiProcessor", "StraightConveyor") or (
-        spot.cls == "Queue" and not (spot.station is not None and spot.station.batches)
-    )
-    return plain and spot.role == "line"
-
-
-def _several(floor: Floor) -> set[int]:
-    """Returns the steps that stand in several lanes: what comes to one of them would have to come to all."""
-    seen: set[int] = set()
-    out: set[int] = set()
-    for spot in floor.spots:
-        if spot.station is not None and spot.role == "line":
-            (out if id(spot.station) in seen else seen).add(id(spot.station))
-    return out
-
-
-def _singles_first(floor: Floor, spots: list[Spot]) -> list[Spot]:
-    """Returns those of the objects that stand in one lane only; all of them where none does."""
-    several = _several(floor)
-    return [spot for spot in spots if id(spot.station) not in several] or spots
-
-
-def _inspections(floor: Floor) -> list[Spot]:
-    """Returns the stations after which items may part, inspections first."""
-    found = [
-        spot for spot in floor.spots
-        if spot.cls == "Processor" and spot.role == "line" and len(spot.outs) == 1 and spot not in floor.choosers
-    ]  # fmt: skip
-    mixed = floor.dice.some(found, len(found))
-    several = _several(floor)
-    return sorted(mixed, key=lambda spot: (id(spot.station) in several, not spot.station.inspects))
-
-
-def _add_rework(floor: Floor, cost: int) -> bool:
-    """Sends what an inspection finds bad back to a Queue before it, over a station for rework or directly."""
-    dice = floor.dice
-    for spot in _inspections(floor):
-        chain = [spot]
-        while len(chain) < _BEHIND:
-            ins = chain[-1].ins
-            if len(ins) != 1 or len(ins[0].outs) != 1 or not _is_loop_step(ins[0]):
-                break
-            chain.append(ins[0])
-        queues = [s for s in chain if s.cls == "Queue"]
-        used = 0
-        if queues:
-            target = dice.pick(queues)
-        elif cost:
-            begin = dice.pick([s for s in chain if s.cls in WORKERS])
-            target = floor.add("Queue", floor.name(floor.industry.buffers))
-            insert_before(begin, target)
-            used = 1
-        else:
-            continue
-        if used < cost:
-            station = floor.add("Processor", floor.name(floor.industry.reworks), role="rework")
-            station.station = spot.station
-            connect(spot, station)
-            connect(station, target)
-            used += 1
-            if used < cost:
-                connect(station, floor.add("Sink", floor.name(floor.industry.rejects), role="scrap"))
-                station.parameters["SendToPort"] = Distribution("bernoulli", (dice.pick((70, 75, 80, 85, 90)), 1, 2))
-        else:
-            connect(spot, target)
-        _pass_most(floor, spot)
-        target.parameters["MaxContent"] = dice.pick(LOOP_ROOM)
-        floor.features.add("rework")
-        return True
-    return False
-
-
-def _pass_most(floor: Floor, spot: Spot) -> None:
-    """Lets the yield of an inspection go to port 1, the rest to port 2."""
-    station = spot.station
-    low, high = station.yields if station is not None and station.yields is not None else (88, 97)
-    spot.parameters["SendToPort"] = Distribution("bernoulli", (floor.dice.whole(low, high), 1, 2))
-
-
-def _add_scrap(floor: Floor) -> None:
-    for spot in _inspections(floor):
-        if spot.outs[0].role != "scrap":
-            connect(spot, floor.add("Sink", floor.name(floor.industry.rejects), role="scrap"))
-            _pass_most(floor, spot)
-            floor.features.add("split")
-            return
-
-
-def _add_conveyor(floor: Floor) -> None:
-    """Puts a conveyor between two objects of the line, of which the first feeds nothing else."""
-    free = [
-        spot for spot in floor.spots
-        if len(spot.outs) == 1 and spot.role == "line" and spot.cls != "StraightConveyor"
-        and spot.outs[0].cls != "StraightConveyor" and spot.outs[0].role == "line"
-        and spot.cls != "Separator"
-    ]  # fmt: skip
-    if floor.layout == U_SHAPED:  # conveyors run along x, so they stand on the way out
-        free = [spot for spot in free if len(spot.ins) == 0 or (len(spot.ins) == 1 and not spot.ins[0].ins)]
-    if free:
-        spot = floor.dice.pick(_singles_first(floor, free))
-        insert_between(spot, spot.outs[0], floor.add("StraightConveyor", floor.name(floor.industry.conveyors)))
-        floor.features.add("conveyor")
-
-
-def _add_buffer(floor: Floor) -> bool:
-    """Puts a Queue before a station that has none, else anywhere before a station; says whether it could."""
-    bare = [
-        spot for spot in floor.spots
-        if spot.cls in WORKERS and spot.ins and all(other.cls != "Queue" for other in spot.ins[:1])
-    ]  # fmt: skip
-    choice = bare or [spot for spot in floor.spots if (spot.cls in WORKERS or spot.cls == "Sink") and spot.ins]
-    if not choice:
-        return False
-    insert_before(
-        floor.dice.pick(_singles_first(floor, choice)), floor.add("Queue", floor.name(floor.industry.buffers))
-    )
-    return True
