@@ -7,6 +7,7 @@ are: braces in a name mean nothing. A field may be a function, which is called o
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -141,6 +142,7 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+@functools.lru_cache(maxsize=1024)
 def with_article(phrase: str) -> str:
     """Returns the phrase after "a" or "an", by how its first word sounds in what prompts say."""
     vowel = phrase[:1].lower() in "aeiou" and not phrase.lower().startswith(("uni", "use", "one"))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from vlsm_jax.synth.prompts.grammar import Field, Grammar, Rules, join_words, start_sentence, with_article
 from vlsm_jax.synth.prompts.settings import Fact, count_phrases, facts_of, key_value, noun_phrase, verb_phrase
 from vlsm_jax.synth.prompts.voice import COUNTS, Voice
+from vlsm_jax.synth.prompts.wordbook import NOUNS
 from vlsm_jax.twin import Twin, TwinObject
 
 RULES: Rules = {
@@ -244,14 +245,21 @@ def bullet(group: Group, voice: Voice, twin: Twin) -> str:
 def table(groups: Sequence[Group], voice: Voice, twin: Twin) -> str:
     """Returns all objects as a Markdown table, one row for each object or for each group."""
     dice = voice.dice
-    name, cls, settings = dice.pick((("Name", "Class", "Settings"), ("Object", "Type", "Parameters")))
-    rows = [f"| {name} | {cls} | {settings} |", "|---|---|---|"]
+    head = dice.pick((["Name", "Class", "Settings"], ["Object", "Type", "Parameters"]))
+    times = dice.chance(40)  # in a column of their own
+    if times:
+        head.insert(2, dice.pick(("Times", "Timing")))
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     one_each = dice.chance(60)
     for group in groups:
         for members in [[obj] for obj in group] if one_each else [group]:
             facts = facts_of_group(members, voice, twin)
-            told = "; ".join([key_value(fact, voice) for fact in facts]) or "–"
-            rows.append(f"| {names_text(members, voice)} | {voice.cls(members[0].cls)} | {told} |")
+            cells = [names_text(members, voice), voice.cls(members[0].cls)]
+            if times:
+                cells.append("; ".join([key_value(f, voice) for f in facts if f.properties[0] in NOUNS]) or "–")
+                facts = [fact for fact in facts if fact.properties[0] not in NOUNS]
+            cells.append("; ".join([key_value(fact, voice) for fact in facts]) or "–")
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -171,9 +171,12 @@ def _has_twin_lanes(twin: Twin) -> bool:
     )
 
 
-def _ordered(groups: list, dice: Dice) -> list:
-    """Returns the groups in the order of the flow, by class, or mixed."""
+def _ordered(groups: list, dice: Dice, lanes: bool) -> list:
+    """Returns the groups in the order of the flow, by class, or mixed; those of several lanes also line by line."""
     kind = dice.below(10)
+    if lanes and kind == 9:
+        alone = [[obj] for group in groups for obj in group]
+        return sorted(alone, key=lambda group: group[0].name[-1] if group[0].name[-1].isdecimal() else "")
     if kind < 6:
         return groups
     if kind < 8:
@@ -251,7 +254,7 @@ def write_prompt(
 
 def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice) -> str:
     twin = factory.twin
-    groups = _ordered(groups_of(twin.objects), dice)
+    groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
     # Names with signs in them stand in sentences, where quotes keep them together.
     manner = dice.below(100 if all(is_plain(obj.name) for obj in twin.objects) else 60)
     fields: dict[str, Field] = {"title": _title(factory)}
@@ -288,10 +291,11 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
         return f"{hello}{text}\n\n{_GRAMMAR.expand('mail_close', dice, fields)}"
     # Lists: what stands in them has no verb, or is a sentence with a mark before it.
     if manner < 75:
-        mark = dice.pick(("- ", "* ", "• "))
+        mark = dice.pick(("- ", "* ", "• ", ". ", ") "))
         whole = dice.chance(40)
         told = describe_all(groups, voice, twin) if whole else [bullet(group, voice, twin) for group in groups]
-        objects = [f"{mark}{line}" for line in told]
+        numbered = mark in (". ", ") ")
+        objects = [f"{i if numbered else ''}{mark}{line}" for i, line in enumerate(told, start=1)]
     elif manner < 87:
         objects = _sections(groups, voice, twin)
     else:
@@ -320,7 +324,7 @@ def _terse(factory: Factory, voice: Voice, places: list[str], tail: list[str], d
     first = dice.chance(50)
     if first:
         lines.append(times)
-    groups = _ordered(groups_of(twin.objects), dice)
+    groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
     lines += terse_lines(groups, voice, twin, leave)
     lines += places
     if voice.named:
