@@ -195,7 +195,7 @@ def _sections(groups: Sequence[Group], voice: Voice, twin: Twin) -> list[str]:
     out = []
     for cls, members in by_class.items():
         many = len(members) > 1 or len(members[0]) > 1
-        out.append(f"{voice.cls(cls, plural=many)}:")
+        out.append(f"{start_sentence(voice.cls(cls, plural=many))}:")
         out.extend(f"- {bullet(group, voice, twin)}" for group in members)
     return out
 
