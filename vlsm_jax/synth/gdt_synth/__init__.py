@@ -24,9 +24,10 @@ are asked for in Python:
 An example has `id`, `image`, `prompt`, `response`; `industry`, `layout`, `objects` and the like, to choose by; and
 `metadata`, all fields of its row as JSON. Text comes as bytes, as everywhere in TFDS. Examples are those that
 `write_dataset` writes for the same seed, numbers and options, in the same order: text, metadata and the bytes of the
-pictures are equal. `tfds.decode.SkipDecoding()` as the decoder of `image` gives those bytes. (Files are not equal byte
-by byte, since TFDS orders the fields inside an example as it likes.) `vlsm_jax.data.open_triplets(builder.data_dir,
-split="train")` reads the folder without TFDS.
+pictures are equal. (Files are not equal byte by byte, since TFDS orders the fields inside an example as it likes.)
+`tfds.decode.SkipDecoding()` as the decoder of `image` gives those bytes. TFDS decodes them with TensorFlow or OpenCV;
+without either it takes the indices of a PNG with a palette for pixels. TensorFlow's JPEG is up to 7 levels off that of
+others. `vlsm_jax.data.triplets.open_triplets(builder.data_dir, split="train")` reads the folder without TFDS.
 
 ## On several cores, or several machines
 
