@@ -67,7 +67,7 @@ _KINDS: dict[str, float] = {
     "rework": 1.7,
     "scrap": 1.2,
     "assembly": 1.5,
-    "disassembly": 2.0,
+    "disassembly": 1.2,
     "batching": 1.0,
     "multiprocess": 1.0,
     "conveyor": 0.8,
