@@ -27,7 +27,9 @@ def get_config(arg: str = "full") -> ConfigDict:
     # Empty: the triplets are made in <workdir>/data, and a BPE is trained on them.
     config.data = ConfigDict({"directory": "", "tokenizer": ""})
     config.data.vocab_size = 512 if smoke else 1536
-    # Names of the data's columns where they are not found by themselves; the share of bad rows that may be left out.
+    # The format, where a folder has several; names of its columns where they are not found by themselves; the share of
+    # bad rows that may be left out.
+    config.data.format = ""
     config.data.columns = ConfigDict({"image": "", "prompt": "", "response": "", "id": ""})
     config.data.most_bad = 0.0
 

@@ -307,6 +307,25 @@ def test_names_of_shards_and_folders(original, tmp_path):
         open_triplets(tmp_path / "train.parquet@5")
 
 
+def test_files_of_rows_are_joined(tmp_path):
+    write_dataset(tmp_path, "train-00000-of-00002", rows()[:4])
+    write_dataset(tmp_path, "train-00001-of-00002", rows()[4:])
+    source = open_triplets(tmp_path, split="train")
+    assert [record.id for record in source] == [row["id"] for row in rows()]
+    assert source[4].where.endswith("train-00001-of-00002.jsonl:1")
+    assert repr(source) == "Joined(JsonlTriplets(train-00000-of-00002.jsonl, 4 rows), " + (
+        "JsonlTriplets(train-00001-of-00002.jsonl, 6 rows))"
+    )
+
+
+def test_the_hubs_folder_is_read(original, tmp_path):
+    convert_triplets(original, tmp_path / "data" / "train.parquet", shards=2)
+    assert len(open_triplets(tmp_path)) == ROWS
+    assert len(open_triplets(tmp_path, form="parquet", split="train")) == ROWS
+    with pytest.raises(DataError, match=r"\(xlsx is asked for\)"):
+        open_triplets(tmp_path, form="xlsx")
+
+
 def test_a_folder_prefers_the_format_with_pictures(original, tmp_path):
     convert_triplets(original, tmp_path / "train.xlsx")
     convert_triplets(original, tmp_path / "train.jsonl")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +125,25 @@ class Selection(TripletSource):
 
     def _read(self, index: int) -> Record:
         return self._source[self._indices[index]]
+
+
+class Joined(TripletSource):
+    """Several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[TripletSource]):
+        self.path, self.columns = sources[0].path, sources[0].columns
+        self._sources = list(sources)
+        self._ends = np.cumsum([len(source) for source in sources])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __repr__(self) -> str:
+        return f"Joined({', '.join(map(repr, self._sources))})"
+
+    def _read(self, index: int) -> Record:
+        at = int(np.searchsorted(self._ends, index, side="right"))
+        return self._sources[at][index - (int(self._ends[at - 1]) if at else 0)]
 
 
 def without_bad_rows(source: TripletSource, most_bad: float = 0.01) -> TripletSource:

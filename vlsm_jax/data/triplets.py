@@ -22,7 +22,7 @@ from absl import logging
 
 from vlsm_jax.data.jsonl import JsonlTriplets
 from vlsm_jax.data.records import Columns, DataError, Record
-from vlsm_jax.data.source import Problem, Selection, TripletSource, hold_out, without_bad_rows
+from vlsm_jax.data.source import Joined, Problem, Selection, TripletSource, hold_out, without_bad_rows
 
 __all__ = [
     "SUFFIXES",
@@ -65,6 +65,7 @@ def open_triplets(
     columns: Mapping[str, str] | None = None,
     *,
     split: str | None = None,
+    form: str | None = None,
     skip_bad: bool = False,
     most_bad: float = 0.01,
 ) -> TripletSource:
@@ -75,35 +76,36 @@ def open_triplets(
       columns: names of the columns where they are neither `image`, `prompt`, `response`, `id` nor these in other case:
         {"prompt": "instruction", "response": "script"}.
       split: of a folder that has several.
+      form: the format, of a folder that has several: "jsonl", "array_record", "parquet", "xlsx", "tfds" or "hf".
       skip_bad: look at every row and picture, and leave out those that are bad; each is logged.
       most_bad: the greatest share of rows that may be left out.
 
     Raises:
       DataError: nothing there can be read, or too many rows are bad.
     """
-    source = _open(os.fspath(path), columns, split)
+    source = _open(os.fspath(path), columns, split, form)
     return without_bad_rows(source, most_bad) if skip_bad else source
 
 
-def _open(path: str, columns: Mapping[str, str] | None, split: str | None) -> TripletSource:
+def _open(path: str, columns: Mapping[str, str] | None, split: str | None, form: str | None) -> TripletSource:
     here = Path(path)
     if here.is_dir():
-        return _open_folder(here, columns, split)
+        return _open_folder(here, columns, split, form)
     if split is not None and not here.exists():
         raise DataError(f"no data file at {here}/{split}.jsonl: there is no such folder")
     paths = _files(path)
-    form = _format(paths[0])
+    wanted, form = form, _format(paths[0])
+    if wanted not in (None, form):
+        raise DataError(f"{path} is not of format {wanted}")
     if any(_format(other) != form for other in paths):
         raise DataError(f"{path}: files of more than one format")
-    if form in ("jsonl", "xlsx") and len(paths) > 1:
-        raise DataError(f"{path}: {len(paths)} {form} files; open them one by one, or put them together with convert")
     if form == "jsonl":
-        return JsonlTriplets(paths[0], columns)
+        return _joined([JsonlTriplets(path, columns) for path in paths])
     # Imported late: what one format needs, another does without.
     if form == "xlsx":
         from vlsm_jax.data.xlsx import XlsxTriplets
 
-        return XlsxTriplets(paths[0], columns)
+        return _joined([XlsxTriplets(path, columns) for path in paths])
     if form == "parquet":
         from vlsm_jax.data.parquet import ParquetTriplets
 
@@ -115,15 +117,20 @@ def _open(path: str, columns: Mapping[str, str] | None, split: str | None) -> Tr
     raise DataError(f"{paths[0]}: no known format; there are {', '.join(SUFFIXES)}, and folders")
 
 
-def _open_folder(folder: Path, columns: Mapping[str, str] | None, split: str | None) -> TripletSource:
+def _joined(sources: list[TripletSource]) -> TripletSource:
+    return sources[0] if len(sources) == 1 else Joined(sources)
+
+
+def _open_folder(folder: Path, columns: Mapping[str, str] | None, split: str | None, form: str | None) -> TripletSource:
     from vlsm_jax.data.parquet import is_saved_dataset, open_saved_dataset
     from vlsm_jax.data.tfds import is_tfds, open_tfds
 
     if is_saved_dataset(folder):
         return open_saved_dataset(folder, columns)
-    splits = find_splits(folder)
+    splits = find_splits(folder, form)
     if not splits:
-        raise DataError(f"no data file at {folder}/{split or 'train'}.jsonl, nor of any other format in that folder")
+        kind = f"nor of any other format{f' ({form} is asked for)' if form else ''} in that folder"
+        raise DataError(f"no data file at {folder}/{split or 'train'}.jsonl, {kind}")
     if split is None:
         if len(splits) > 1:
             raise DataError(f"{folder} has the splits {', '.join(splits)}; say which with split=")
@@ -136,13 +143,14 @@ def _open_folder(folder: Path, columns: Mapping[str, str] | None, split: str | N
     places = splits[found]
     if len(places) > 1:
         logging.info("%s: of %s, %s is read", folder, ", ".join(p.name for p in places), places[0].name)
-    return _open(str(places[0]), columns, None)
+    return _open(str(places[0]), columns, None, None)
 
 
-def find_splits(folder: str | os.PathLike) -> dict[str, list[Path]]:
+def find_splits(folder: str | os.PathLike, form: str | None = None) -> dict[str, list[Path]]:
     """Returns the splits of a folder, each with the files (or names that shards share, or folders) that hold it.
 
-    Where several do, the one with pictures comes first. Files in `data/` count, as Hugging Face's hub has them.
+    Where several do, the one with pictures comes first. `form` is the only format to look for. Files in `data/` count,
+    as Hugging Face's hub has them.
     """
     from vlsm_jax.data.parquet import is_saved_dataset
     from vlsm_jax.data.tfds import is_tfds, tfds_splits
@@ -151,7 +159,7 @@ def find_splits(folder: str | os.PathLike) -> dict[str, list[Path]]:
     if not folder.is_dir():
         return {}
     if is_tfds(folder):
-        return {split: [folder] for split in tfds_splits(folder)}
+        return {split: [folder] for split in tfds_splits(folder)} if form in (None, "tfds") else {}
     order = list(SUFFIXES)
     found: dict[str, dict[Path, int]] = {}
     for place in (folder, folder / "data"):
@@ -159,19 +167,19 @@ def find_splits(folder: str | os.PathLike) -> dict[str, list[Path]]:
             if entry.name.startswith((".", "~$")):  # ~$ is Excel's own, while a workbook is open
                 continue
             if entry.is_dir():
-                if is_saved_dataset(entry):
+                if is_saved_dataset(entry) and form in (None, "hf"):
                     found.setdefault(entry.name, {})[entry] = len(order)
                 continue
             name = _without_numbers(entry.name)
             suffix = Path(name).suffix
-            if suffix in SUFFIXES:
+            if suffix in SUFFIXES and form in (None, SUFFIXES[suffix]):
                 found.setdefault(name.removesuffix(suffix), {})[entry.parent / name] = order.index(suffix)
     return {split: sorted(places, key=places.__getitem__) for split, places in sorted(found.items())}
 
 
-def has_split(folder: str | os.PathLike, split: str) -> bool:
+def has_split(folder: str | os.PathLike, split: str, form: str | None = None) -> bool:
     """Whether a folder has a split, under this name or one that others give it, such as `val` for `validation`."""
-    return _alike(split, find_splits(folder)) is not None
+    return _alike(split, find_splits(folder, form)) is not None
 
 
 def _alike(split: str, splits: Iterable[str]) -> str | None:
