@@ -23,7 +23,7 @@ from ml_collections import ConfigDict, config_flags
 from vlsm_jax.data.images import ImageError
 from vlsm_jax.data.pictures import PictureFolder
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
-from vlsm_jax.data.triplets import DataError, Record, TripletSource, has_split, hold_out, open_triplets
+from vlsm_jax.data.triplets import DataError, Record, TripletSource, has_split, hold_out, open_triplets, without_bad_rows
 from vlsm_jax.training.config import ConfigError, build
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, such as configs/quickstart.py.")
@@ -169,20 +169,26 @@ def data_folder(config: ConfigDict, workdir: Path) -> Path:
 def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
     """Returns the rows of each split of a folder, in any format, once all of them have been looked at.
 
-    Where there is no validation split, a twentieth of the training triplets is held out for it.
+    A twentieth of the training triplets is held out for validation where there is no such split, or where it has no
+    pictures and training does: upstream's folder has workbooks of text beside its JSON lines.
     """
-    most_bad = config.data.get("most_bad", 0.0)
+    most_bad, form = config.data.get("most_bad", 0.0), config.data.get("format", "") or None
     columns = {key: name for key, name in config.data.get("columns", {}).items() if name}
     data = {}
     for split in SPLITS:
-        if split != "train" and not has_split(folder, split):
+        if split != "train" and not has_split(folder, split, form):
             continue
-        data[split] = open_triplets(folder, columns, split=split, skip_bad=most_bad > 0, most_bad=most_bad)
-        if not most_bad:
-            data[split].check()
-    if "validation" not in data:
+        rows = open_triplets(folder, columns, split=split, form=form)
+        if most_bad:
+            rows = without_bad_rows(rows, most_bad)
+        else:
+            rows.check()
+        data[split] = rows
+    text_only = "validation" in data and data["train"][0].image is not None and data["validation"][0].image is None
+    if "validation" not in data or text_only:
         data["train"], data["validation"] = hold_out(data["train"], 0.05, config.seed)
-        logging.info("%s has no split 'validation': %d training triplets are held out", folder, len(data["validation"]))
+        held, why = len(data["validation"]), "without pictures" if text_only else "missing"
+        logging.info("%s: split 'validation' is %s; %d training triplets are held out for it", folder, why, held)
     return data
 
 

@@ -83,6 +83,18 @@ def test_another_format_gives_the_same_batches(tmp_path):
                 np.testing.assert_array_equal(left[name], right[name])
 
 
+def test_upstreams_whole_folder_validates_on_what_it_trains_on(tmp_path):
+    folder = second_stage(tmp_path / "data")
+    for path in first_stage(tmp_path / "first").iterdir():
+        path.rename(folder / path.name)
+    data = launch.open_data(config_for(folder), folder)
+    assert (len(data["train"]), len(data["validation"])) == (23, 1)
+    assert all(record.image is not None for rows in data.values() for record in rows)
+    data = launch.open_data(config_for(folder, **{"data.format": "xlsx"}), folder)
+    assert (len(data["train"]), len(data["validation"])) == (24, 24)
+    assert all(record.image is None for rows in data.values() for record in rows)
+
+
 def test_bad_rows_are_left_out_when_the_config_allows_it(tmp_path):
     folder = second_stage(tmp_path / "data")
     (folder / "images" / "3.png").write_bytes(b"torn")
