@@ -49,9 +49,11 @@ On Dataflow, Flink or Spark give that runner's options, there or to TFDS's own c
     staging_location=gs://BUCKET/binaries,temp_location=gs://BUCKET/temp,\\
     requirements_file=/tmp/beam_requirements.txt,extra_package=dist/vlsm_jax-VERSION.tar.gz"
 
-TFDS writes ArrayRecord files into file systems only (a mounted disk that all workers share will do), hence TFRecord;
-`tfds convert_format --dataset_dir=<copy> --out_file_format=array_record --out_dir=<new>` makes ArrayRecord of them. The
-pipeline and the command were run with Beam's DirectRunner in one and two processes; no run on a cluster was made.
+TFDS writes ArrayRecord files into file systems only (a mounted disk that all workers share will do), hence TFRecord.
+`tfds convert_format --root_data_dir=COPY --out_file_format=array_record`, on a copy of the bucket's folder on a disk,
+adds ArrayRecord files to it (given an `--out_dir`, TFDS 4.9.10 leaves the metadata out). Then
+`tfds.builder_from_directory(FOLDER).as_data_source("train")` and `open_triplets("FOLDER/gdt_synth-train.array_record*")`
+read them. The pipeline and both commands were run with Beam's DirectRunner in one and two processes, never on a cluster.
 """
 
 try:

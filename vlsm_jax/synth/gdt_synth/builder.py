@@ -81,7 +81,7 @@ class GdtSynth(tfds.core.GeneratorBasedBuilder):
         if self.info.file_format is tfds.core.FileFormat.ARRAY_RECORD and "://" in os.fspath(self.data_dir):
             raise ValueError(
                 f"TFDS writes ArrayRecord files into file systems only, not to {self.data_dir}; give "
-                "file_format='tfrecord', and convert later with: tfds convert_format --out_file_format=array_record"
+                "file_format='tfrecord', and convert a copy with: tfds convert_format --out_file_format=array_record"
             )
         if self.info.file_format not in tfds.core.FileFormat.with_random_access():
             require_tensorflow(f"writing {self.info.file_format.value} files")
