@@ -51,9 +51,10 @@ On Dataflow, Flink or Spark give that runner's options, there or to TFDS's own c
 
 TFDS writes ArrayRecord files into file systems only (a mounted disk that all workers share will do), hence TFRecord.
 `tfds convert_format --root_data_dir=COPY --out_file_format=array_record`, on a copy of the bucket's folder on a disk,
-adds ArrayRecord files to it (given an `--out_dir`, TFDS 4.9.10 leaves the metadata out). Then
-`tfds.builder_from_directory(FOLDER).as_data_source("train")` and `open_triplets("FOLDER/gdt_synth-train.array_record*")`
-read them. The pipeline and both commands were run with Beam's DirectRunner in one and two processes, never on a cluster.
+adds ArrayRecord files to it (given an `--out_dir`, TFDS 4.9.10 leaves the metadata out). They are read with
+`tfds.builder_from_directory("FOLDER").as_data_source("train")` or
+`open_triplets("FOLDER/gdt_synth-train.array_record*")`. The pipeline and both commands were run with Beam's
+DirectRunner, the pipeline also in two processes; nothing was run on a cluster.
 """
 
 try:
