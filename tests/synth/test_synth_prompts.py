@@ -21,6 +21,7 @@ from synth_examples import examples
 from synth_twins import sampled, twins
 from terse_reader import TerseReading
 
+from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.layouts import grid_locations
 from vlsm_jax.synth.loads import rates
@@ -38,7 +39,7 @@ from vlsm_jax.synth.prompts import (
     write_prompt,
     writing,
 )
-from vlsm_jax.synth.prompts.grammar import Dice, Grammar, join_words, with_article
+from vlsm_jax.synth.prompts.grammar import Grammar, join_words, with_article
 from vlsm_jax.synth.prompts.objects import count_descriptions, describe, groups_of
 from vlsm_jax.synth.prompts.terse import COSMETIC
 from vlsm_jax.synth.prompts.units import (

@@ -308,7 +308,7 @@ def _service(twin: Twin, wire: Connection) -> str:
 def connection_sentences(twin: Twin, voice: Voice) -> list[str]:
     """Returns sentences that tell all connections."""
     flow = flow_of(twin)
-    if voice.dice.below(10) < 6:
+    if voice.dice.whole(0, 9) < 6:
         flow = by_lane(twin, flow)
     runs = [*flow_runs(twin, flow), *center_runs(twin)]
     return [_run_sentence(rule, members, voice) for rule, members in runs]

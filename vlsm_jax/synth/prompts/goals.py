@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.distributions import mean_of
 from vlsm_jax.synth.loads import rates, utilisations
-from vlsm_jax.synth.prompts.grammar import Dice, Field, Grammar, Rules
+from vlsm_jax.synth.prompts.grammar import Field, Grammar, Rules
 from vlsm_jax.synth.prompts.prompt import Goal
 from vlsm_jax.synth.prompts.voice import Voice
 from vlsm_jax.twin import Twin, format_number
@@ -55,10 +56,6 @@ def _rounded(value: float) -> int | float:
     return int(out) if out == int(out) else out
 
 
-def _span(low: float, high: float, dice: Dice) -> float:
-    return low + (high - low) * dice.below(1001) / 1000
-
-
 def _seconds_through(twin: Twin) -> float:
     """Returns the seconds an item would need for every station in turn, with nothing to wait for."""
     total = 0.0
@@ -91,12 +88,12 @@ def draw_goal(twin: Twin, dice: Dice) -> Goal | None:
         worked = {name: load for name, load in loads.items() if "ProcessTime" in twin.by_name[name].parameters}
         busiest = max(worked, key=worked.__getitem__, default="")
         if 0.05 < worked.get(busiest, 0) < 10:
-            percent = min(max(5 * round(worked[busiest] * _span(0.8, 1.1, dice) * 20), 5), 95)
+            percent = min(max(5 * round(worked[busiest] * dice.between(0.8, 1.1) * 20), 5), 95)
             return Goal(measure, at_least=percent, unit="percent", object=busiest)
     if measure in ("throughput", "utilisation") or through == 0:
-        bound = _rounded(per_second * 3600 * _span(0.7, 1.05, dice))
+        bound = _rounded(per_second * 3600 * dice.between(0.7, 1.05))
         return Goal("throughput", at_least=bound, per="hour", unit="items")
-    wanted = through * _span(1.5, 5, dice)
+    wanted = through * dice.between(1.5, 5)
     if measure == "lead time":
         if wanted >= 120:
             return Goal(measure, at_most=_rounded(wanted / 60), unit="minutes")

@@ -12,44 +12,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
+from vlsm_jax.synth.dice import Dice
 
 Rules = Mapping[str, tuple[str, ...]]
 Field = str | Callable[[], str]
 
 _SLOT = re.compile(r"\{([A-Za-z_.]+)\}")
 _NUMBER = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
-_BLOCK = 256
-
-
-class Dice:
-    """Chance in small pieces: a Generator is asked for a block at a time, since each call of it costs microseconds."""
-
-    def __init__(self, rng: np.random.Generator):
-        self._rng = rng
-        self._left: list[int] = []
-
-    def below(self, n: int) -> int:
-        """Returns one of 0 .. n - 1, evenly (to within n / 2**32)."""
-        if not self._left:
-            self._left = self._rng.integers(0, 1 << 32, _BLOCK).tolist()
-        return self._left.pop() * n >> 32
-
-    def chance(self, percent: int) -> bool:
-        """Returns True in `percent` of 100 cases."""
-        return self.below(100) < percent
-
-    def pick(self, values: Sequence[Any]) -> Any:
-        """Returns one of the values, evenly."""
-        return values[self.below(len(values))]
-
-    def shuffled(self, values: Sequence[Any]) -> list[Any]:
-        """Returns the values in a random order."""
-        out = list(values)
-        for i in range(len(out) - 1, 0, -1):
-            j = self.below(i + 1)
-            out[i], out[j] = out[j], out[i]
-        return out
 
 
 class PlainDice(Dice):
@@ -58,15 +27,14 @@ class PlainDice(Dice):
     def __init__(self):
         pass
 
-    def below(self, n: int) -> int:
-        del n
-        return 0
+    def random(self) -> float:
+        return 0.0
 
-    def chance(self, percent: int) -> bool:
-        return percent >= 100
+    def chance(self, probability: float) -> bool:
+        return probability >= 1
 
-    def shuffled(self, values: Sequence[Any]) -> list[Any]:
-        return list(values)
+    def some(self, values: Sequence[Any], count: int) -> list[Any]:
+        return list(values[:count])
 
 
 def _parse(alternative: str) -> tuple[tuple[str, str], ...]:
@@ -102,7 +70,7 @@ class Grammar:
         if alternatives is None:
             raise ValueError(f"the grammar has no rule {rule!r}; it has {', '.join(sorted(self.rules))}")
         out = ""
-        for literal, slot in alternatives[dice.below(len(alternatives))]:
+        for literal, slot in dice.pick(alternatives):
             out += literal
             if slot:
                 field = fields.get(slot)

@@ -141,7 +141,7 @@ def _number(count: int) -> str:
 
 def names_text(group: Group, voice: Voice) -> str:
     """Returns the names of a group: "A 1 and A 2", or "A 1 to 4" where three or more are numbered in a row."""
-    if len(group) > 2 and not voice.quotes[0] and voice.dice.chance(35):
+    if len(group) > 2 and not voice.quotes[0] and voice.dice.chance(0.35):
         found = [_NUMBERED.fullmatch(obj.name) for obj in group]
         if all(found) and len({m[1] for m in found}) == 1 and voice.name(group[0].name) == group[0].name:
             numbers = [m[2] for m in found]
@@ -155,7 +155,8 @@ def names_text(group: Group, voice: Voice) -> str:
 def facts_of_group(group: Group, voice: Voice, twin: Twin | None, leave: frozenset[str] = frozenset()) -> list[Fact]:
     """Returns the facts of a group, mixed; what a lone object is connected to may be named in them."""
     alone = len(group) == 1
-    facts = voice.dice.shuffled(facts_of(group[0], voice, twin if voice.named and alone else None, leave, alone))
+    facts = facts_of(group[0], voice, twin if voice.named and alone else None, leave, alone)
+    facts = voice.dice.some(facts, len(facts))
     # What names other objects has an "and" of its own, so it comes last.
     facts.sort(key=lambda fact: "SendToPort" in fact.properties)
     return facts
@@ -193,17 +194,17 @@ def describe(group: Group, voice: Voice, twin: Twin | None, share: str = "some")
     dice = voice.dice
     facts = facts_of_group(group, voice, twin)
     cls, plural = group[0].cls, len(group) > 1
-    if plural and facts and dice.chance(12):
+    if plural and facts and dice.chance(0.12):
         # What the first is connected to is no setting that the others share, so it is not named.
         first = describe(group[:1], voice, None)
         fields = _fields(group, facts, voice)
         fields |= {"first": first, "others": names_text(group[1:], voice)}
         return _GRAMMAR.expand("many.same", dice, fields, plural=len(group) > 2)
     fields = _fields(group, facts, voice)
-    if share == "rest" and facts and dice.chance(20):
+    if share == "rest" and facts and dice.chance(0.2):
         return _GRAMMAR.expand("many.rest" if plural else "one.rest", dice, fields, plural)
-    if not plural and len(facts) > 1 and dice.chance(15):
-        cut = 1 + dice.below(len(facts) - 1)
+    if not plural and len(facts) > 1 and dice.chance(0.15):
+        cut = dice.whole(1, len(facts) - 1)
         for key, part in (("head", facts[:cut]), ("tail", facts[cut:])):
             fields[key] = lambda part=part: join_words([noun_phrase(fact, voice) for fact in part])
             fields[f"{key}_vp"] = lambda part=part: join_words([verb_phrase(fact, voice) for fact in part])
@@ -246,11 +247,11 @@ def table(groups: Sequence[Group], voice: Voice, twin: Twin) -> str:
     """Returns all objects as a Markdown table, one row for each object or for each group."""
     dice = voice.dice
     head = dice.pick((["Name", "Class", "Settings"], ["Object", "Type", "Parameters"]))
-    times = dice.chance(40)  # in a column of their own
+    times = dice.chance(0.4)  # in a column of their own
     if times:
         head.insert(2, dice.pick(("Times", "Timing")))
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    one_each = dice.chance(60)
+    one_each = dice.chance(0.6)
     for group in groups:
         for members in [[obj] for obj in group] if one_each else [group]:
             facts = facts_of_group(members, voice, twin)

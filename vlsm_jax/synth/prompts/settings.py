@@ -90,7 +90,7 @@ def _duration(name: str, value: ParameterValue, voice: Voice, alone: bool) -> Fa
         if not is_told(value):
             fields["value"] = str(value)
             return Fact((name,), "flexscript", "", fields)
-        if name == "InterArrivalTime" and alone and voice.units and voice.dice.chance(70):
+        if name == "InterArrivalTime" and alone and voice.units and voice.dice.chance(0.7):
             fact = _rate(value, voice)
             if fact:
                 return fact
@@ -106,7 +106,7 @@ def _duration(name: str, value: ParameterValue, voice: Voice, alone: bool) -> Fa
         verbs = f"vp.{measure}.{kind}"
         return Fact((name,), kind, verbs if verbs in WORDBOOK else "", fields)
     if isinstance(value, (int, float)):
-        if name == "InterArrivalTime" and alone and voice.units and voice.dice.chance(50):
+        if name == "InterArrivalTime" and alone and voice.units and voice.dice.chance(0.5):
             fact = _rate(value, voice)
             if fact:
                 return fact

@@ -121,8 +121,8 @@ def _fact(obj: TwinObject, fact: Fact, voice: Voice) -> str:
 def terse_lines(groups: Sequence[Group], voice: Voice, twin: Twin, leave: frozenset[str]) -> list[str]:
     """Returns a line for each group of objects, without what is left out."""
     comma = voice.dice.pick((", ", "; ", " / "))
-    rule = RULES["line"][voice.dice.below(len(RULES["line"]))]
-    short = voice.dice.chance(50)
+    rule = voice.dice.pick(RULES["line"])
+    short = voice.dice.chance(0.5)
     out = []
     for group in groups:
         obj = group[0]

@@ -93,7 +93,7 @@ def duration(value: float, voice: Voice) -> str:
     if voice.units:
         found = _units_for((value,))
         mixed = split_minutes(value)
-        if mixed and (not found or voice.dice.chance(30)):
+        if mixed and (not found or voice.dice.chance(0.3)):
             minute, second = voice.dice.pick((("min", "s"), ("minutes", "seconds"), ("min", "sec")))
             if minute == "minutes":
                 return f"{mixed[0]} {'minute' if mixed[0] == '1' else minute} {mixed[1]} {second}"
@@ -133,7 +133,7 @@ def between(value: Distribution, voice: Voice) -> str:
     found = _units_for((low, high)) if voice.units else ()
     unit = voice.dice.pick(voice.dice.pick(found)) if found else None
     first, second = (_with_unit(v, unit) if unit else voice.seconds(v) for v in (low, high))
-    return f"between {first} and {second}" if voice.dice.below(2) == 0 else f"from {first} to {second}"
+    return f"between {first} and {second}" if voice.dice.whole(0, 1) == 0 else f"from {first} to {second}"
 
 
 def arrival_rate(value: float | Distribution) -> tuple[str, str] | None:

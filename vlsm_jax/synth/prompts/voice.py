@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from vlsm_jax.synth.prompts.grammar import Dice
+from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.prompts.units import METRES, SECONDS, SPEEDS, Unit
 from vlsm_jax.twin import format_number
 
@@ -100,15 +100,15 @@ class Voice:
         """Returns a voice by chance; the item is what flows where the industry says so."""
         return cls(
             dice,
-            SECONDS[(0, 0, 1, 1, 2)[dice.below(5)]],
-            METRES[(0, 0, 0, 1, 2)[dice.below(5)]],
-            SPEEDS[(0, 0, 0, 1)[dice.below(4)]],
+            SECONDS[dice.pick((0, 0, 1, 1, 2))],
+            METRES[dice.pick((0, 0, 0, 1, 2))],
+            SPEEDS[dice.pick((0, 0, 0, 1))],
             dice.pick(_QUOTES),
             {key: dice.pick(values) for key, values in LABELS.items()},
-            dice.chance(25),
-            dice.chance(25),
-            dice.chance(35),
-            item if item and dice.chance(40) else ("items", "items", "parts")[dice.below(3)],
+            dice.chance(0.25),
+            dice.chance(0.25),
+            dice.chance(0.35),
+            item if item and dice.chance(0.4) else dice.pick(("items", "items", "parts")),
             named,
             units,
         )

@@ -15,12 +15,13 @@ from types import MappingProxyType
 
 import numpy as np
 
+from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.layouts import grid_locations
 from vlsm_jax.synth.prompts.connections import connection_lines, connection_sentences, count_connections
 from vlsm_jax.synth.prompts.goals import draw_goal, goal_sentence
-from vlsm_jax.synth.prompts.grammar import Dice, Field, Grammar, PlainDice, Rules, start_sentence, with_article
+from vlsm_jax.synth.prompts.grammar import Field, Grammar, PlainDice, Rules, start_sentence, with_article
 from vlsm_jax.synth.prompts.objects import Group, bullet, count_descriptions, describe_all, groups_of, table
 from vlsm_jax.synth.prompts.prompt import Prompt, PromptStyle
 from vlsm_jax.synth.prompts.terse import COSMETIC, terse_lines
@@ -173,7 +174,7 @@ def _has_twin_lanes(twin: Twin) -> bool:
 
 def _ordered(groups: list, dice: Dice, lanes: bool) -> list:
     """Returns the groups in the order of the flow, by class, or mixed; those of several lanes also line by line."""
-    kind = dice.below(10)
+    kind = dice.whole(0, 9)
     if lanes and kind == 9:
         alone = [[obj] for group in groups for obj in group]
         return sorted(alone, key=lambda group: group[0].name[-1] if group[0].name[-1].isdecimal() else "")
@@ -184,7 +185,7 @@ def _ordered(groups: list, dice: Dice, lanes: bool) -> list:
         for group in groups:
             first.setdefault(group[0].cls, len(first))
         return sorted(groups, key=lambda group: first[group[0].cls])
-    return dice.shuffled(groups)
+    return dice.some(groups, len(groups))
 
 
 def _sections(groups: Sequence[Group], voice: Voice, twin: Twin) -> list[str]:
@@ -256,19 +257,19 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
     twin = factory.twin
     groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
     # Names with signs in them stand in sentences, where quotes keep them together.
-    manner = dice.below(100 if all(is_plain(obj.name) for obj in twin.objects) else 60)
+    manner = dice.whole(0, 99 if all(is_plain(obj.name) for obj in twin.objects) else 59)
     fields: dict[str, Field] = {"title": _title(factory)}
-    opening = [_GRAMMAR.expand("open", dice, fields)] if dice.chance(55) else []
+    opening = [_GRAMMAR.expand("open", dice, fields)] if dice.chance(0.55) else []
     hint = _GRAMMAR.expand("use_text" if voice.named else "use_sketch", dice, fields)
     remarks = [*tail]
-    if factory.layout == "u_shaped" and not places and (voice.named or dice.chance(60)):
+    if factory.layout == "u_shaped" and not places and (voice.named or dice.chance(0.6)):
         opening.append(_GRAMMAR.expand("folded", dice, fields))
-    if factory.layout == "parallel" and dice.chance(40) and _has_twin_lanes(twin):
+    if factory.layout == "parallel" and dice.chance(0.4) and _has_twin_lanes(twin):
         remarks.append(_GRAMMAR.expand("lanes", dice, fields))
     if voice.named:
-        if dice.chance(20):
+        if dice.chance(0.2):
             remarks.append(hint)
-    elif dice.chance(50):
+    elif dice.chance(0.5):
         opening.append(hint)
     else:
         remarks.insert(0, hint)
@@ -277,9 +278,9 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
         body = describe_all(groups, voice, twin)
         wires = [start_sentence(sentence) for sentence in connection_sentences(twin, voice)] if voice.named else []
         parts = [[*opening], body, places, wires, remarks]
-        if dice.chance(15):
+        if dice.chance(0.15):
             parts = [[*opening], wires, body, places, remarks]
-        between = ("\n\n" if dice.chance(50) else "\n") if dice.chance(35) else " "
+        between = ("\n\n" if dice.chance(0.5) else "\n") if dice.chance(0.35) else " "
         return between.join([" ".join(part) for part in parts if part])
     if manner < 60:
         hello = f"{_GRAMMAR.expand('mail_open', dice, fields)}\n\n"
@@ -292,7 +293,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
     # Lists: what stands in them has no verb, or is a sentence with a mark before it.
     if manner < 75:
         mark = dice.pick(("- ", "* ", "• ", ". ", ") "))
-        whole = dice.chance(40)
+        whole = dice.chance(0.4)
         told = describe_all(groups, voice, twin) if whole else [bullet(group, voice, twin) for group in groups]
         numbered = mark in (". ", ") ")
         objects = [f"{i if numbered else ''}{mark}{line}" for i, line in enumerate(told, start=1)]
@@ -303,7 +304,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
     lines = [" ".join(opening), _GRAMMAR.expand("heading_objects", dice, fields), *objects, *places]
     if voice.named:
         lines.append(_GRAMMAR.expand("heading_flow", dice, fields))
-        if dice.chance(50):
+        if dice.chance(0.5):
             lines += [f"- {line}" for line in connection_lines(twin, voice, dice.pick((" -> ", " → ", " > ")))]
         else:
             lines += [f"- {start_sentence(sentence)}" for sentence in connection_sentences(twin, voice)]
@@ -314,14 +315,14 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
 
 def _terse(factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice) -> tuple[str, list[str]]:
     twin = factory.twin
-    leave = COSMETIC if dice.chance(50) else frozenset()
+    leave = COSMETIC if dice.chance(0.5) else frozenset()
     dropped = [f"{obj.name}.{name}" for obj in twin.objects for name in obj.parameters if name in leave]
     fields: dict[str, Field] = {"title": _title(factory).split(" ", 1)[1]}
-    lines = [_GRAMMAR.expand("terse_open", dice, fields)] if dice.chance(50) else []
+    lines = [_GRAMMAR.expand("terse_open", dice, fields)] if dice.chance(0.5) else []
     if factory.layout == "u_shaped" and not places:
         lines.append(_GRAMMAR.expand("terse_folded", dice, fields))
     times = _GRAMMAR.expand("terse_times", dice, fields)
-    first = dice.chance(50)
+    first = dice.chance(0.5)
     if first:
         lines.append(times)
     groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
