@@ -20,6 +20,7 @@ Ink = int | tuple[int, int, int]
 """Grey, or blue, green and red."""
 
 _SHIFT = 4  # Bits behind the point of the coordinates that lines are drawn with.
+_BESIDE = (np.array((-6, -5), np.int32), np.array((6, 5), np.int32))
 ASCENT = 0.82
 """From the top of a line to its base line, in font sizes."""
 
@@ -38,7 +39,8 @@ class Canvas:
         width, height = size
         shape = (height, width) if isinstance(paper, int) else (height, width, 3)
         self.image = np.empty(shape, np.uint8)
-        self.image[:] = paper
+        self.image[0] = paper
+        self.image[1:] = self.image[0]  # Row by row is several times faster than colour by colour.
         self.paper = paper
         self._view = view
 
@@ -55,8 +57,18 @@ class Canvas:
 
     def lines(self, paths: Sequence[np.ndarray], ink: Ink, width: int = 1, *, closed: bool = False) -> None:
         """Draws paths of fixed coordinates, each [K, 2]."""
-        if len(paths):
+        if not len(paths):
+            return
+        if width != 2:
             cv2.polylines(self.image, paths, closed, ink, width, cv2.LINE_AA, _SHIFT)
+            return
+        # Two thin lines beside each other: drawn several times faster than one of two pixels.
+        for offset in _BESIDE:
+            cv2.polylines(self.image, [path + offset for path in paths], closed, ink, 1, cv2.LINE_AA, _SHIFT)
+
+    def streaks(self, paths: Sequence[np.ndarray], ink: Ink, width: int) -> None:
+        """Draws wide faint paths of fixed coordinates, each [K, 2], without smoothing their edges."""
+        cv2.polylines(self.image, paths, False, ink, width, cv2.LINE_8, _SHIFT)
 
     def face(self, path: np.ndarray, ink: Ink) -> None:
         """Fills a polygon of fixed coordinates."""

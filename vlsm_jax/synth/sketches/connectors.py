@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlsm_jax.synth.sketches.geometry import Box, Point
-from vlsm_jax.synth.sketches.routes import Wire, blocked_wires, costs, ends_clipped, levels, looped
+from vlsm_jax.synth.sketches.routes import THROUGH_NAME, Wire, blocked_wires, costs, ends_clipped, levels, looped
 
 _POINTS = 6
 _NEAR = 3.0
@@ -103,13 +103,21 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
         path = list(map(tuple, simplest[i].tolist()))
         if blocked[i] or again or tracks.shared(path, wire):
             shift = (i % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
-            candidates = _candidates(start, end, levels(start, end, every, page, 2.0 * (i % 4)), shift)
-            if again:
-                candidates = [path for path in candidates if path[1] != path[2]]
-            paths = np.array(candidates)
-            cost = (costs(paths, wire, grown, written, page) + 0.3 * np.arange(len(paths))).tolist()
-            best = sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]
-            path = candidates[min(best, key=lambda k: cost[k] + 0.2 * tracks.shared(candidates[k], wire))]
+            for around in (False, True):
+                heights = levels(start, end, every, page, 2.0 * (i % 4)) if around else ()
+                candidates = _candidates(start, end, heights, shift)
+                if again:
+                    candidates = [path for path in candidates if path[1] != path[2]]
+                    if not candidates:
+                        continue
+                cost = costs(np.array(candidates), wire, grown, written, page).tolist()
+                cost = [c + 0.3 * k for k, c in enumerate(cost)]
+                best = sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]
+                worth = [(cost[k] + 0.2 * tracks.shared(candidates[k], wire), k) for k in best]
+                least, k = min(worth)
+                path = candidates[k]
+                if least < THROUGH_NAME:
+                    break
         tracks.add(path, wire)
         path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
         out.append(np.array(ends_clipped(path, wire, icons, names)))

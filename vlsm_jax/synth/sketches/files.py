@@ -26,4 +26,6 @@ def encode_image(sketch: Sketch) -> tuple[bytes, str]:
         return buffer.getvalue(), "png"
     if sketch.photograph:
         return cv2.imencode(".jpg", sketch.pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes(), "jpg"
-    return cv2.imencode(".png", sketch.pixels, (cv2.IMWRITE_PNG_COMPRESSION, 2))[1].tobytes(), "png"
+    # Lines on a plain page are smallest, and by far fastest, without a filter.
+    options = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
+    return cv2.imencode(".png", sketch.pixels, options)[1].tobytes(), "png"

@@ -77,6 +77,22 @@ def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return (enter < leave).any(1)
 
 
+def last_inside(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Returns [S]: at which fraction segment s leaves box s; 0 where it misses, 1 where it ends inside.
+
+    Args:
+      starts, ends: [S, 2].
+      boxes: [S, 4].
+    """
+    delta = ends - starts
+    slope = 1 / np.where(np.abs(delta) < 1e-9, 1e-9, delta)
+    low, high = (boxes[:, :2] - starts) * slope, (boxes[:, 2:] - starts) * slope
+    near, far = np.minimum(low, high), np.maximum(low, high)
+    enter = np.maximum(np.maximum(near[:, 0], near[:, 1]), 0)
+    leave = np.minimum(np.minimum(far[:, 0], far[:, 1]), 1)
+    return np.where(enter < leave, leave, 0.0)
+
+
 def leaving(a: Point, b: Point, box: Box) -> float | None:
     """Returns at which fraction the segment from a to b leaves a box; None where it misses, 1 if it ends inside."""
     enter, leave = 0.0, 1.0

@@ -168,13 +168,34 @@ class _Layout:
         rows = [(y, places[:i].count((y, x))) for i, (y, x) in enumerate(places)]
         number = {row: k for k, row in enumerate(sorted(set(rows)))}
         self.row = np.array([number[row] for row in rows])
+        self.level_widths = [np.bincount(self.row, widths).tolist() for widths in self.widths]
+        self.level_counts = np.bincount(self.row).tolist()
         index = {obj.name: i for i, obj in enumerate(twin.objects)}
         self.linked = np.zeros((len(places), len(places)))
         for wire in twin.connections:
             a, b = index[wire.source], index[wire.target]
             self.linked[a, b] = self.linked[b, a] = 1.0
-        self.order = np.empty_like(self.row)
-        self.order[np.lexsort((self.row, self.column))] = np.arange(len(self.order))
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """Where each object comes when the flow is followed from its start, each branch to its end: [N]."""
+        index = {obj.name: i for i, obj in enumerate(self.twin.objects)}
+        following: list[list[int]] = [[] for _ in index]
+        fed = set()
+        for wire in self.twin.connections:
+            following[index[wire.source]].append(index[wire.target])
+            if wire.port == "A":
+                fed.add(index[wire.target])
+        by_place = np.lexsort((self.row, self.column)).tolist()
+        seen: dict[int, int] = {}
+        for root in sorted(by_place, key=lambda i: i in fed or not following[i]):
+            stack = [root]
+            while stack:
+                i = stack.pop()
+                if i not in seen:
+                    seen[i] = len(seen)
+                    stack += reversed(following[i])
+        return np.array([seen[i] for i in range(len(index))])
 
     def search(self, first: int, height: float, roominess: float) -> tuple[_Try, int, Mapping] | None:
         """Returns the first try that has room, the height of the page and everything's place; None if there is none."""
@@ -184,10 +205,22 @@ class _Layout:
         for attempt in _tries(first):
             if self.sheet.framed and attempt.letters < 10:
                 break  # Frames take room that small letters do not make up for.
+            if attempt.bands == 1 and not attempt.alternate and not attempt.staggered and self._too_wide(attempt):
+                continue
             placed = self.place(attempt, height, roominess)
             if placed is not None:
                 return attempt, *placed
         return None
+
+    def _too_wide(self, attempt: _Try) -> bool:
+        """Whether names that are level do not fit beside each other: most tries fail by that, quickly."""
+        margin, pad = self.sheet.margin, _FRAME if self.sheet.framed else 0.0
+        room = self.size[0] - margin.left - margin.right + _APART
+        each = _APART + 2 + 2 * pad
+        return any(
+            width * attempt.letters + count * each > room
+            for width, count in zip(self.level_widths[attempt.lines - 1], self.level_counts, strict=True)
+        )
 
     def place(self, attempt: _Try, height: float, roominess: float) -> tuple[int, Mapping] | None:
         """Returns the height of the page and everything's place on it, None when there is no room."""
@@ -203,7 +236,7 @@ class _Layout:
         if attempt.bands > 1:
             column, row = folded(column, row, attempt.bands)
         # Names that are level stand beside each other: most tries fail here, before anything is placed.
-        if not attempt.alternate and not attempt.staggered:
+        if attempt.bands > 1 and not attempt.alternate and not attempt.staggered:
             level = np.bincount(row, widths + _APART + 2 + 2 * pad)
             if level.max() > wide + _APART:
                 return None
@@ -234,13 +267,13 @@ class _Layout:
         same = column[:, None] == column
         least = np.where(same, below + _APART + line * self.linked, 0.0)
         step = float(below.max() + _APART) / 2 if attempt.staggered else 4.0
-        found = spaced(row, np.maximum(least, step), up, down)
-        if found.total > high:
+        found = spaced(row, np.maximum(least, step), up, down, high)
+        if found is None:
             return None
         if found.total < 0.7 * high and not attempt.staggered:
             step = 0.6 * high / (int(row.max()) + 2)
-            roomy = spaced(row, np.maximum(np.where(same, below + _ROOM, 0.0), step), up, down)
-            found = roomy if roomy.total <= high else found
+            roomy = np.maximum(np.where(same, below + _ROOM, 0.0), step)
+            found = spaced(row, roomy, up, down, high) or found
         page_height = height
         if roominess:
             page_height = min(max(found.total * roominess + margin.top + margin.bottom, width / 3), height)
@@ -260,12 +293,12 @@ class _Layout:
         reach = np.maximum(icon_half, label_half) + pad + 1
         level = np.abs(y[:, None] - y) < icon_high[:, None] + icon_high
         apart = np.maximum(apart, np.where(level, icon_half[:, None] + icon_half + 2 * pad + 7 + line * self.linked, 4))
-        found = spaced(column, apart, reach, reach)
-        if found.total > wide:
+        found = spaced(column, apart, reach, reach, wide)
+        if found is None:
             return None
         if found.total < 0.8 * wide:
-            roomy = spaced(column, np.maximum(apart, 0.85 * wide / (int(column.max()) + 2)), reach, reach)
-            found = roomy if roomy.total <= wide else found
+            roomy = np.maximum(apart, 0.85 * wide / (int(column.max()) + 2))
+            found = spaced(column, roomy, reach, reach, wide) or found
         pitch = found.total / (int(column.max()) + 1)
         x = stretched(found, wide, max(_WIDEST_PITCH * wide / pitch, 1.0)) + margin.left
         return int(page_height), {

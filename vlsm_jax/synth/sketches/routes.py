@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, trimmed
+from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, last_inside, trimmed
 
 GAP = 2.5
 """Between an icon and the line that ends at it, in pixels."""
@@ -72,6 +72,22 @@ def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Seq
             path = cut
         path = path[::-1]
     return path
+
+
+def straight_clipped(straight: np.ndarray, wires: Sequence[Wire], icons: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Returns straight lines [W, 2, 2] between the middles of icons, clipped as by `ends_clipped`."""
+    out = straight.copy()
+    for end in (0, 1):
+        at = [wire[end] for wire in wires]
+        here, there = straight[:, end], straight[:, 1 - end]
+        delta = there - here
+        length = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)
+        edge = last_inside(here, there, icons[at] + (-GAP, -GAP, GAP, GAP))
+        name = last_inside(here, there, names[at] + (-1, -1, 1, 1))
+        near = (name - edge) * length < 1.2 * (names[at, 3] - names[at, 1]) + 6
+        fraction = np.where((name > edge) & (name < 1) & near, name, edge)
+        out[:, end] = here + delta * np.where(fraction < 1, fraction, 0.0)[:, None]
+    return out
 
 
 def looped(box: Box) -> list[Point]:
@@ -136,6 +152,7 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
     centers = (solid[:, :2] + solid[:, 2:]) / 2
     straight = centers[[wire[:2] for wire in wires]]
     blocked = blocked_wires(wires, straight, grown, written).tolist()
+    clipped = straight_clipped(straight, wires, solid, written)
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = []
     for i, wire in enumerate(wires):
@@ -147,14 +164,15 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
         drawn.add(pair)
         a, b = straight[i]
         if blocked[i] or again:
-            around = [
-                _around(a, b, level)
-                for level in levels(icons[wire.source], icons[wire.target], every, page, 2.0 * (i % 3))
-            ]
-            paths = np.concatenate([_bows(a, b), around])
+            paths = _bows(a, b)
             cost = costs(paths, wire, grown, written, page) + 0.05 * np.arange(len(paths))
+            if cost.min() > THROUGH_NAME:
+                heights = levels(icons[wire.source], icons[wire.target], every, page, 2.0 * (i % 3))
+                around = np.array([_around(a, b, level) for level in heights])
+                paths = np.concatenate([paths, around])
+                cost = np.concatenate([cost, costs(around, wire, grown, written, page) + 0.4])
             path = _without_repeats(list(map(tuple, paths[int(np.argmin(cost))].tolist())))
+            out.append(np.array(ends_clipped(path, wire, icons, names)))
         else:
-            path = list(map(tuple, straight[i].tolist()))
-        out.append(np.array(ends_clipped(path, wire, icons, names)))
+            out.append(clipped[i])
     return out

@@ -25,13 +25,14 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return np.unique(values, return_inverse=True)[1]
 
 
-def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.ndarray) -> Spaced:
-    """Returns the least positions at which objects keep their ranks and distances.
+def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.ndarray, room: float) -> Spaced | None:
+    """Returns the least positions at which objects keep their ranks and distances, None where they take too much.
 
     Args:
       rank: [N], from 0 without gaps.
       apart: [N, N], how far an object of a higher rank must be from one of a lower.
       before, after: [N], how far an object must be from the low and the high end.
+      room: how long the axis may become.
     """
     # Plain numbers: there are a few dozen at most, for which arrays cost more than they save.
     order = np.argsort(rank, kind="stable").tolist()
@@ -55,6 +56,8 @@ def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.nd
             early[i] = least
         placed += group
     total = max(map(operator.add, early, far))
+    if total > room:
+        return None
     placed = []
     for group in reversed(groups):
         most = total - max(far[i] for i in group)

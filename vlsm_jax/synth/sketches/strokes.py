@@ -28,16 +28,18 @@ def trembling(paths: Sequence[np.ndarray], rng: np.random.Generator, shake: floa
     """
     if not len(paths):
         return np.zeros((0, 2, 2))
-    fine = [resampled(path, step) for path in paths]
-    count = max(map(len, fine))
-    out = np.empty((len(fine), count, 2))
-    for row, path in zip(out, fine, strict=True):
-        row[: len(path)] = path
-        row[len(path) :] = path[-1]
+    ends = np.array([(path[0], path[-1]) for path in paths])
+    leaps = ends[:, 1] - ends[:, 0]
+    pieces = np.maximum(np.rint(np.hypot(leaps[:, 0], leaps[:, 1]) / step), 1).astype(int)
+    bent = {i: resampled(path, step) for i, path in enumerate(paths) if len(path) > 2}
+    for i, path in bent.items():
+        pieces[i] = len(path) - 1
+    at = np.minimum(np.arange(pieces.max() + 1), pieces[:, None])  # [P, K], the last point again and again.
+    out = ends[:, :1] + leaps[:, None] * (at / pieces[:, None])[..., None]
+    for i, path in bent.items():
+        out[i] = path[at[i]]
     moved = rng.normal(0, shake, out.shape)
-    for row, path in zip(moved, fine, strict=True):
-        row[len(path) :] = row[len(path) - 1]
-    return out + moved
+    return out + np.take_along_axis(moved, at[..., None], 1)
 
 
 def dashes(path: np.ndarray, length: float = 4.5) -> np.ndarray:

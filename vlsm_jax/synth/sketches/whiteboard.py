@@ -41,7 +41,7 @@ def _smears(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> 
         for k in range(int(rng.integers(5, 10))):
             begin = start + across * k * 3.5 + along * rng.uniform(-0.12, 0.12) * length
             streaks.append(np.clip(np.stack([begin, begin + along * length * rng.uniform(0.7, 1.0)]), low, high))
-        canvas.lines(list(canvas.fixed(np.stack(streaks))), (shade + 3, shade, shade), 3)
+        canvas.streaks(list(canvas.fixed(np.stack(streaks))), (shade + 3, shade, shade), 3)
 
 
 _ARC = [(1 - math.sin(a), 1 - math.cos(a)) for a in np.linspace(math.pi / 2, 0, 4)]
@@ -105,7 +105,8 @@ def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int]
     palette = [(BLACK, BLUE, RED, GREEN)[i] for i in order]
     # The lines of flow and of center ports must differ, and so do boxes from either where there are markers enough.
     boxes, flow, center, text = palette[0], palette[1], palette[2], palette[int(rng.integers(0, 2)) * 3]
-    width = 2 if rng.random() < 0.7 else 1
+    crowded = any(label.font_size < 10 for label in page.labels.values())
+    width = 2 if rng.random() < 0.7 and not crowded else 1
     _arrows(canvas, page, rng, flow, center, width)
     if twin.objects:
         icons = [flat_symbol(obj) for obj in twin.objects]
