@@ -12,7 +12,7 @@ from vlsm_jax.synth.factory import AUTOMATION, FEATURES
 from vlsm_jax.synth.layouts import OUTSIDE
 from vlsm_jax.synth.loads import arrivals_of, solve_rates
 from vlsm_jax.synth.spots import WORKERS, in_flow_order, places_of, spots_of
-from vlsm_jax.synth.trips import waits
+from vlsm_jax.synth.trips import duties_of, waits
 from vlsm_jax.twin import Connection, Twin, TwinObject
 
 ALL = frozenset(FEATURES)
@@ -118,14 +118,14 @@ def carried(load_time):
 
 
 def test_waits_by_hand():
-    found = {spot.name: seconds for spot, seconds in waits(carried(4), 1.0).items()}
+    found = {spot.name: seconds for spot, seconds in waits(duties_of(carried(4)), 1.0).items()}
     # A trip: 6 s back to the Queue, 4 s to load, 6 s to the station, 2 s to unload: 18 s, a load of 0.18.
     wait = 0.625 * 0.18 / 0.82 * 18
     assert found == pytest.approx({"q": wait + 6, "a": wait + 18})
 
 
 def test_the_faster_it_goes_the_longer_one_waits():
-    slow, fast = (sum(waits(carried(4), pace).values()) for pace in (0.5, 3.0))
+    slow, fast = (sum(waits(duties_of(carried(4)), pace).values()) for pace in (0.5, 3.0))
     assert slow < fast
 
 

@@ -133,6 +133,18 @@ def _box(obj):
     return x, x + length, y - size_of(obj.cls)[1], y
 
 
+def test_layouts_have_what_they_are_named_for(factories):
+    for factory in factories:
+        twin = factory.twin
+        if factory.layout == "conveyor":
+            assert any(obj.cls in CONVEYORS for obj in twin.objects)
+        elif factory.layout == "parallel":
+            steps = Counter(obj.name.rstrip("0123456789_- ") for obj in twin.objects if obj.cls in WORKERS)
+            assert 2 <= max(steps.values()) <= 6
+        elif factory.layout == "u_shaped":
+            assert len({obj.location[1] for obj in twin.objects if obj.cls not in OUTSIDE}) > 1
+
+
 def test_conveyors_run_with_the_flow(factories):
     for factory in factories:
         for obj in factory.twin.objects:

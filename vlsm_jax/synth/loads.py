@@ -25,7 +25,7 @@ from vlsm_jax.synth.spots import (
     shares,
     spots_of,
 )
-from vlsm_jax.synth.trips import executer_loads
+from vlsm_jax.synth.trips import duties_of, executer_loads
 from vlsm_jax.twin import Distribution, ParameterValue, Twin
 
 _SWEEPS = 300
@@ -177,5 +177,5 @@ def utilisations(twin: Twin) -> dict[str, float]:
     arrivals = arrivals_of(order)
     solve_rates(order, arrivals)
     loads = station_loads(order)
-    loads.update(executer_loads(order))
+    loads.update(executer_loads(duties_of(order)))
     return {spot.name: load for spot, load in loads.items()}

@@ -8,7 +8,7 @@ equations (`vlsm_jax.synth.loads`), the time that places wait for carriers and o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -19,7 +19,7 @@ from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.distributions import draw_duration, mean_of
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.floor import Floor
-from vlsm_jax.synth.industries import INDUSTRIES
+from vlsm_jax.synth.industries import INDUSTRIES, Industry
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, flow_columns, locate
 from vlsm_jax.synth.layouts import layout as layout_named
@@ -29,7 +29,7 @@ from vlsm_jax.synth.spots import CONVEYORS, Spot, capacity, in_flow_order, place
 from vlsm_jax.synth.timing import Pair, draw_families, timing_pairs
 from vlsm_jax.synth.topologies import draw_flow
 from vlsm_jax.synth.trials import check_run, horizon
-from vlsm_jax.synth.trips import executer_loads, waits
+from vlsm_jax.synth.trips import Duty, duties_of, waits
 from vlsm_jax.twin import Connection, Twin, TwinObject
 
 __all__ = ["FEWEST", "HIGHEST_LOAD", "MOST", "check_run", "horizon", "sample_factory", "timing_pairs"]
@@ -157,7 +157,13 @@ def _draw_layout(dice: Dice, room: int, allowed: frozenset[str]) -> str:
 
 
 def _draw_factory(
-    dice: Dice, table, layout: str, automation: str, count: int, allowed: frozenset[str], avoid: frozenset[Pair]
+    dice: Dice,
+    table: Industry,
+    layout: str,
+    automation: str,
+    count: int,
+    allowed: frozenset[str],
+    avoid: frozenset[Pair],
 ) -> Factory | None:
     crews = draw_crews(dice, automation, count, allowed)
     flow = count - sum(crew.objects for crew in crews)
@@ -285,7 +291,9 @@ def _wires(floor: Floor, people: Sequence[Spot]) -> list[Connection]:
 # --- Pace -------------------------------------------------------------------------------------------------------------
 
 
-def _busiest(order: Sequence[Spot], pooled: Sequence[Spot], held: dict[Spot, float]) -> float:
+def _busiest(
+    order: Sequence[Spot], pooled: Sequence[Spot], duties: Sequence[Duty], held: Mapping[Spot, float]
+) -> float:
     """Returns the highest load, of executers in relation to what is aimed at for them; rates have been solved."""
     loads = {}
     for spot in order:
@@ -297,7 +305,7 @@ def _busiest(order: Sequence[Spot], pooled: Sequence[Spot], held: dict[Spot, flo
         for other in spot.outs:
             loads[other] = mean
     busy = max(loads.values(), default=0.0)
-    people = max(executer_loads(order).values(), default=0.0)
+    people = max((duty.load for duty in duties), default=0.0)
     return max(busy, people * (BUSIEST_LOAD[1] / BUSIEST_EXECUTER))
 
 
@@ -311,10 +319,11 @@ def _set_pace(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], pooled: li
     unit = dict.fromkeys(sources, 1e6) | {spot: w / sum(weights.values()) for spot, w in weights.items()}
     solve_rates(order, unit)
     aim = dice.between(*BUSIEST_LOAD)
-    mean = _busiest(order, pooled, {}) / aim
-    for _ in range(PACES if any(spot.centers for spot in order) else 0):
+    duties = duties_of(order)
+    mean = _busiest(order, pooled, duties, {}) / aim
+    for _ in range(PACES if duties else 0):
         # The busier executers are, the longer one waits for them, and the slower it must go.
-        mean = (mean + _busiest(order, pooled, waits(order, 1 / mean)) / aim) / 2
+        mean = (mean + _busiest(order, pooled, duties, waits(duties, 1 / mean)) / aim) / 2
     shared = None
     for spot in lines:
         if same and shared is not None:

@@ -251,6 +251,8 @@ def draw_flow(dice: Dice, industry: Industry, layout: str, count: int, allowed: 
     while len(floor.spots) < count:
         if not add_buffer(floor):
             return None
+    if layout == CONVEYOR and not any(spot.cls == "StraightConveyor" for spot in floor.spots):
+        return None
     return floor if len(floor.spots) == count else None
 
 

@@ -16,7 +16,7 @@ from vlsm_jax.synth.distributions import mean_of
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.loads import arrivals_of, solve_rates
 from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places_of, seconds_per_item, spots_of
-from vlsm_jax.synth.trips import crews, jobs_of, mean_way
+from vlsm_jax.synth.trips import duties_of
 from vlsm_jax.twin import Twin
 
 ITEMS: Final = 12
@@ -163,12 +163,10 @@ def _expected_calls(order: Sequence[Spot], seconds: float) -> list[tuple[Spot, f
     that go on at one time, of which half are taken off: what is carried to one place comes one by one.
     """
     out = []
-    for members, users in crews(order).values():
-        jobs = jobs_of(members[0], users)
-        calls = seconds * sum(job.rate for job in jobs)
-        busy = sum(job.rate * (job.fixed + mean_way(members[0], jobs, job.spot)) for job in jobs)
+    for duty in duties_of(order):
+        calls, busy = seconds * duty.calls, duty.busy
         term = below = math.exp(-busy)
-        for number, member in enumerate(members):
+        for number, member in enumerate(duty.members):
             out.append((member, calls if number == 0 else calls * (1 - below) / 2))
             if number:
                 term *= busy / number

@@ -120,20 +120,50 @@ def crews(order: Sequence[Spot]) -> dict[Spot, tuple[list[Spot], list[Spot]]]:
     return out
 
 
-def executer_loads(order: Sequence[Spot]) -> dict[Spot, float]:
-    """Returns how busy operators and carriers are; rates have been solved."""
-    out: dict[Spot, float] = {}
+class Duty(NamedTuple):
+    """What a crew has to do.
+
+    Attributes:
+      members: who does it.
+      jobs: what they do.
+      ways: seconds to the object of each job from wherever the last job ended, in the mean.
+      busy: seconds per second that all of them together are busy.
+    """
+
+    members: Sequence[Spot]
+    jobs: Sequence[Job]
+    ways: Sequence[float]
+    busy: float
+
+    @property
+    def calls(self) -> float:
+        """Jobs per second."""
+        return sum(job.rate for job in self.jobs)
+
+    @property
+    def load(self) -> float:
+        """Share of the time that each of the members is busy, in the mean."""
+        return self.busy / len(self.members)
+
+
+def duties_of(order: Sequence[Spot]) -> list[Duty]:
+    """Returns what every crew has to do; rates have been solved."""
+    out = []
     for members, users in crews(order).values():
-        if not members:
-            continue
-        jobs = jobs_of(members[0], users)
-        busy = sum(job.rate * (job.fixed + mean_way(members[0], jobs, job.spot)) for job in jobs)
-        for member in members:
-            out[member] = busy / len(members)
+        if members:
+            jobs = jobs_of(members[0], users)
+            ways = [mean_way(members[0], jobs, job.spot) for job in jobs]
+            busy = sum(job.rate * (job.fixed + way_there) for job, way_there in zip(jobs, ways, strict=True))
+            out.append(Duty(members, jobs, ways, busy))
     return out
 
 
-def waits(order: Sequence[Spot], pace: float) -> dict[Spot, float]:
+def executer_loads(duties: Sequence[Duty]) -> dict[Spot, float]:
+    """Returns how busy operators and carriers are."""
+    return {member: duty.load for duty in duties for member in duty.members}
+
+
+def waits(duties: Sequence[Duty], pace: float) -> dict[Spot, float]:
     """Returns for how many seconds per item a place of an object is taken beyond the work, for want of an executer.
 
     A station keeps an item until a carrier has fetched it, keeps the place of one that is under way to it, and holds
@@ -141,24 +171,20 @@ def waits(order: Sequence[Spot], pace: float) -> dict[Spot, float]:
     vary by half of their mean: by Pollaczek and Khinchine, 0.625 b / (1 - b) mean times at a load of b.
 
     Args:
-      order: the objects of the flow; rates have been solved.
-      pace: by how much the rates are to be multiplied.
+      duties: what crews have to do.
+      pace: by how much their rates are to be multiplied.
     """
     out: dict[Spot, float] = {}
-    for members, users in crews(order).values():
-        if not members:
-            continue
-        jobs = jobs_of(members[0], users)
-        ways = {job.spot: mean_way(members[0], jobs, job.spot) for job in jobs}
-        total = sum(job.rate for job in jobs) or 1.0
-        busy = sum(job.rate * (job.fixed + ways[job.spot]) for job in jobs)
-        load = min(0.75, busy * pace / len(members))
+    for duty in duties:
+        jobs = duty.jobs
+        load = min(0.75, duty.load * pace)
         alone = len(jobs) == 1 and jobs[0].target is None  # nobody else calls, and it calls again when it is done
-        wait = 0.0 if alone else 0.625 * load / (1 - load) * busy / total / len(members)
-        for job in jobs:
+        mean = duty.busy / (duty.calls or 1.0)
+        wait = 0.0 if alone else 0.625 * load / (1 - load) * mean / len(duty.members)
+        for job, way_there in zip(jobs, duty.ways, strict=True):
             share = job.rate / job.spot.rate if job.spot.rate > 0 else 0.0
-            out[job.spot] = out.get(job.spot, 0.0) + share * (wait + ways[job.spot])
+            out[job.spot] = out.get(job.spot, 0.0) + share * (wait + way_there)
             if job.target is not None and job.target.rate > 0:
                 part = job.rate / job.target.rate
-                out[job.target] = out.get(job.target, 0.0) + part * (wait + ways[job.spot] + job.fixed)
+                out[job.target] = out.get(job.target, 0.0) + part * (wait + way_there + job.fixed)
     return out
