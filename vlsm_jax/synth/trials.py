@@ -134,7 +134,8 @@ def check_run(factory: Factory, report: Report) -> str:
         entered = seen.input.mean if seen is not None else 0.0
         expected = spot.rate * max(0.0, seconds - course.starts[spot])
         if spot.cls == "Source":
-            if spot not in course.supplies and seen is not None and seen.output.mean == 0:
+            silent = seen is not None and seen.output.mean == 0 and spot.rate * seconds >= LEAST_EXPECTED
+            if silent and spot not in course.supplies:
                 return "a Source that makes nothing"
             continue
         if entered == 0 and expected >= LEAST_EXPECTED:
