@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from vlsm_jax.synth.sketches.lettering import BLANK, LINE_HEIGHT, Lettering, advance, line_width, word
+from vlsm_jax.synth.sketches.lettering import LINE_HEIGHT, Lettering, offsets, word
 from vlsm_jax.synth.sketches.pages import Label
 from vlsm_jax.synth.sketches.shapes import Icon
 
@@ -119,13 +119,11 @@ class Canvas:
         box, size = label.box, label.font_size
         middle, at = (box.left + box.right) / 2, 0
         for k, line in enumerate(label.lines):
-            x = middle - line_width(lettering, line) * size / 2
             base = round(box.top + (ASCENT + k * LINE_HEIGHT) * size)
-            for text in line:
+            for text, offset in zip(line, offsets(lettering, line), strict=True):
                 ink, left, top = word(lettering, size, text)
-                yield base + drift[at % len(drift)] + top, round(x) + left, ink
+                yield base + drift[at % len(drift)] + top, round(middle + offset * size) + left, ink
                 at += 1
-                x += (advance(lettering, text) + BLANK) * size
 
     def _write(self, label: Label, lettering: Lettering, drift: Sequence[int], left: int, top: int, ink: np.ndarray):
         for y, x, picture in self._words(label, lettering, drift):

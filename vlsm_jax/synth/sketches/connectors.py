@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ _POINTS = 6
 _NEAR = 3.0
 _TRIED = 5
 """How many of the best candidates are compared with the lines already drawn."""
+_MISREAD = 0.2
+"""How bad each pixel is that a line shares with one it would be mistaken for."""
 
 
 class _Tracks:
@@ -112,10 +115,13 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
                         continue
                 cost = costs(np.array(candidates), wire, grown, written, page).tolist()
                 cost = [c + 0.3 * k for k, c in enumerate(cost)]
-                best = sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]
-                worth = [(cost[k] + 0.2 * tracks.shared(candidates[k], wire), k) for k in best]
-                least, k = min(worth)
-                path = candidates[k]
+                least = math.inf
+                for k in sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]:
+                    if cost[k] >= least:
+                        break
+                    total = cost[k] + _MISREAD * tracks.shared(candidates[k], wire)
+                    if total < least:
+                        least, path = total, candidates[k]
                 if least < THROUGH_NAME:
                     break
         tracks.add(path, wire)

@@ -37,6 +37,9 @@ class Lettering(enum.Enum):
     MARKER = "Delius"
     STENCIL = "ShareTech"
 
+    # The hash of an enum is computed anew in Python at each look-up; caches need no more than who it is.
+    __hash__ = object.__hash__
+
 
 class Word(NamedTuple):
     """The picture of a word.
@@ -107,6 +110,17 @@ BLANK = 0.26
 def line_width(lettering: Lettering, words: Sequence[str]) -> float:
     """Returns how wide a line of words is, in font sizes."""
     return sum([advance(lettering, word) for word in words]) + BLANK * (len(words) - 1)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def offsets(lettering: Lettering, line: tuple[str, ...]) -> tuple[float, ...]:
+    """Returns where each word of a line starts, counted from the middle of the line, in font sizes."""
+    at = -line_width(lettering, line) / 2
+    out = []
+    for text in line:
+        out.append(at)
+        at += advance(lettering, text) + BLANK
+    return tuple(out)
 
 
 class Wrapped(NamedTuple):

@@ -121,7 +121,7 @@ _LONGEST_WHEN_TIGHT = 1.4  # Of a conveyor, in icon sizes.
 @functools.lru_cache(maxsize=64)
 def _tries(first: int) -> tuple[_Try, ...]:
     out = [_Try(first, 1), _Try(first, 2)]
-    out += [_Try(size, lines) for size in range(first - 1, 9, -1) for lines in (1, 2, 3)]
+    out += [_Try(size, lines) for size in (*range(first - 2, 10, -2), 10) for lines in (1, 2, 3)]
     out += [_Try(11, 2, alternate=True), _Try(10, 3, alternate=True)]
     out += [_Try(size, lines, staggered=True) for size, lines in ((11, 2), (10, 2), (10, 3))]
     out += [_Try(size, lines, bands=bands) for bands in (2, 3) for size, lines in ((11, 2), (10, 2), (10, 3))]

@@ -46,7 +46,7 @@ def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.nd
     early, late = [0.0] * len(order), [0.0] * len(order)
     placed: list[int] = []
     for group in groups:
-        least = max(near[i] for i in group)
+        least = max([near[i] for i in group])
         for k in placed:
             at, row = early[k], need[k]
             for i in group:
@@ -60,7 +60,7 @@ def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.nd
         return None
     placed = []
     for group in reversed(groups):
-        most = total - max(far[i] for i in group)
+        most = total - max([far[i] for i in group])
         for i in group:
             row = need[i]
             for k in placed:
