@@ -27,13 +27,12 @@ class PictureFolder:
 
     def save(self, data: bytes, name: str, suffix: str) -> str:
         """Writes one picture and returns its name, relative to the folder."""
-        digest = hashlib.sha256(data).hexdigest()[:16]
-        name = safe_name(name) or f"images/{digest}{suffix}"
+        name = safe_name(name) or f"images/{_digest(data)}{suffix}"
         if "/" not in name:
             name = f"images/{name}"
         if not self._write(data, name):
             stem, end = os.path.splitext(name)  # noqa: PTH122  (keeps the folders)
-            name = f"{stem}-{digest}{end}"
+            name = f"{stem}-{_digest(data)}{end}"
             self._write(data, name)
         return name
 
@@ -58,3 +57,7 @@ class PictureFolder:
         os.replace(draft, path)  # noqa: PTH105
         self.bytes += len(data)
         return True
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
