@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import multiprocessing
 import os
 import shutil
 from collections import Counter
@@ -22,12 +23,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import cv2
 import filelock
 
 from vlsm_jax.processes import in_order
-from vlsm_jax.synth import sketches
 from vlsm_jax.synth.cards import Tally, write_card
-from vlsm_jax.synth.sketches import encode_image
+from vlsm_jax.synth.sketches import blank_sketch, encode_image
 from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import TripletOptions, make_triplet
 from vlsm_jax.version import __version__
@@ -84,6 +85,8 @@ class _Chunk:
 
 
 def _make_chunk(chunk: _Chunk, seed: int, options: TripletOptions) -> list[_Made]:
+    if multiprocessing.parent_process() is not None:
+        cv2.setNumThreads(1)  # processes share the cores already; in the caller's own process it is left as it is
     out = []
     for index in range(chunk.start, chunk.start + chunk.count):
         triplet = make_triplet(seed, index, options, chunk.split)
@@ -206,7 +209,7 @@ def blank_row(row: dict[str, Any]) -> dict[str, Any]:
 
 def blank_picture(options: TripletOptions) -> tuple[bytes, str]:
     """Returns the file of the empty page that all blank twins of a data set share, and the suffix of its name."""
-    return encode_image(sketches.blank_sketch(options.image_size))
+    return encode_image(blank_sketch(options.image_size))
 
 
 def _write_blank(directory: Path, split: Split, image: str) -> None:
