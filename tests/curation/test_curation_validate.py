@@ -100,6 +100,12 @@ def test_a_script_has_to_run_and_not_only_to_build(write):
     assert [finding.code for finding in told] == ["script"]
 
 
+def test_a_slow_line_is_given_time(write):
+    told, _ = found({"train": write("train", row(1, gap=3000), row(2, gap=30000))})
+    assert [finding.code for finding in told] == ["script"]
+    assert "train.jsonl:2" in told[0].message
+
+
 def test_tokens_are_counted_against_a_limit(write, tmp_path):
     source = write("train", row(1), row(2, gap=30, more="// " + "many words " * 300 + "\n"))
     train_bpe([row(1)["response"]], 300, tmp_path / "tokenizer")

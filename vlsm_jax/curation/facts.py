@@ -22,6 +22,7 @@ UNTIL: Final[float] = 3600.0
 """Simulated seconds that a script has to survive; `vlsm score` runs what matters for longer."""
 
 _AT_ONCE = 32  # rows per task
+_LONGER = 8  # times `until`, for scripts out of which nothing has come by then
 
 Progress = Callable[[int, int], None]
 """Called with rows seen and rows in all."""
@@ -77,7 +78,8 @@ class Look:
     """How closely to look.
 
     Attributes:
-      until: simulated seconds that a script is run for; None builds it only.
+      until: simulated seconds that a script is run for, eight times as long where nothing has come out by then; None
+        builds it only.
       tokenizer: folder or hub name of a tokenizer that counts; "" does not count.
       most_tokens: of prompt and script together, visual tokens aside.
       keep_fields: whether texts and fields travel back from other processes.
@@ -122,6 +124,8 @@ def look_at(source: TripletSource, index: int, look: Look) -> RowFacts:
         report: simulator.Report | simulator.BuildResult = simulator.build(record.response)
     else:
         report = simulator.run(record.response, until=look.until)
+        if report.verdict is simulator.Verdict.NO_FLOW:  # a slow line: give it time before it is blamed
+            report = simulator.run(record.response, until=_LONGER * look.until)
     script = list(_script_findings(report, record.where))
     if not report.ok and not any(finding.code == "script" for finding in script):
         verdict = getattr(report, "verdict", None)
