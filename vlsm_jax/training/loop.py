@@ -25,6 +25,7 @@ from vlsm_jax.data.triplets import JsonlTriplets
 from vlsm_jax.sharding import batch_sharding, param_table
 from vlsm_jax.training.checkpoints import Checkpoints, to_json
 from vlsm_jax.training.config import ConfigError
+from vlsm_jax.training.frozen_features import keep_features
 from vlsm_jax.training.logs import MetricsFile, Progress
 from vlsm_jax.training.loss import LossSum
 from vlsm_jax.training.network import Network, Params
@@ -41,6 +42,8 @@ class TrainConfig:
       steps: optimizer updates.
       accumulation: microbatches a batch is cut into.
       trainable: (regular expression, trained or frozen) over parameter paths; exhaustive, the first match decides.
+      features: folder where the features of a frozen encoder are kept, each picture's computed once (16 bits; see
+        data/features.py for how much disk that is); "" runs the encoder in every step.
       log_every, validate_every, checkpoint_every: in steps.
       validation_batches: how many, the same ones each time.
       keep_checkpoints: the newest this many stay.
@@ -50,6 +53,7 @@ class TrainConfig:
     steps: int
     accumulation: int = 1
     trainable: Sequence[tuple[str, bool]] = ((r".*", True),)
+    features: str = ""
     log_every: int = 10
     validate_every: int = 100
     validation_batches: int = 4
@@ -134,6 +138,20 @@ def train(
             state = jax.jit(plan.start, out_shardings=plan.shardings)(initial_params())
         else:
             state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(config.seed)
+        if config.features:
+            everything = {**state.frozen, **state.trained}
+            kept = keep_features(
+                network,
+                everything,
+                (train_data, validation_data),
+                fit=pipeline.fit,
+                root=Path(config.features),
+                trained=state.trained,
+            )
+            place = batches.get_state()
+            batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard, features=kept))
+            batches.set_state(place)
+            validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard, features=kept)
         metrics = MetricsFile(workdir / "metrics.jsonl", first) if lead else None
         facts = to_json({**facts, **environment_facts()})
         return _run_steps(
