@@ -13,11 +13,14 @@ from vlsm_jax.simulator.distributions import SHAPES
 from vlsm_jax.twin import Code, Distribution, ParameterValue
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_STREAM = r"getstream\(\s*(?:current|ownerobject\(\s*c\s*\))\s*\)"
 _PLAIN = re.compile(
-    rf"\s*(return\s+)?(?:({_NUMBER})|([a-z0-9]+)\(\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*(,\s*getstream\(current\)\s*)?\))"
+    rf"\s*(return\s+)?(?:({_NUMBER})|([a-z0-9]+)\(\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*(,\s*{_STREAM}\s*)?\))"
     r"\s*(;?)\s*",
     re.ASCII,
 )
+_OWNER = re.compile(r"\s*Object\s+current\s*=\s*ownerobject\(\s*c\s*\)\s*;(?=\s*return\b)", re.ASCII)
+"""The usual preamble, which the usual code needs nothing of."""
 _PREAMBLE_CALLS = frozenset(("ownerobject", "param", "parnode", "parval", "parstr"))
 
 
@@ -40,11 +43,12 @@ def understand(text: str) -> Body:
     A distribution may be wrapped in `return`, follow declarations that only name the owner or the parameters, and end
     with a stream, which is dropped: every property draws from a stream of its own here.
     """
-    match = _PLAIN.fullmatch(text)
+    owner = _OWNER.match(text)
+    match = _PLAIN.fullmatch(text, owner.end() if owner else 0)
     if match:
         returned, number, name, arguments, with_stream, end = match.groups()
         if bool(returned) == bool(end):
-            if number is not None and math.isfinite(float(number)):
+            if number is not None and owner is None and math.isfinite(float(number)):
                 return Body(_number(number), not returned)
             values = [_number(a) for a in arguments.split(",")] if arguments else []
             distribution = _distribution(name, values, bool(with_stream)) if arguments else None

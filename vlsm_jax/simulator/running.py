@@ -185,7 +185,8 @@ class _Experiment:
 
     def _object(self, node: Node) -> ObjectStatistics:
         each = [figures[node] for figures in self.figures]
-        states = [number for number in range(len(STATES)) if any(f.states[number] > 0 for f in each)]
+        columns = enumerate(zip(*[f.states for f in each], strict=True))
+        states = {state_name(number): _known(seconds) for number, seconds in columns if max(seconds) > 0}
         return ObjectStatistics(
             cls=node.cls.name,
             input=_known([f.received for f in each]),
@@ -196,7 +197,7 @@ class _Experiment:
             staytime_min=estimate([f.stay_min for f in each]),
             staytime_average=estimate([f.stay_average for f in each]),
             staytime_max=estimate([f.stay_max for f in each]),
-            states=MappingProxyType({state_name(s): _known([f.states[s] for f in each]) for s in states}),
+            states=MappingProxyType(states),
             utilisation=estimate([f.utilisation for f in each]),
         )
 

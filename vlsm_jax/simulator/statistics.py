@@ -37,9 +37,9 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
     if not known:
         return None
     count = len(known)
-    mean = math.fsum(known) / count
     if count < 2:
-        return Estimate(mean, None, count)
+        return Estimate(known[0] + 0.0, None, count)
+    mean = math.fsum(known) / count
     variance = math.fsum((v - mean) ** 2 for v in known) / (count - 1)
     return Estimate(mean, t_quantile(0.95, count - 1) * math.sqrt(variance / count), count)
 
