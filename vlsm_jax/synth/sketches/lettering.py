@@ -66,22 +66,50 @@ def _fallback(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-@functools.lru_cache(maxsize=1 << 12)
+class _Letter(NamedTuple):
+    """A letter, `_FINER` times as large as on the page; `ink`, `left` and `top` as of a `Word`."""
+
+    ink: np.ndarray
+    left: int
+    top: int
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _letter(lettering: Lettering, size: int, letter: str, own: bool) -> _Letter:
+    """Returns a letter of the font, or with `own` false of Pillow's."""
+    face = font(lettering, size * _FINER) if own else _fallback(size * _FINER)
+    mask, (left, top) = face.getmask2(letter, "L", anchor="ls")
+    width, height = mask.size
+    return _Letter(np.array(mask, np.uint8).reshape(height, width), left, top)
+
+
+@functools.lru_cache(maxsize=1 << 15)
 def word(lettering: Lettering, size: int, text: str) -> Word:
     """Returns the picture of a word; letters that the font lacks make the whole word come from Pillow's own font."""
-    face = font(lettering, size * _FINER) if text.isascii() else _fallback(size * _FINER)
-    mask, (left, top) = face.getmask2(text, "L", anchor="ls")
-    width, height = mask.size
-    # The picture is padded so that its corner lies on a whole pixel of the page.
-    before, above = left % _FINER, top % _FINER
-    right, down = -(width + before) % _FINER, -(height + above) % _FINER
-    large = np.zeros((height + above + down, width + before + right), np.uint8)
-    large[above : above + height, before : before + width] = np.array(mask, np.uint8).reshape(height, width)
-    small = (large.shape[1] // _FINER, large.shape[0] // _FINER)
-    ink = cv2.resize(large, small, interpolation=cv2.INTER_AREA) if large.size else np.zeros((0, 0), np.uint8)
-    ink = _STRONGER[ink]
+    own = text.isascii()
+    letters = [_letter(lettering, size, letter, own) for letter in text]
+    starts = itertools.accumulate([_step(lettering, letter, own) for letter in text], initial=0.0)
+    # Put together from letters, which recur far more often than words; the fonts have no pairs to be kerned.
+    placed = [
+        (round(start * size * _FINER) + letter.left, letter.top, letter.ink)
+        for start, letter in zip(starts, letters, strict=False)
+        if letter.ink.size
+    ]
+    if not placed:
+        return Word(np.zeros((0, 0), np.uint8), 0, 0)
+    # The corner of the picture lies on a whole pixel of the page.
+    left = min([x for x, _, _ in placed]) // _FINER
+    top = min([y for _, y, _ in placed]) // _FINER
+    right = -(-max([x + ink.shape[1] for x, _, ink in placed]) // _FINER)
+    bottom = -(-max([y + ink.shape[0] for _, y, ink in placed]) // _FINER)
+    large = np.zeros(((bottom - top) * _FINER, (right - left) * _FINER), np.uint8)
+    for x, y, ink in placed:
+        x, y = x - left * _FINER, y - top * _FINER
+        part = large[y : y + ink.shape[0], x : x + ink.shape[1]]
+        np.maximum(part, ink, out=part)
+    ink = cv2.LUT(cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA), _STRONGER)
     ink.flags.writeable = False
-    return Word(ink, left // _FINER, top // _FINER)
+    return Word(ink, left, top)
 
 
 _STRONGER = np.rint(255 * (np.arange(256) / 255) ** 0.72).astype(np.uint8)
@@ -95,11 +123,18 @@ def x_height(lettering: Lettering) -> float:
     return -top / 1000
 
 
+@functools.lru_cache(maxsize=1 << 12)
+def _step(lettering: Lettering, letter: str, own: bool) -> float:
+    """Returns how far the pen moves over a letter, in font sizes."""
+    face = font(lettering, _MEASURED) if own else _fallback(_MEASURED)
+    return face.getlength(letter) / _MEASURED
+
+
 @functools.lru_cache(maxsize=1 << 14)
 def advance(lettering: Lettering, text: str) -> float:
     """Returns how far the pen moves over a word, in font sizes."""
-    face = font(lettering, _MEASURED) if text.isascii() else _fallback(_MEASURED)
-    return face.getlength(text) / _MEASURED
+    own = text.isascii()
+    return sum([_step(lettering, letter, own) for letter in text])
 
 
 _MEASURED = 200
