@@ -10,6 +10,7 @@ holds more, and frugal with places for pictures); and closing a row with a long 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -41,7 +42,8 @@ class Packing(NamedTuple):
     alike: bool = False
 
 
-class Rows(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Rows:
     """Rows of samples: row r holds `members[starts[r]:starts[r + 1]]`.
 
     Attributes:
