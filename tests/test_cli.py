@@ -373,19 +373,79 @@ def test_an_interrupt_ends_the_work_at_once(vlsm, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_data_make_and_validate(vlsm, tmp_path):
+@pytest.fixture
+def made(vlsm, tmp_path):
     result = vlsm("data", "make", "triplets", "--train", "3", "--validation", "1", "--test", "1", "--seed", "5")
-    assert result.exit_code == 0
-    assert vlsm("data", "validate", "triplets/train.jsonl", "triplets/test.jsonl").stdout == "4 rows, 0 with problems\n"
-    rows = [json.loads(line) for line in (tmp_path / "triplets/train.jsonl").read_text().splitlines()]
+    assert (result.exit_code, result.stdout) == (0, "triplets\n")
+    return tmp_path / "triplets"
+
+
+def test_data_make_goes_on_and_does_not_overwrite(vlsm, made):
+    again = vlsm("data", "make", "triplets", "--train", "3", "--validation", "1", "--test", "1", "--seed", "5")
+    assert again.stdout == "triplets (was there already)\n"
+    other = vlsm("data", "make", "triplets", "--train", "2", "--seed", "5")
+    assert other.exit_code == 2
+    assert "holds another data set" in other.stderr
+
+
+def test_data_validate(vlsm, made):
+    # A split in training, one of validation, five tests and their blank twins.
+    assert vlsm("data", "validate", "triplets").stdout == "14 rows: nothing wrong\n"
+    rows = [json.loads(line) for line in (made / "train.jsonl").read_text().splitlines()]
     rows[0]["response"] = "Object.create("
-    (tmp_path / "triplets" / rows[1]["image"]).write_bytes(b"torn")
-    (tmp_path / "triplets/train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (made / rows[1]["image"]).write_bytes(b"torn")
+    (made / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     result = vlsm("data", "validate", "triplets/train.jsonl")
     assert result.exit_code == 1
-    assert "train.jsonl:1: the script fails" in result.stdout
-    assert "is not a picture" in result.stdout
-    assert "3 rows, 2 with problems" in result.stdout
+    assert "script: triplets/train.jsonl:1: response: line 1" in result.stdout
+    assert "picture: triplets/train.jsonl:2: " in result.stdout
+    assert "3 rows: 1 picture, 1 script" in result.stdout
+    found = json.loads(vlsm("data", "validate", "triplets/train.jsonl", "triplets/iid.jsonl", "--json").stdout)
+    assert found["counts"] == {"script": 1, "picture": 1}
+    assert found["rows"] == {"train": 3, "iid": 1}
+    assert not found["ok"]
+
+
+def test_data_inspect(vlsm, made, tmp_path):
+    result = vlsm("data", "inspect", "triplets", "--out", "sheet.html", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["train"]["triplets"] == 3
+    assert (tmp_path / "sheet.html").read_text().count("<article>") == 9  # all but the blank twins
+
+
+def test_data_convert_and_back(vlsm, made, tmp_path):
+    for form in ("xlsx", "array_record", "parquet"):
+        result = vlsm("data", "convert", "triplets", form, "--format", form)
+        assert result.exit_code == 0
+        assert "train: 3 rows, 3 pictures, 0 left out" in result.stdout
+        assert vlsm("data", "convert", form, f"{form}-back", "--format", "jsonl").exit_code == 0
+        rows = [
+            [json.loads(line) for line in (tmp_path / folder / "train.jsonl").read_text().splitlines()]
+            for folder in ("triplets", f"{form}-back")
+        ]
+        assert rows[0] == rows[1]
+        for row in rows[0]:
+            there, back = (tmp_path / folder / row["image"] for folder in ("triplets", f"{form}-back"))
+            assert there.read_bytes() == back.read_bytes()
+    one = vlsm("data", "convert", "triplets/iid.jsonl", "one.parquet", "--target-column", "prompt=instruction")
+    assert one.exit_code == 0
+    assert vlsm("data", "validate", "one.parquet", "--column", "prompt=instruction").exit_code == 0
+
+
+def test_data_verbs_say_what_is_wrong(vlsm, made):
+    for args, message in (
+        (("validate", "none"), "no data file at none"),
+        (("validate", "triplets/train.jsonl", "--column", "prompt"), "write it as prompt=instruction"),
+        (("validate", "triplets/train.jsonl", "--column", "prompt=ask"), "no column 'ask'"),
+        (("validate", "triplets", "--most-tokens", "9"), "needs a --tokenizer"),
+        (("validate", "triplets", "triplets/train.jsonl"), "split 'train' is named twice"),
+        (("inspect", "triplets/README.md"), "README.md"),
+        (("convert", "triplets", "out"), "say into what with --format"),
+        (("convert", "triplets/train.jsonl", "out.doc"), "choose one of jsonl"),
+    ):
+        result = vlsm("data", *args)
+        assert (result.exit_code, message in result.stderr) == (2, True), (args, result.stderr)
+        assert "Traceback" not in result.stderr
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,8 @@ def _splits(paths: list[str], columns: list[str] | None) -> dict[str, TripletSou
                 if split in out:
                     raise DataError(f"split {split!r} is named twice: {out[split].path} and {source.path}")
                 out[split] = source
-    return out
+    first = {split: out[split] for split in ("train", "validation") if split in out}
+    return first | out
 
 
 def _workers(wanted: int | None, rows: int) -> int:

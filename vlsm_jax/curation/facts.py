@@ -116,7 +116,7 @@ def look_at(source: TripletSource, index: int, look: Look) -> RowFacts:
     if record.image is not None:
         try:
             data = read_picture(record.image)
-            check_picture(data)
+            check_picture(record.image, data)
             picture = len(data)
         except ImageError as error:
             findings.append(Finding("picture", f"{record.where}: {error}"))
@@ -143,7 +143,7 @@ def look_at(source: TripletSource, index: int, look: Look) -> RowFacts:
     twin = report.twin
     keys = (topology_key(twin), factory_key(twin)) if twin is not None else ("", "")
     for field, key in zip(("topology", "factory"), keys, strict=True):
-        if record.extra.get(field) not in (None, "", key):
+        if twin is not None and record.extra.get(field) not in (None, "", key):
             said = f"{record.where}: field {field!r} is {record.extra[field]!r}, but the script builds {key!r}"
             findings.append(Finding("field", said))
     fields = {**record.extra, "id": record.id, "prompt": record.prompt, "response": record.response}

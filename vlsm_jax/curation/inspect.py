@@ -20,6 +20,7 @@ from vlsm_jax.data.images import ImageError, read_picture
 from vlsm_jax.data.records import DataError
 from vlsm_jax.data.source import TripletSource
 from vlsm_jax.synth.cards import Tally, tables
+from vlsm_jax.synth.dataset import BLANK
 from vlsm_jax.version import __version__
 
 SAMPLES = 24
@@ -112,9 +113,11 @@ def write_sheet(
     shown: list[_Sample] = []
     rng = np.random.default_rng(seed)
     total, done = sum(map(len, splits.values())), 0
-    for place, (split, source) in enumerate(splits.items()):
-        share = samples // len(splits) + (place < samples % len(splits))
-        for index in _evenly(len(source), share, rng):
+    # What has no picture to look at is counted only.
+    pictured = [split for split in splits if not split.endswith(BLANK)] or list(splits)
+    shares = {split: samples // len(pictured) + (i < samples % len(pictured)) for i, split in enumerate(pictured)}
+    for split, source in splits.items():
+        for index in _evenly(len(source), shares.get(split, 0), rng):
             shown.append(_sample(split, source, index, look_at(source, index, Look(keep_fields=True))))
         tally = tallies[split] = Tally()
         for row in look_at_all(source, Look(until=None, keep_fields=True), workers=workers):

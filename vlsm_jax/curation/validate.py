@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from vlsm_jax.curation.facts import Finding, Look, RowFacts, look_at_all
 from vlsm_jax.data.source import TripletSource
+from vlsm_jax.synth.dataset import BLANK
 
 TRAIN = "train"
-BLANK = "-blank"
 
 Told = Callable[[Finding], None]
 """Called with every finding as soon as it is there."""
