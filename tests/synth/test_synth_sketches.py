@@ -312,7 +312,7 @@ def test_letters_are_as_high_as_told(lettering, size):
     for view in [None, *(view for view in cameras if view is not None)]:
         canvas = Canvas((300, 200), 255, view)
         box = Box(100, 90, 200, 90 + 1.3 * size)
-        canvas.text(Label((("x",),), size, box), lettering, ink_table(0))
+        canvas.text([Label((("x",),), size, box)], lettering, ink_table(0))
         rows = (255 - canvas.image.astype(float)).sum(1)
         level = np.clip(rows / np.median(rows[rows > 0.3 * rows.max()]), 0, 1)
         told = x_height(lettering) * size * letter_scale(view, box)

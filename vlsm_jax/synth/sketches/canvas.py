@@ -27,6 +27,8 @@ ASCENT = 0.82
 _FAINT = 205
 """What lies under a name is rubbed out until it is no darker than this."""
 
+_CORNERS = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])
+
 
 class Canvas:
     """Draws on one page.
@@ -95,24 +97,23 @@ class Canvas:
 
     # --- Names --------------------------------------------------------------------------------------------------------
 
-    def text(self, label: Label, lettering: Lettering, table: np.ndarray, drift: Sequence[int] = (0,)) -> None:
-        """Writes a name, and rubs out what would be hard to read it on.
+    def text(
+        self, labels: Sequence[Label], lettering: Lettering, table: np.ndarray, drift: Sequence[int] = (0,)
+    ) -> None:
+        """Writes names, and rubs out what would be hard to read them on.
 
         Args:
-          label: what to write and where.
+          labels: what to write and where.
           lettering: the hand.
           table: the ink, see `ink_table`.
-          drift: how far below its line each word in turn is written, in pixels.
+          drift: how far below its line each word of a name in turn is written, in pixels.
         """
-        box = label.box
-        left, top = round(box.left), round(box.top)
-        if self._view is not None:
-            ink = np.zeros((round(box.bottom) - top + 3, round(box.right) - left + 3), np.uint8)
-            self._write(label, lettering, drift, left - 1, top - 1, ink)
-            self._blot(*self._turned(ink, left - 1, top - 1), table)
-            return
-        for y, x, picture in self._words(label, lettering, drift):
-            self._blot(picture, x, y, table)
+        if self._view is None:
+            for label in labels:
+                for y, x, ink in self._words(label, lettering, drift):
+                    self._blot(ink, x, y, table)
+        elif labels:
+            self._write_turned(labels, lettering, table, drift)
 
     def _words(self, label: Label, lettering: Lettering, drift: Sequence[int]) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yields the place (y, x) of each word of a name and its picture."""
@@ -125,39 +126,42 @@ class Canvas:
                 yield base + drift[at % len(drift)] + top, round(middle + offset * size) + left, ink
                 at += 1
 
-    def _write(self, label: Label, lettering: Lettering, drift: Sequence[int], left: int, top: int, ink: np.ndarray):
-        for y, x, picture in self._words(label, lettering, drift):
-            y, x = y - top, x - left
-            piece = ink[max(y, 0) : y + picture.shape[0], max(x, 0) : x + picture.shape[1]]
-            source = picture[max(-y, 0) :, max(-x, 0) :][: piece.shape[0], : piece.shape[1]]
-            np.maximum(piece, source, out=piece)
-
-    def _turned(self, ink: np.ndarray, left: int, top: int) -> tuple[np.ndarray, int, int]:
-        """Returns a picture that lies at (left, top) of the page as it is seen, and where it is in the picture.
-
-        Over the size of a name the view is as good as affine.
-        """
-        height, width = ink.shape
-        corners = np.array(
-            [(left, top), (left + width, top), (left, top + height), (left + width, top + height)], float
-        )
-        seen = self.seen(corners).astype(np.float32)
-        low = np.floor(seen.min(0))
-        high = np.ceil(seen.max(0))
-        source = np.array([(0, 0), (width, 0), (0, height)], np.float32) - 0.5
-        turn = cv2.getAffineTransform(source, seen[:3] - low - 0.5)
-        w, h = (high - low).astype(int).tolist()
-        return cv2.warpAffine(ink, turn, (w + 1, h + 1), flags=cv2.INTER_LINEAR), int(low[0]), int(low[1])
+    def _write_turned(
+        self, labels: Sequence[Label], lettering: Lettering, table: np.ndarray, drift: Sequence[int]
+    ) -> None:
+        """Writes names as they are seen: over the size of a name the view is as good as affine."""
+        boxes = np.array([label.box for label in labels])
+        starts = np.floor(boxes[:, :2]) - 1
+        sizes = np.ceil(boxes[:, 2:]) + 2 - starts
+        corners = self.seen(starts[:, None] + sizes[:, None] * _CORNERS)  # [L, 4, 2]
+        lows = np.floor(corners.min(1))
+        places = lows.astype(int).tolist()
+        extents = (np.ceil(corners.max(1)) - lows + 1).astype(int).tolist()
+        # Columns: what a step to the right and a step down on the page become, and where the first pixel's middle lies.
+        turns = np.empty((len(labels), 2, 3))
+        turns[:, :, :2] = np.swapaxes((corners[:, 1:3] - corners[:, :1]) / sizes[:, :, None], 1, 2)
+        turns[:, :, 2] = corners[:, 0] - lows - 0.5 + 0.5 * (turns[:, :, 0] + turns[:, :, 1])
+        for label, (left, top), (width, height), (x, y), extent, turn in zip(
+            labels, starts.astype(int).tolist(), sizes.astype(int).tolist(), places, extents, turns, strict=True
+        ):
+            ink = np.zeros((height, width), np.uint8)
+            for row, column, picture in self._words(label, lettering, drift):
+                row, column = row - top, column - left
+                piece = ink[max(row, 0) : row + picture.shape[0], max(column, 0) : column + picture.shape[1]]
+                if piece.shape != picture.shape:
+                    picture = picture[max(-row, 0) :, max(-column, 0) :][: piece.shape[0], : piece.shape[1]]
+                np.maximum(piece, picture, out=piece)
+            self._blot(cv2.warpAffine(ink, turn, extent, flags=cv2.INTER_LINEAR), x, y, table)
 
     def _blot(self, ink: np.ndarray, x: int, y: int, table: np.ndarray) -> None:
         """Darkens the picture where there is ink; parts beyond the edge are lost."""
         a, b = max(y, 0), max(x, 0)
         region = self.image[a : y + ink.shape[0], b : x + ink.shape[1]]
-        if not region.size:
-            return
-        ink = ink[a - y : a - y + region.shape[0], b - x : b - x + region.shape[1]]
-        if region.min() < _FAINT - 25:
-            np.maximum(region, _FAINT, out=region)
+        if region.shape[:2] != ink.shape:
+            if not region.size:
+                return
+            ink = ink[a - y : a - y + region.shape[0], b - x : b - x + region.shape[1]]
+        np.maximum(region, _FAINT, out=region)
         np.minimum(region, table[ink], out=region)
 
 

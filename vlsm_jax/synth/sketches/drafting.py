@@ -49,16 +49,18 @@ def _frame(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> N
     )
     fields = fields[: int(rng.integers(2, 5))]
     right = sheet.right
-    table = ink_table(70)
     if width < 200:
         return
+    cells, labels = [], []
     for field in reversed(fields):
         words = tuple(field.split())
         long = line_width(Lettering.STENCIL, words) * _SMALL + 10
         cell = Box(right - long, sheet.bottom - _BLOCK_HEIGHT + 3, right, sheet.bottom)
-        canvas.lines((canvas.fixed(_rectangle(cell)),), 90, closed=True)
-        canvas.text(Label((words,), _SMALL, cell._replace(top=cell.top + 2)), Lettering.STENCIL, table)
+        cells.append(_rectangle(cell))
+        labels.append(Label((words,), _SMALL, cell._replace(top=cell.top + 2)))
         right -= long
+    canvas.lines(list(canvas.fixed(np.array(cells))), 90, closed=True)
+    canvas.text(labels, Lettering.STENCIL, ink_table(70))
 
 
 def blank_drawing(size: tuple[int, int], rng: np.random.Generator) -> tuple[Canvas, Camera | None]:
@@ -96,9 +98,7 @@ def paint_drawing(twin: Twin, rng: np.random.Generator, size: tuple[int, int], w
         icons = [flat_symbol(obj) for obj in twin.objects]
         points = canvas.fixed(corners_of(icons, list(page.icons.values())))
         canvas.icons(icons, parted(points, icons), _TONES, tone, 1)
-    table = ink_table(15)
-    for label in page.labels.values():
-        canvas.text(label, lettering, table)
+    canvas.text(list(page.labels.values()), lettering, ink_table(15))
     scheme = _SCHEMES[int(rng.choice(3, p=(0.55, 0.3, 0.15)))]
     pixels, colours = develop(canvas.image, palette(*scheme), camera)
     return Sketch(pixels, colours, written, *letters_of(page, lettering, camera), camera is not None)

@@ -108,7 +108,6 @@ def paint_pencil(twin: Twin, rng: np.random.Generator, size: tuple[int, int], wr
         _icons(canvas, twin, page, rng, tone)
     table = ink_table(int(rng.integers(20, 55)))
     drift = rng.integers(-1, 2, 48).tolist()
-    for label in page.labels.values():
-        canvas.text(label, lettering, table, drift)
+    canvas.text(list(page.labels.values()), lettering, table, drift)
     pixels, colours = develop(canvas.image, _colours(rng), camera)
     return Sketch(pixels, colours, written, *letters_of(page, lettering, camera), camera is not None)

@@ -121,6 +121,5 @@ def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int]
         canvas.icons(icons, parted(canvas.fixed(points), icons), inks, boxes, 1)
     table = ink_table(text)
     drift = rng.integers(-1, 2, 48).tolist()
-    for label in page.labels.values():
-        canvas.text(label, lettering, table, drift)
+    canvas.text(list(page.labels.values()), lettering, table, drift)
     return Sketch(finish(canvas, camera), None, written, *letters_of(page, lettering, camera), camera is not None)
