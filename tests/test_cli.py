@@ -267,10 +267,13 @@ def test_score_reads_the_predictions_of_an_evaluation(vlsm, tmp_path):
     from vlsm_jax.data.triplets import Record
     from vlsm_jax.evaluation.evaluate import evaluate
 
-    record = Record("one", "", "A line.", LINE, "here:1", {"industry": "pcb", "layout": "linear"})
+    record = Record(
+        "one", "", "A line.", LINE, "here:1", {"industry": "pcb", "layout": "linear", "omitted": ["locations"]}
+    )
     summary = evaluate([record], lambda batch: [LINE], directory=tmp_path / "out", until=600.0, workers=0)
     scored = json.loads(vlsm("score", "out/predictions.jsonl", "--until", "600", "--json").stdout)
     assert scored["summary"] == json.loads(json.dumps(summary.to_dict()))
+    assert scored["summary"]["pmr_stated"]["mean"] == 1
     assert scored["rows"][0]["metadata"]["industry"] == "pcb"
 
 

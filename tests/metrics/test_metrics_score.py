@@ -180,6 +180,13 @@ def test_a_pool_gives_the_same_scores(scores):
     assert score_pairs(pairs, workers=2, **SHORT) == scores
 
 
+def test_a_pair_may_say_what_its_prompt_leaves_out():
+    settings = {"unstated": ("Mill.ProcessTime",), **SHORT}
+    expected = [score_pair(REFERENCE, SLOWER, **settings), score_pair(REFERENCE, SLOWER, **SHORT)]
+    assert score_pairs([(REFERENCE, SLOWER, ["Mill.ProcessTime"]), (REFERENCE, SLOWER, None)], **SHORT) == expected
+    assert [score.pmr_stated is None for score in expected] == [False, True]
+
+
 def test_the_summary_by_hand(scores):
     summary = summarise(scores)
     assert summary.n == 4

@@ -69,7 +69,7 @@ def score(
     with progress_bar(len(pairs), "pair") as progress:
         try:
             scores = try_pairs(
-                [(pair.reference, pair.candidate) for pair in pairs],
+                [(pair.reference, pair.candidate, _unstated(pair)) for pair in pairs],
                 workers=processes if processes > 1 else 0,
                 until=until,
                 warmup=warmup,
@@ -112,6 +112,12 @@ def _pairs(predictions: Path | None, reference: str | None, candidate: str | Non
     if reference == candidate == STDIN:
         fail("standard input can be read once only; give a file for one of the two")
     return [ScriptPair(candidate, read(reference), read(candidate), {})], True
+
+
+def _unstated(pair: ScriptPair) -> tuple[str, ...] | None:
+    """Returns what the prompt of a row leaves out; None where the row does not say."""
+    omitted = pair.metadata.get("omitted")
+    return tuple(map(str, omitted)) if isinstance(omitted, list) else None
 
 
 def _tell_scores(

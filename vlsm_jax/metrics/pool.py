@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from vlsm_jax.metrics.score import UNTIL, PairScore, ScoreError, score_pair
 from vlsm_jax.metrics.svr import SVR_WEIGHTS, check_weights
 from vlsm_jax.processes import ended_at_once, fresh_pool
 from vlsm_jax.simulator import Budget
 
-Pair = tuple[str, str]
+Pair = tuple[str, str] | tuple[str, str, Collection[str] | None]
+"""Reference, candidate and, where it is known, what the prompt leaves out (see `pmr`)."""
+
 Progress = Callable[[int, int], None]
 
 _MOST_AT_ONCE = 8  # pairs per task: few enough for the bar to move, enough to share a reference's run
@@ -29,7 +31,7 @@ def score_pairs(
     weights: tuple[float, float] = SVR_WEIGHTS,
     progress: Progress | None = None,
 ) -> list[PairScore]:
-    """Scores (reference script, candidate script) pairs, in their order.
+    """Scores pairs of a reference script and a candidate script, in their order.
 
     Args:
       workers: processes to share the work; 0 does it in this one.
@@ -102,7 +104,7 @@ def try_pairs(
 def _tasks(pairs: Sequence[Pair], workers: int) -> list[list[int]]:
     """Returns the places of the pairs in groups, those of one reference together."""
     first: dict[str, int] = {}
-    for place, (reference, _) in enumerate(pairs):
+    for place, (reference, *_) in enumerate(pairs):
         first.setdefault(reference, place)
     order = sorted(range(len(pairs)), key=lambda place: first[pairs[place][0]])
     size = 1 if not workers else max(1, min(_MOST_AT_ONCE, len(pairs) // (4 * workers)))
@@ -127,9 +129,9 @@ def _results(
 
 def _score_all(pairs: list[Pair], **settings) -> list[PairScore | ScoreError]:
     found: list[PairScore | ScoreError] = []
-    for reference, candidate in pairs:
+    for reference, candidate, *unstated in pairs:
         try:
-            found.append(score_pair(reference, candidate, **settings))
+            found.append(score_pair(reference, candidate, unstated=next(iter(unstated), None), **settings))
         except ScoreError as error:
             found.append(error)
     return found
