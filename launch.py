@@ -1,15 +1,19 @@
 """One entry for an experiment: makes what is missing, trains, evaluates, exports.
 
     python launch.py --config=configs/quickstart.py --workdir=runs/quickstart [--mode=train] [--config.train.steps=800]
+    python launch.py --config=configs/vlsm_7b.py --workdir=runs/plan --mode=plan --topology=v5e:16x16
 
-Every stage picks up where an earlier run of the same command left off.
+Every stage picks up where an earlier run of the same command left off. `--mode=plan` needs neither data nor devices: it
+compiles the training step for the hardware that `--topology` names and says what it would take there.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -22,8 +26,17 @@ from ml_collections import ConfigDict, config_flags
 
 from vlsm_jax.data.images import ImageError
 from vlsm_jax.data.pictures import PictureFolder
+from vlsm_jax.data.text_only import WithoutPictures
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
-from vlsm_jax.data.triplets import DataError, Record, TripletSource, has_split, hold_out, open_triplets, without_bad_rows
+from vlsm_jax.data.triplets import (
+    DataError,
+    Record,
+    TripletSource,
+    has_split,
+    hold_out,
+    open_triplets,
+    without_bad_rows,
+)
 from vlsm_jax.training.config import ConfigError, build
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, such as configs/quickstart.py.")
@@ -31,8 +44,14 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where data, checkpoints, logs, 
 _MODE = flags.DEFINE_enum(
     "mode",
     "all",
-    ["all", "data", "train", "evaluate", "export"],
+    ["all", "data", "train", "evaluate", "export", "plan"],
     "What to do; each includes the making of data that is not there. 'evaluate' and 'export' need a checkpoint.",
+)
+
+_TOPOLOGY = flags.DEFINE_string(
+    "topology",
+    "cpu:8",
+    "What to plan for: v5e:4x4, v5p:4x4x4, v6e:16x16*4 (four slices), or cpu:8 (simulated devices).",
 )
 
 SPLITS = ("train", "validation", "iid", "industry", "layout", "size", "timing", "test")
@@ -51,13 +70,17 @@ def main(argv: Sequence[str]) -> None:
     from vlsm_jax.training.checkpoints import CheckpointError
     from vlsm_jax.training.logs import show_progress_only
     from vlsm_jax.training.loop import NonFiniteLoss
+    from vlsm_jax.training.planning.topology import PlanError
 
     show_progress_only()
     try:
+        if _MODE.value == "plan":
+            plan(_CONFIG.value, Path(_WORKDIR.value), _TOPOLOGY.value)
+            return
         run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value)
     except (
         *(CheckpointError, ConfigError, DataError, DatasetError, EvaluationError, ImageError, NonFiniteLoss),
-        *(ShardingError, TokenizerError, UnsupportedConfigError),
+        *(PlanError, ShardingError, TokenizerError, UnsupportedConfigError),
     ) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -68,9 +91,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     """Runs one experiment; see the module docstring."""
     import jax
 
-    from vlsm_jax.data.pipeline import PipelineConfig
     from vlsm_jax.sharding import make_mesh
-    from vlsm_jax.training.network import Network, adaptation_of
 
     began = time.monotonic()
     workdir.mkdir(parents=True, exist_ok=True)
@@ -95,20 +116,7 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"mesh: {error}") from error
     model_config = vlsm_config(config, tokenizer)
-    network = Network.create(
-        model_config,
-        dtype=config.model.compute_dtype,
-        remat=config.model.remat,
-        adaptation=adaptation_of(config.model),
-    )
-    pipeline = build(
-        PipelineConfig,
-        config.pipeline,
-        "pipeline",
-        image_size=model_config.vision.image_size,
-        visual_tokens=model_config.visual_tokens,
-        seed=config.seed,
-    )
+    network, pipeline = build_network(config, model_config, jax.default_backend())
     logging.info("%s parameters on %d device(s)", f"{network.parameter_count:,}", jax.device_count())
 
     # --- Train --------------------------------------------------------------------------------------------------------
@@ -127,6 +135,10 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
         from convert.tables import fits_llava
         from convert.to_hf import to_hf
 
+        if model_config.vision is None:
+            export_decoder(workdir / "export", model_config, params, tokenizer)
+            print(f"export   {workdir / 'export'} (Hugging Face, a decoder)\nseconds  {time.monotonic() - began:.0f}")
+            return
         target = workdir / "export"
         with tempfile.TemporaryDirectory(dir=workdir, prefix=".export-") as scratch:
             draft = Path(scratch, "export")
@@ -137,6 +149,75 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
         layout = "LLaVA layout" if fits_llava(model_config) else "in parts, which no one model of transformers holds"
         print(f"export   {target} (Hugging Face, {layout})")
     print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
+
+
+def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
+    """Compiles the training step for hardware that need not be here, prints what it takes, and writes it as JSON."""
+    from vlsm_jax.sharding import make_mesh
+    from vlsm_jax.training.loop import TrainConfig
+    from vlsm_jax.training.optimizer import OptimizerConfig
+    from vlsm_jax.training.planning import find_target, format_plan, plan_step
+
+    target = find_target(topology)
+    try:
+        mesh = make_mesh(**config.mesh, devices=target.devices)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"mesh: {error}") from error
+    network, pipeline = build_network(config, vlsm_config(config, None), target.platform)
+    train_config = build(TrainConfig, config.train, "train", seed=config.seed)
+    made = plan_step(
+        target,
+        mesh,
+        network,
+        build(OptimizerConfig, config.optimizer, "optimizer"),
+        train_config,
+        pipeline,
+        pictures=config.get("plan", {}).get("pictures", 1),
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / f"plan-{topology.replace(':', '-').replace('*', '-times-')}.json"
+    path.write_text(json.dumps({"config": config.name, **made.to_json()}, indent=2) + "\n")
+    print(f"{config.name}\n{format_plan(made)}\nwritten  {path}")
+
+
+def build_network(config: ConfigDict, model_config: Any, platform: str) -> tuple[Any, Any]:
+    """Returns the network and the pipeline's config; `platform` is where the network will run."""
+    from vlsm_jax.data.pipeline import PipelineConfig
+    from vlsm_jax.training.network import Network, adaptation_of, attention_for
+
+    network = Network.create(
+        model_config,
+        dtype=config.model.compute_dtype,
+        remat=config.model.remat,
+        attention=attention_for(config.model.get("attention", "xla"), platform),
+        adaptation=adaptation_of(config.model),
+    )
+    vision = model_config.vision
+    pipeline = build(
+        PipelineConfig,
+        config.pipeline,
+        "pipeline",
+        image_size=1 if vision is None else vision.image_size,  # without an encoder no picture is read
+        visual_tokens=model_config.visual_tokens,
+        seed=config.seed,
+    )
+    return network, pipeline
+
+
+def export_decoder(target: Path, model_config: Any, params: dict[str, Any], tokenizer: Tokenizer) -> None:
+    """Writes the decoder of a model of text alone as a Hugging Face checkpoint, with its tokenizer."""
+    from convert.huggingface import write_hf_decoder
+
+    decoder = {name.removeprefix("decoder/"): value for name, value in params.items()}
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
+        draft = Path(scratch, "export")
+        write_hf_decoder(draft, model_config.decoder, decoder)
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+            if (Path(tokenizer.directory) / name).is_file():
+                shutil.copyfile(Path(tokenizer.directory) / name, draft / name)
+        if target.exists():
+            target.rename(Path(scratch, "old"))
+        draft.rename(target)
 
 
 def data_folder(config: ConfigDict, workdir: Path) -> Path:
@@ -179,6 +260,8 @@ def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
         if split != "train" and not has_split(folder, split, form):
             continue
         rows = open_triplets(folder, columns, split=split, form=form)
+        if not config.data.get("pictures", True):
+            rows = WithoutPictures(rows)
         if most_bad:
             rows = without_bad_rows(rows, most_bad)
         else:
@@ -203,30 +286,54 @@ def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> To
     return train_bpe(batch_texts(list(rows), limit=4000), config.data.vocab_size, directory)
 
 
-def vlsm_config(config: ConfigDict, tokenizer: Tokenizer) -> Any:
-    """Returns the model's sizes; the vocabulary is the tokenizer's, rounded up so that it divides over devices."""
-    from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig, VlsmConfig
+def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
+    """Returns the model's sizes: those of the pretrained parts it starts from, or those of the config.
 
+    Where the config leaves the vocabulary open it is the tokenizer's, rounded up so that it divides over devices. For a
+    plan there is no tokenizer, nothing is looked up, and the config's own sizes count.
+    """
+    from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig, VlsmConfig
+    from vlsm_jax.training.start import read_decoder_config, read_encoder_config
+
+    init = config.model.get("init", {}) if tokenizer is not None else {}
     described = config.model.decoder.to_dict()
-    described.setdefault("vocab_size", -(-tokenizer.size // 64) * 64)
-    if described["vocab_size"] < tokenizer.size:
-        raise ConfigError(
-            f"model.decoder.vocab_size={described['vocab_size']} is below the tokenizer's {tokenizer.size} ids"
-        )
-    described |= {"eos_token_id": tokenizer.eos_id, "pad_token_id": tokenizer.pad_id, "bos_token_id": None}
+    size = config.data.vocab_size if tokenizer is None else tokenizer.size
+    described.setdefault("vocab_size", -(-size // 64) * 64)
+    vision = config.model.vision
     try:
+        decoder = read_decoder_config(init["decoder"]) if init.get("decoder") else None
+        decoder = decoder or DecoderConfig.from_hf_config(described)
+        if tokenizer is not None:
+            # The image token is never embedded and may lie behind the last row.
+            needed = tokenizer.size - (tokenizer.image_id == tokenizer.size - 1)
+            if decoder.vocabulary < needed:
+                raise ConfigError(
+                    f"model.decoder.vocab_size={decoder.vocabulary} is below the tokenizer's {tokenizer.size} ids"
+                )
+            decoder = dataclasses.replace(
+                decoder, eos_token_ids=(tokenizer.eos_id,), pad_token_id=tokenizer.pad_id, bos_token_id=None
+            )
+        if vision is not None:
+            vision = (
+                read_encoder_config(init["vision"])
+                if init.get("vision")
+                else VisionConfig.from_hf_config(vision.to_dict())
+            )
+        connector = ConnectorConfig(
+            kind=config.model.connector, sizes=dict(config.model.get("connector_sizes", {})) or None
+        )
         return VlsmConfig(
-            vision=VisionConfig.from_hf_config(config.model.vision.to_dict()),
-            connector=ConnectorConfig(kind=config.model.connector),
-            decoder=DecoderConfig.from_hf_config(described),
-            image_token_id=tokenizer.image_id,
+            vision=vision,
+            connector=None if vision is None else connector,
+            decoder=decoder,
+            image_token_id=decoder.vocabulary if tokenizer is None else tokenizer.image_id,
         )
     except UnsupportedConfigError:
         raise
     except KeyError as error:
         raise ConfigError(f"model: the config lacks {error}") from error
-    except ValueError as error:
-        raise ConfigError(f"model: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"model: {error}") from error
 
 
 def find_params(
@@ -243,6 +350,7 @@ def find_params(
     """Returns parameters and their step: trained to the end, or, to evaluate or export, of the newest checkpoint."""
     from vlsm_jax.training.loop import TrainConfig, restore_params, train
     from vlsm_jax.training.optimizer import OptimizerConfig
+    from vlsm_jax.training.start import starter
 
     train_config = build(TrainConfig, config.train, "train", seed=config.seed)
     optimizer_config = build(OptimizerConfig, config.optimizer, "optimizer")
@@ -259,6 +367,7 @@ def find_params(
         mesh=mesh,
         workdir=workdir,
         facts=facts,
+        initial_params=starter(network, config.seed, mesh, dict(config.model.get("init", {}))),
     )
     return result.params, result.steps
 
@@ -281,16 +390,18 @@ def evaluate_split(
     from vlsm_jax.evaluation.report import write_report
     from vlsm_jax.evaluation.summary import format_table
     from vlsm_jax.generation.decode import Generator
+    from vlsm_jax.metrics import summarise
     from vlsm_jax.training.logs import Progress, read_metrics
     from vlsm_jax.training.loop import environment_facts
 
     settings = config.evaluate
     rows = data[settings.split]
     samples = [rows[i] for i in range(min(settings.samples, len(rows)))]
-    if text_only := next((sample for sample in samples if sample.image is None), None):
-        raise DataError(f"{text_only.where}: a row of text only; scripts are generated from a sketch and a prompt")
-    pictures = PictureFolder(workdir / "evaluation")
-    samples = [pictures.keep(sample) for sample in samples]
+    if network.config.vision is not None:
+        if text_only := next((sample for sample in samples if sample.image is None), None):
+            raise DataError(f"{text_only.where}: a row of text only; scripts are generated from a sketch and a prompt")
+        pictures = PictureFolder(workdir / "evaluation")
+        samples = [pictures.keep(sample) for sample in samples]
     generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh)
 
     def generate(batch: Sequence[Record]) -> list[Candidate]:
@@ -330,7 +441,7 @@ def evaluate_split(
         run_facts={
             "config": config.name,
             "decoder": f"{decoder.family}, {decoder.layers} layers of {decoder.width}",
-            "encoder": f"ViT, {vision.layers} layers of {vision.width}, {vision.image_size} px",
+            "encoder": f"ViT, {vision.layers} layers of {vision.width}, {vision.image_size} px" if vision else "none",
             "parameters": network.parameter_count,
             "training triplets": len(data["train"]),
             "optimizer steps": step,
@@ -341,7 +452,12 @@ def evaluate_split(
             **environment_facts(),
         },
     )
-    print(f"\n{format_table(summary)}\n\nreport   {report}")
+    print(f"\n{format_table(summary)}")
+    for weights in settings.get("svr_weights", ()):
+        again = summarise([p.scores.weighted(tuple(weights)) for p in predictions], seed=config.seed).svr
+        said = "/".join(f"{weight:g}" for weight in weights)
+        print(f"SVR under {said} of connections and objects: {again.mean:.4f} ({again.low:.4f} to {again.high:.4f})")
+    print(f"\nreport   {report}")
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

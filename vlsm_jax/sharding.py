@@ -97,6 +97,25 @@ def constrain_batch(x: jax.Array) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(axes, *[None] * (x.ndim - 1)))
 
 
+def gathered(x: jax.Array, logical_axes: Sequence[str]) -> jax.Array:
+    """Brings a parameter together from the devices that share a batch; what the rules spread over `tensor` stays so.
+
+    For arrays that are made larger before they are used, such as 4-bit codes: XLA would do that in place and gather the
+    result, four times the bytes. Acts only under `jax.set_mesh`; by `DEFAULT_RULES`.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        return x
+    if all(mesh.shape.get(name, 1) == 1 for name in BATCH_AXES):
+        return x
+    targets = {rule.logical: rule.mesh for rule in reversed(DEFAULT_RULES)}
+    spec = [
+        target if (target := targets.get(axis)) not in (None, *BATCH_AXES) and size % mesh.shape[target] == 0 else None
+        for axis, size in zip(logical_axes, x.shape, strict=True)
+    ]
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
+
+
 def param_shardings(abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> nnx.State:
     """Returns a NamedSharding for every parameter, in the tree of `abstract_state`.
 

@@ -34,7 +34,7 @@ class Prompts(NamedTuple):
       tokens: int32 [B, P].
       positions: int32 [B, P]; -1 is padding.
       visual_index: int32 [B, P]; -1 where text stands.
-      images: uint8 [B, H, W, 3].
+      images: uint8 [B, H, W, 3]; [B, 0] for a model of text alone.
     """
 
     tokens: np.ndarray
@@ -98,7 +98,7 @@ def greedy(model: Vlsm, prompts: Prompts, new_tokens: int, eos_id: int, vocabula
 
     hidden, cache = model(
         prompts.tokens,
-        visual=model.encode_images(prompts.images),
+        visual=None if model.vision is None else model.encode_images(prompts.images),
         visual_index=prompts.visual_index,
         positions=prompts.positions,
         cache=cache,
@@ -161,7 +161,7 @@ class Generator:
         """Returns one script for each sketch and prompt.
 
         Args:
-          images: paths of the sketches.
+          images: paths of the sketches; a model of text alone looks at none.
           prompts: the engineers' texts.
           max_tokens: limit of new ids for each.
           rows: the batch is filled up to a multiple of this many, so that a short last batch is not compiled anew.
@@ -171,7 +171,9 @@ class Generator:
           ValueError: a prompt is empty.
         """
         config = self._network.config
-        pixels = [load_image(path, config.vision.image_size, self._fit) for path in images]
+        pixels = [np.zeros(0, np.uint8)] * len(prompts)
+        if config.vision is not None:
+            pixels = [load_image(path, config.vision.image_size, self._fit) for path in images]
         batch = make_prompts(self._tokenizer, prompts, pixels, config.visual_tokens)
         count = len(prompts)
         missing = -count % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])

@@ -255,13 +255,20 @@ class Decoder(nnx.Module):
         count = self.config.layers
         return run_stack(self.layers, body, carry, count=count, scan=self.scan_layers, remat=self.remat)
 
-    def logits(self, hidden: jax.Array) -> jax.Array:
-        """Maps normed hidden states [B, S, D] (or [R, D]) to float32 scores [B, S, C] (or [R, C])."""
+    @property
+    def head_weights(self) -> jax.Array:
+        """The output head as it is kept: [D, C], or the embedding [C, D] where the two are tied."""
+        return (self.embedding.table if self.head is None else self.head)[...]
+
+    def logits(self, hidden: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+        """Maps normed hidden states [B, S, D] (or [R, D]) to float32 scores [B, S, C] (or [R, C]).
+
+        `weights` stand for `head_weights`, for a caller who has them elsewhere.
+        """
         rows = hidden.astype(self.dtype).reshape(-1, self.config.width)
-        if self.head is None:
-            scores = self.embedding.attend(rows)
-        else:
-            scores = jnp.matmul(rows, self.head[...].astype(self.dtype), preferred_element_type=jnp.float32)
+        weights = (self.head_weights if weights is None else weights).astype(self.dtype)
+        form = "rd,cd->rc" if self.head is None else "rd,dc->rc"
+        scores = jnp.einsum(form, rows, weights, preferred_element_type=jnp.float32)
         if self.config.logit_softcap is not None:
             scores = self.config.logit_softcap * jnp.tanh(scores / self.config.logit_softcap)
         return scores.reshape(*hidden.shape[:-1], self.config.vocabulary)

@@ -19,6 +19,7 @@ from flax import nnx
 from vlsm_jax.models import integers, nf4
 from vlsm_jax.models.kernels.nf4_product import IMPLEMENTATIONS, nf4_product, takes
 from vlsm_jax.models.layers import Axes, Dense
+from vlsm_jax.sharding import gathered
 
 Arrays = dict[str, jax.Array]
 
@@ -92,8 +93,10 @@ class QuantisedKernel(nnx.Module):
             setattr(self, name, Frozen(array.reshape(shape), logical_axes=(*lead, *axes)))
 
     def arrays(self) -> Arrays:
-        """Returns the arrays of one layer, outputs in one axis."""
+        """Returns the arrays of one layer, outputs in one axis; gathered, so that codes travel and not the kernel."""
+        axes = (self.inputs.names[0], *self.outputs.names)
         read = {name: getattr(self, name)[...] for name in self.names}
+        read |= {name: gathered(read[name], axes) for name in ("codes", "absmax")}
         return {n: a.reshape(a.shape[0], -1) if n in ("codes", "absmax") else a for n, a in read.items()}
 
     def dequantise(self, dtype: jnp.dtype) -> jax.Array:

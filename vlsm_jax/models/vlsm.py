@@ -28,27 +28,36 @@ class VlsmConfig:
     """Everything that shapes a VLSM.
 
     Attributes:
-      vision, connector, decoder: the parts.
+      vision, connector, decoder: the parts. A model for text alone has neither of the first two.
       image_token_id: the token that stands for a visual token wherever tokens are written out. The model never embeds
         it, so it may lie past the decoder's vocabulary; an export then pads the embedding.
     """
 
-    vision: VisionConfig
-    connector: ConnectorConfig
+    vision: VisionConfig | None
+    connector: ConnectorConfig | None
     decoder: DecoderConfig
     image_token_id: int
+
+    def __post_init__(self):
+        if (self.vision is None) != (self.connector is None):
+            raise ValueError("a model has an encoder and a connector, or neither")
 
     @property
     def visual_tokens(self) -> int:
         """Visual tokens of one image in the decoder's sequence, V: all of the encoder's, or a resampler's queries."""
+        if self.vision is None or self.connector is None:
+            return 0
         return self.connector.tokens(self.vision.tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""
+        vision = None
+        if self.vision is not None:
+            lists = {"image_mean": list(self.vision.image_mean), "image_std": list(self.vision.image_std)}
+            vision = dataclasses.asdict(self.vision) | lists
         return {
-            "vision": dataclasses.asdict(self.vision)
-            | {"image_mean": list(self.vision.image_mean), "image_std": list(self.vision.image_std)},
-            "connector": dataclasses.asdict(self.connector),
+            "vision": vision,
+            "connector": None if self.connector is None else dataclasses.asdict(self.connector),
             "decoder": self.decoder.to_dict(),
             "image_token_id": self.image_token_id,
         }
@@ -57,8 +66,8 @@ class VlsmConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> VlsmConfig:
         """Reads what `to_dict` wrote; raises KeyError or TypeError naming what is missing or unknown."""
         return cls(
-            vision=VisionConfig(**data["vision"]),
-            connector=ConnectorConfig(**data["connector"]),
+            vision=None if data["vision"] is None else VisionConfig(**data["vision"]),
+            connector=None if data["connector"] is None else ConnectorConfig(**data["connector"]),
             decoder=DecoderConfig.from_dict(data["decoder"]),
             image_token_id=data["image_token_id"],
         )
@@ -84,12 +93,17 @@ class Vlsm(nnx.Module):
         self.config = config
         options = {"rngs": rngs, "dtype": dtype, "param_dtype": param_dtype}
         stack = {"remat": remat, "scan_layers": scan_layers, "attention_implementation": attention_implementation}
-        self.vision = VisionEncoder(config.vision, **options, **stack)
-        self.connector = make_connector(config.connector, config.vision.width, config.decoder.width, **options)
+        if config.vision is None or config.connector is None:
+            self.vision = self.connector = None
+        else:
+            self.vision = VisionEncoder(config.vision, **options, **stack)
+            self.connector = make_connector(config.connector, config.vision.width, config.decoder.width, **options)
         self.decoder = Decoder(config.decoder, **options, **stack)
 
     def encode_images(self, images: jax.Array) -> jax.Array:
         """Maps images [N, H, W, 3] to visual tokens [N, V, D]; see `VisionEncoder` for what an image is."""
+        if self.vision is None or self.connector is None:
+            raise ValueError("this model is for text alone and has no encoder")
         return self.connector(self.vision(images))
 
     def __call__(

@@ -42,6 +42,8 @@ class TrainConfig:
       steps: optimizer updates.
       accumulation: microbatches a batch is cut into.
       trainable: (regular expression, trained or frozen) over parameter paths; exhaustive, the first match decides.
+      frozen_dtype: what frozen parameters are kept in, statistics of quantised kernels apart; "" leaves them as they
+        are. "bfloat16" halves them, and changes nothing where that is what is computed in.
       features: folder where the features of a frozen encoder are kept, each picture's computed once (16 bits; see
         data/features.py for how much disk that is); "" runs the encoder in every step.
       log_every, validate_every, checkpoint_every: in steps.
@@ -53,6 +55,7 @@ class TrainConfig:
     steps: int
     accumulation: int = 1
     trainable: Sequence[tuple[str, bool]] = ((r".*", True),)
+    frozen_dtype: str = ""
     features: str = ""
     log_every: int = 10
     validate_every: int = 100
@@ -117,7 +120,7 @@ def train(
     """
     workdir = Path(workdir)
     lead = jax.process_index() == 0
-    _check_batch(pipeline.batch_size, config.accumulation, mesh)
+    check_batch(pipeline.batch_size, config.accumulation, mesh)
 
     # --- Data ---------------------------------------------------------------------------------------------------------
     shard = {"shard_index": jax.process_index(), "shard_count": jax.process_count()}
@@ -126,7 +129,7 @@ def train(
 
     # --- State --------------------------------------------------------------------------------------------------------
     optimizer = make_optimizer(optimizer_config, config.steps)
-    plan = StatePlan.create(network, optimizer, config.trainable, mesh)
+    plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
     if lead:
         logging.info("parameters\n%s\n%s", param_table(network.abstract, mesh), plan.freeze_table)
     with Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
@@ -176,12 +179,7 @@ def _run_steps(
     """Trains from step `first` to the last; `metrics` is None on every host but the first."""
     rows = batch_sharding(mesh)
     replicated = NamedSharding(mesh, PartitionSpec())
-    step_fn = jax.jit(
-        make_train_step(network.merge, optimizer, config.accumulation),
-        in_shardings=(plan.shardings, rows),
-        out_shardings=(plan.shardings, replicated),
-        donate_argnums=0,
-    )
+    step_fn = jit_train_step(network, optimizer, plan, config.accumulation, mesh)
     validation_fn = jax.jit(
         make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
     )
@@ -236,6 +234,22 @@ def _run_steps(
     return TrainResult({**state.frozen, **state.trained}, int(state.step), time.monotonic() - began)
 
 
+def jit_train_step(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    plan: StatePlan,
+    accumulation: int,
+    mesh: Mesh,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Any]]:
+    """Returns the step that training runs and planning compiles; it takes the state for its own."""
+    return jax.jit(
+        make_train_step(network.merge, optimizer, accumulation),
+        in_shardings=(plan.shardings, batch_sharding(mesh)),
+        out_shardings=(plan.shardings, NamedSharding(mesh, PartitionSpec())),
+        donate_argnums=0,
+    )
+
+
 def validate(
     validation_fn: Callable[[TrainState, Batch], LossSum],
     state: TrainState,
@@ -288,14 +302,28 @@ class StatePlan(NamedTuple):
         optimizer: optax.GradientTransformation,
         trainable: Sequence[tuple[str, bool]],
         mesh: Mesh,
+        frozen_dtype: str = "",
     ) -> StatePlan:
-        """Returns the plan; optimizer moments lie where their parameters do."""
+        """Returns the plan; optimizer moments lie where their parameters do.
+
+        Raises:
+          ConfigError: see `split_frozen`, `Network.check_trained`; or `frozen_dtype` is no floating dtype.
+        """
         trained, frozen, freeze_table = split_frozen(network.shapes, trainable)
         network.check_trained(trained)
+        if frozen_dtype not in ("", "float32", "bfloat16"):
+            raise ConfigError(
+                f"train.frozen_dtype={frozen_dtype!r}; choose 'float32', 'bfloat16' or '' for as they are"
+            )
+        quantised = network.quantised_names
+
+        def keep(name: str, value: jax.Array) -> jax.Array:
+            return value.astype(frozen_dtype) if frozen_dtype and name not in quantised else value
 
         def start(params: Params) -> TrainState:
             mine = {name: params[name] for name in trained}
-            return TrainState(jnp.zeros((), jnp.int32), mine, {n: params[n] for n in frozen}, optimizer.init(mine))
+            others = {name: keep(name, params[name]) for name in frozen}
+            return TrainState(jnp.zeros((), jnp.int32), mine, others, optimizer.init(mine))
 
         shapes = jax.eval_shape(start, network.shapes)
         places = network.shardings(mesh)
@@ -317,7 +345,8 @@ def restore_params(
     Raises:
       CheckpointError: there is none, or it was written by another model.
     """
-    plan = StatePlan.create(network, make_optimizer(optimizer_config, config.steps), config.trainable, mesh)
+    optimizer = make_optimizer(optimizer_config, config.steps)
+    plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
     with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as checkpoints:
         step, state, _ = checkpoints.restore(plan.abstract, None)
     return {**state.frozen, **state.trained}, step
@@ -340,7 +369,8 @@ def environment_facts() -> dict[str, Any]:
     }
 
 
-def _check_batch(batch_size: int, accumulation: int, mesh: Mesh) -> None:
+def check_batch(batch_size: int, accumulation: int, mesh: Mesh) -> None:
+    """Raises ConfigError when a batch does not divide among microbatches and devices."""
     spread = mesh.shape["data"] * mesh.shape["fsdp"]
     if batch_size % (accumulation * spread):
         raise ConfigError(

@@ -6,11 +6,15 @@ of 4,353 positions and 32,000 ids. They are made chunk by chunk here, and made a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from vlsm_jax.sharding import BATCH_AXES
 
 # Positions of each row whose logits exist at one time.
 CHUNK = 256
@@ -44,6 +48,43 @@ def _chunk_loss(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> Lo
     picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     correct = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
     return LossSum(jnp.sum(weights * (normaliser - picked)), jnp.sum(weights), jnp.sum(weights * correct))
+
+
+def sharded_cross_entropy(
+    hidden: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    head: jax.Array,
+    to_logits: Callable[[jax.Array, jax.Array], jax.Array],
+    dtype: jnp.dtype,
+) -> LossSum:
+    """Returns `cross_entropy`, each device of the batch making the logits of its own rows.
+
+    Left to itself XLA gathers a head that is spread over devices for every chunk, and adds up its gradient among
+    devices for every chunk. Here the head travels once, in `dtype`, and so does its gradient; the chunks' gradients are
+    added in float32 before. What is spread over `tensor` stays so.
+
+    Args:
+      hidden, targets, weights: as for `cross_entropy`, under a mesh (`jax.set_mesh`) or not.
+      head: the weights of the output head.
+      to_logits: ([B, n, D], head) to [B, n, C].
+      dtype: what is computed in.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    axes = tuple(name for name in BATCH_AXES if not mesh.empty and mesh.shape.get(name, 1) > 1)
+    if not axes or hidden.shape[0] % math.prod(mesh.shape[name] for name in axes):
+        return cross_entropy(hidden, targets, weights, lambda part: to_logits(part, head))
+
+    def local(hidden: jax.Array, targets: jax.Array, weights: jax.Array, head: jax.Array) -> LossSum:
+        kept = head.astype(jnp.float32)  # so that its gradient is added up in float32
+        total = cross_entropy(hidden, targets, weights, lambda part: to_logits(part, kept))
+        return LossSum(*(jax.lax.psum(x, axes) for x in total))
+
+    rows, whole = PartitionSpec(axes), PartitionSpec()
+    spread = jax.shard_map(
+        local, in_specs=(rows, rows, rows, whole), out_specs=whole, axis_names=set(axes), check_vma=False
+    )
+    return spread(hidden, targets, weights, head.astype(dtype))
 
 
 def cross_entropy(

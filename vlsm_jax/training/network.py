@@ -12,6 +12,7 @@ from flax import nnx, traverse_util
 from jax.sharding import Mesh, NamedSharding
 
 from vlsm_jax.models.adaptation import Adaptation, adapt, plain
+from vlsm_jax.models.attention_kernels import PLATFORMS
 from vlsm_jax.models.lora import LoraConfig, LoraParam
 from vlsm_jax.models.quantised import Frozen
 from vlsm_jax.models.vlsm import Vlsm, VlsmConfig, abstract_model
@@ -50,15 +51,25 @@ class Network:
         *,
         dtype: Any = jnp.float32,
         param_dtype: Any = jnp.float32,
-        remat: bool = False,
+        remat: bool | str = False,
+        attention: str = "xla",
         adaptation: Adaptation = PLAIN,
     ) -> Network:
         """Returns the network; `dtype` is what it computes in, `param_dtype` what its parameters are kept in.
 
+        Args:
+          config: sizes.
+          dtype, param_dtype: see above.
+          remat: what the backward pass makes again: see `models.stack`; True is "full", False "none".
+          attention: an implementation, see `models.attention`; `attention_for` chooses one for a platform.
+          adaptation: which layers are quantised, and which have adapters.
+
         Raises:
-          ConfigError: `adaptation` names no layer, or one that cannot be quantised.
+          ConfigError: `adaptation` names no layer, or one that cannot be quantised, or a choice that there is not.
         """
-        options = {"dtype": dtype, "param_dtype": param_dtype, "remat": "full" if remat else "none"}
+        if isinstance(remat, bool):
+            remat = "full" if remat else "none"
+        options = {"dtype": dtype, "param_dtype": param_dtype, "remat": remat, "attention_implementation": attention}
 
         def make() -> Vlsm:
             model = Vlsm(config, rngs=nnx.Rngs(0), **options)
@@ -98,6 +109,12 @@ class Network:
         merged = jax.jit(lambda params: nnx.state(plain(self.merge(params), self.param_dtype)))
         return flatten(merged(dict(params)))
 
+    @property
+    def quantised_names(self) -> frozenset[str]:
+        """Paths of the arrays of quantised kernels."""
+        flat = nnx.to_flat_state(self.abstract)
+        return frozenset("/".join(map(str, path)) for path, variable in flat if type(variable) is Frozen)
+
     def check_trained(self, names: Iterable[str]) -> None:
         """Raises ConfigError when these cannot be trained, or not all that has to stay as it is stays so.
 
@@ -133,6 +150,16 @@ class Network:
     def shardings(self, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> dict[str, NamedSharding]:
         """Returns the place of every parameter on `mesh`."""
         return flatten(param_shardings(self.abstract, mesh, rules))
+
+
+def attention_for(name: str, platform: str) -> str:
+    """Returns the attention implementation that a config's `model.attention` asks for.
+
+    "auto" is the kernel that the platform ("cpu", "tpu" or "gpu") has, or else "xla"; other names stand for themselves.
+    """
+    if name != "auto":
+        return name
+    return next((kernel for kernel, where in PLATFORMS.items() if where == platform), "xla")
 
 
 def adaptation_of(section: Mapping[str, Any]) -> Adaptation:

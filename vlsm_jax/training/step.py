@@ -12,7 +12,7 @@ import optax
 from vlsm_jax.data.pipeline import Batch
 from vlsm_jax.models.lora import with_dropout
 from vlsm_jax.models.vlsm import Vlsm
-from vlsm_jax.training.loss import LossSum, cross_entropy
+from vlsm_jax.training.loss import LossSum, sharded_cross_entropy
 from vlsm_jax.training.network import Params
 
 
@@ -50,8 +50,8 @@ class StepMetrics(NamedTuple):
     gradient_norm: jax.Array
 
 
-def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
-    """Returns the summed loss of a batch."""
+def visual_tokens(model: Vlsm, batch: Batch) -> jax.Array:
+    """Returns the visual tokens [B, K * V, D] of every row's pictures, one picture after another."""
     pictures = batch.images if batch.features is None else batch.features
     rows, per_row = pictures.shape[:2]
     pictures = pictures.reshape(rows * per_row, *pictures.shape[2:])
@@ -59,15 +59,22 @@ def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
         visual = model.encode_images(pictures)  # [B * K, V, D]
     else:
         visual = model.connector(pictures.astype(model.vision.dtype))
-    visual = visual.reshape(rows, per_row * visual.shape[1], visual.shape[2])
+    return visual.reshape(rows, per_row * visual.shape[1], visual.shape[2])
+
+
+def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
+    """Returns the summed loss of a batch."""
     hidden, _ = model(
         batch.tokens,
-        visual=visual,
+        visual=None if model.vision is None else visual_tokens(model, batch),
         visual_index=batch.visual_index,
         positions=batch.positions,
         segment_ids=batch.segment_ids,
     )
-    return cross_entropy(hidden, batch.targets, batch.weights, model.logits)
+    decoder = model.decoder
+    return sharded_cross_entropy(
+        hidden, batch.targets, batch.weights, decoder.head_weights, decoder.logits, decoder.dtype
+    )
 
 
 def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[..., LossSum]:

@@ -1,0 +1,340 @@
+"""What a compiled step says of itself: how often each instruction runs, its collectives, its largest arrays.
+
+A compiler's own cost analysis counts the body of a loop once. Here an instruction in a loop counts as often as the loop
+runs: what XLA writes down beside a loop, or else what the loop's condition compares its counter with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{\s*$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<rest>.*)$")
+_ARRAY = re.compile(r"(?P<dtype>pred|[a-z]+\d+\w*)\[(?P<shape>[\d,]*)\]")
+_CALLED = re.compile(
+    r"(?:calls|to_apply|body|condition|branch_computations|called_computations|true_computation|false_computation)="
+    r"(\{[^}]*\}|%?[\w.\-]+)"
+)
+_TRIPS = re.compile(r'known_trip_count"?:\s*\{"?n"?:\s*"?(\d+)')
+_GROUPS_IOTA = re.compile(r"replica_groups=\[(?P<groups>[\d,]+)\]<=\[(?P<dims>[\d,]+)\](?:T\((?P<order>[\d,]+)\))?")
+_GROUPS_MESH = re.compile(r"replica_groups=(?:@\w+|mesh)\[(?P<axes>[^\]]*)\][^{]* \{(?P<over>[^}]*)\}")
+_GROUPS_LIST = re.compile(r"replica_groups=\{(?P<groups>(?:\{[\d,]*\},?)*)\}")
+_PAIRS = re.compile(r"source_target_pairs=\{(?P<pairs>(?:\{\d+,\d+\},?)*)\}")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
+_LIMIT = re.compile(r"compare\(.*direction=L[TE]")
+_OPERANDS = re.compile(r"%[\w.\-]+")
+_CONSTANT = re.compile(r"constant\((-?\d+)\)")
+_OP_NAME = re.compile(r'op_name="([^"]*)"')
+
+KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
+
+# Opcodes whose result is no new array: names for what is there, or the whole state of a loop.
+_NO_ARRAY = {"parameter", "get-tuple-element", "tuple", "bitcast", "while", "conditional", "call", "constant"}
+
+
+class Array(NamedTuple):
+    """One array of an instruction's result."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes, without the padding of tiles."""
+        return -(-self.size * _bits(self.dtype) // 8)
+
+
+class Instruction(NamedTuple):
+    """One line of a computation."""
+
+    name: str
+    opcode: str
+    arrays: tuple[Array, ...]
+    text: str
+
+    @property
+    def source(self) -> str:
+        """Where in the program it comes from, as jax names it."""
+        found = _OP_NAME.search(self.text)
+        return found[1] if found else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """An optimised HLO module.
+
+    Attributes:
+      computations: name to instructions.
+      runs: name to how often one step runs the computation; 0 for those that are part of a fusion or a reduction.
+    """
+
+    computations: dict[str, tuple[Instruction, ...]]
+    runs: dict[str, int]
+
+    @classmethod
+    def parse(cls, text: str) -> Module:
+        """Reads what `compiled.as_text()` gives."""
+        computations: dict[str, list[Instruction]] = {}
+        entry, current = "", []
+        for line in text.splitlines():
+            header = _COMPUTATION.match(line)
+            if header is not None:
+                current = computations.setdefault(header["name"], [])
+                entry = header["name"] if header["entry"] else entry
+                continue
+            match = _INSTRUCTION.match(line)
+            if match is not None:
+                current.append(_instruction(match["name"], match["rest"]))
+        return cls({name: tuple(found) for name, found in computations.items()}, _runs(computations, entry))
+
+    def running(self) -> Iterator[tuple[Instruction, int]]:
+        """Yields every instruction that a step runs by itself, and how often."""
+        for name, instructions in self.computations.items():
+            if self.runs.get(name):
+                yield from ((instruction, self.runs[name]) for instruction in instructions)
+
+    def collectives(self) -> Iterator[tuple[Instruction, int]]:
+        """Yields every collective and how often it runs.
+
+        One that is fused with the arithmetic that hides it is in pieces, each named like the whole and some of them in
+        loops within: it comes once, and as often as the piece that runs least.
+        """
+        pieces: dict[str, tuple[Instruction, int]] = {}
+        for instruction, runs in self.running():
+            if _collective_kind(instruction) is not None:
+                yield instruction, runs
+            for piece in self._fused(instruction):
+                channel = _CHANNEL.search(piece.text)
+                key = channel[1] if channel else piece.name
+                if key not in pieces or runs < pieces[key][1]:
+                    pieces[key] = (piece, runs)
+        yield from pieces.values()
+
+    def _fused(self, instruction: Instruction) -> Iterator[Instruction]:
+        if instruction.opcode not in ("fusion", "async-start"):
+            return
+        for called in _CALLED.findall(instruction.text):
+            for inner in self.computations.get(called.lstrip("%"), ()):
+                if _collective_kind(inner) is not None:
+                    yield inner
+                yield from self._fused(inner)
+
+
+class Collective(NamedTuple):
+    """Collectives of one kind, over the same mesh axes, of arrays of the same size.
+
+    Attributes:
+      kind: a name in `KINDS`.
+      axes: mesh axes over which data goes, such as ("fsdp",); ("?",) where groups follow none.
+      group: devices that take part in one of them.
+      bytes: of the whole array on one device: gathered, reduced, or before it is scattered.
+      count: per step.
+      dtype: of the array.
+      source: where the first of them comes from.
+    """
+
+    kind: str
+    axes: tuple[str, ...]
+    group: int
+    bytes: int
+    count: int
+    dtype: str
+    source: str
+
+
+def collectives(module: Module, mesh_shape: dict[str, int]) -> list[Collective]:
+    """Returns what goes between devices in one step, the most bytes first.
+
+    Args:
+      module: the step.
+      mesh_shape: axes of the mesh, in order, and devices along each.
+    """
+    found: dict[tuple, Collective] = {}
+    for instruction, runs in module.collectives():
+        kind = _collective_kind(instruction)
+        group, axes = _axes(instruction.text, mesh_shape)
+        if group <= 1:
+            continue
+        arrays = _payload(instruction, kind, group)
+        size, dtype = sum(a.bytes for a in arrays), arrays[0].dtype
+        if kind == "reduce-scatter":
+            size *= group
+        key = (kind, axes, size, dtype)
+        before = found.get(key)
+        count = runs + (before.count if before else 0)
+        found[key] = Collective(kind, axes, group, size, count, dtype, before.source if before else instruction.source)
+    return sorted(found.values(), key=lambda c: -c.bytes * c.count)
+
+
+def _collective_kind(instruction: Instruction) -> str | None:
+    return next((kind for kind in KINDS if instruction.opcode in (kind, f"{kind}-start")), None)
+
+
+class Temporary(NamedTuple):
+    """A large array that a step makes."""
+
+    bytes: int
+    dtype: str
+    shape: tuple[int, ...]
+    opcode: str
+    source: str
+
+
+def temporaries(module: Module, least: int) -> list[Temporary]:
+    """Returns every array of at least `least` bytes that a step makes, largest first, equal ones once.
+
+    An array in this list is not in memory for the whole of the step: which are at the same time, the peak says.
+    """
+    found = {
+        Temporary(array.bytes, array.dtype, array.shape, instruction.opcode, instruction.source)
+        for instruction, _ in module.running()
+        if instruction.opcode not in _NO_ARRAY
+        for array in instruction.arrays
+        if array.bytes >= least
+    }
+    return sorted(found, reverse=True)
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def _instruction(name: str, rest: str) -> Instruction:
+    """Splits `type opcode(operands), attributes`; a type is an array or a tuple of types in brackets."""
+    if rest.startswith("("):
+        end = _closing(rest)
+        types, after = rest[:end], rest[end:].lstrip()
+    else:
+        types, _, after = rest.partition(" ")
+    arrays = tuple(
+        Array(found["dtype"], tuple(int(n) for n in found["shape"].split(",") if n)) for found in _ARRAY.finditer(types)
+    )
+    return Instruction(name, after.partition("(")[0], arrays, after)
+
+
+def _closing(text: str) -> int:
+    """Returns the place behind the bracket that closes the one at the beginning."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return place + 1
+    return len(text)
+
+
+def _runs(computations: dict[str, list[Instruction]], entry: str) -> dict[str, int]:
+    """Returns how often each computation runs by itself."""
+    runs = dict.fromkeys(computations, 0)
+    waiting = [(entry, 1)]
+    while waiting:
+        name, times = waiting.pop()
+        if name not in runs:
+            continue
+        runs[name] += times
+        for instruction in computations[name]:
+            # What is fused, or applied element by element, makes no array of its own.
+            if instruction.opcode not in ("while", "conditional", "call"):
+                continue
+            trips = _trips(computations, computations[name], instruction) if instruction.opcode == "while" else 1
+            for called in _CALLED.findall(instruction.text):
+                waiting += [(part.strip().lstrip("%"), times * trips) for part in called.strip("{}").split(",")]
+    return runs
+
+
+def _trips(computations: dict[str, list[Instruction]], around: Sequence[Instruction], loop: Instruction) -> int:
+    """Returns how often a loop runs: 1 where neither XLA nor the loop's condition says."""
+    known = _TRIPS.search(loop.text)
+    if known:
+        return int(known[1])
+    condition = re.search(r"condition=%?([\w.\-]+)", loop.text)
+    inside = {i.name: i for i in computations.get(condition[1], ())} if condition else {}
+    compared = next((i for i in inside.values() if _LIMIT.search(i.text)), None)
+    if compared is None:
+        return 1
+    operands = [inside.get(name.lstrip("%")) for name in _OPERANDS.findall(compared.text.partition(")")[0])]
+    if len(operands) != 2 or None in operands:
+        return 1
+    counter, limit = operands
+    end, place = _CONSTANT.search(limit.text), re.search(r"index=(\d+)", counter.text)
+    if end is None or place is None:
+        return 1
+    start = _first_value({i.name: i for i in around}, loop, int(place[1]))
+    return max(1, int(end[1]) - start + ("direction=LE" in compared.text))
+
+
+def _first_value(around: dict[str, Instruction], loop: Instruction, place: int) -> int:
+    """Returns what a loop's counter starts with; 0 where it is no plain constant."""
+    names = _OPERANDS.findall(loop.text.partition(")")[0])
+    state = around.get(names[0].lstrip("%")) if names else None
+    if state is None or state.opcode != "tuple":
+        return 0
+    parts = _OPERANDS.findall(state.text.partition(")")[0])
+    value = around.get(parts[place].lstrip("%")) if place < len(parts) else None
+    while value is not None and value.opcode in ("copy", "bitcast", "copy-done"):
+        inner = _OPERANDS.findall(value.text)
+        value = around.get(inner[0].lstrip("%")) if inner else None
+    found = _CONSTANT.search(value.text) if value is not None else None
+    return int(found[1]) if found else 0
+
+
+def _payload(instruction: Instruction, kind: str, group: int) -> Sequence[Array]:
+    """Returns the arrays of a collective's result; one that is started gives operands and results in a tuple."""
+    arrays = [a for a in instruction.arrays if a.size > 1 or not instruction.opcode.endswith("-start")]
+    if not arrays:
+        return instruction.arrays
+    if not instruction.opcode.endswith("-start") or kind == "all-reduce" or len(arrays) < 2:
+        return arrays
+    return [a for a in arrays if a.dtype not in ("u32", "s32")][len(arrays) // 2 :] or arrays[1:2]
+
+
+def _axes(text: str, mesh_shape: dict[str, int]) -> tuple[int, tuple[str, ...]]:
+    """Returns how many devices exchange data, and the mesh axes along which they differ."""
+    count = math.prod(mesh_shape.values())
+    named = _GROUPS_MESH.search(text)
+    iota, listed, pairs = _GROUPS_IOTA.search(text), _GROUPS_LIST.search(text), _PAIRS.search(text)
+    if iota is not None:
+        dims = [int(n) for n in iota["dims"].split(",")]
+        ids = np.arange(math.prod(dims)).reshape(dims)
+        if iota["order"]:
+            ids = ids.transpose([int(n) for n in iota["order"].split(",")])
+        groups = ids.reshape([int(n) for n in iota["groups"].split(",")]).tolist()
+    elif named is not None:
+        sizes = {name: int(size) for name, size in re.findall(r"'?([\w]+)'?=(\d+)", named["axes"])}
+        over = re.findall(r"'([\w]+)'", named["over"])
+        ids = np.arange(math.prod(sizes.values())).reshape(tuple(sizes.values()))
+        last = [i for i, axis in enumerate(sizes) if axis in over]
+        ids = ids.transpose([i for i in range(ids.ndim) if i not in last] + last)
+        groups = ids.reshape(-1, math.prod(ids.shape[ids.ndim - len(last) :])).tolist()
+    elif pairs is not None:
+        groups = [[int(n) for n in pair.split(",")] for pair in re.findall(r"\{([\d,]+)\}", pairs["pairs"])]
+        groups = [pair for pair in groups if pair[0] != pair[1]]
+    elif listed is not None:
+        groups = [[int(n) for n in g.split(",") if n] for g in re.findall(r"\{([\d,]*)\}", listed["groups"])]
+    else:
+        groups = []
+    groups = groups or [list(range(count))]
+    if max(max(group, default=0) for group in groups) >= count:
+        return len(groups[0]), ("?",)
+    places = np.stack(np.unravel_index(np.arange(count), tuple(mesh_shape.values())), axis=1)  # [devices, axes]
+    differing = np.zeros(len(mesh_shape), bool)
+    for group in groups:
+        differing |= (places[group] != places[group[:1]]).any(axis=0)
+    axes = tuple(name for name, differs in zip(mesh_shape, differing, strict=True) if differs)
+    return len(groups[0]) if pairs is None else math.prod(mesh_shape[a] for a in axes), axes
+
+
+def _bits(dtype: str) -> int:
+    if dtype == "pred":
+        return 8
+    found = re.match(r"[a-z]+?(\d+)", dtype)
+    return int(found[1]) if found else 8

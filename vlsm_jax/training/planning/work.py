@@ -1,0 +1,152 @@
+"""Arithmetic of a step, counted in the program that is compiled: every product, as often as it runs, remat included."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from vlsm_jax.data.pipeline import PipelineConfig
+from vlsm_jax.training.loop import StatePlan
+from vlsm_jax.training.network import Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Attributes:
+    products: FLOPs of matrix products over all devices, two for each multiplication.
+    kernels: FLOPs of attention kernels, which the program only names; masked blocks left out by half.
+    """
+
+    products: float = 0.0
+    kernels: float = 0.0
+
+    @property
+    def flops(self) -> float:
+        """All of them."""
+        return self.products + self.kernels
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.products + other.products, self.kernels + other.kernels)
+
+    def times(self, count: float) -> Work:
+        """Returns the work of so many repetitions."""
+        return Work(self.products * count, self.kernels * count)
+
+
+def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> Work:
+    """Returns the work of one run of a program.
+
+    Element-wise arithmetic is not counted: it costs memory traffic, not arithmetic. Of branches the costliest counts;
+    loops without a known length count once.
+    """
+    inner = getattr(jaxpr, "jaxpr", jaxpr)
+    total = Work()
+    for equation in inner.eqns:
+        name, params = equation.primitive.name, equation.params
+        if name == "dot_general":
+            total += Work(products=_product(equation))
+        elif name == "conv_general_dilated":
+            total += Work(products=_convolution(equation))
+        elif name == "scan":
+            total += count_work(params["jaxpr"]).times(params["length"])
+        elif name == "cond":
+            total += max((count_work(branch) for branch in params["branches"]), key=lambda w: w.flops)
+        elif name == "pallas_call":
+            total += Work(kernels=_kernel(params))
+        elif name == "shard_map":
+            total += count_work(params["jaxpr"]).times(_shards(equation))
+        else:
+            for value in params.values():
+                for program in _programs(value):
+                    total += count_work(program)
+    return total
+
+
+def _programs(value: Any) -> list:
+    if isinstance(value, (core.Jaxpr, core.ClosedJaxpr)):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [program for part in value for program in _programs(part)]
+    return []
+
+
+def _product(equation: core.JaxprEqn) -> float:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
+
+
+def _convolution(equation: core.JaxprEqn) -> float:
+    kernel = equation.invars[1].aval.shape
+    outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / outputs
+
+
+def _shards(equation: core.JaxprEqn) -> float:
+    """Returns how many different parts there are, from how the first result is cut."""
+    whole = equation.outvars[0].aval.size
+    part = equation.params["jaxpr"].outvars[0].aval.size
+    return whole / max(part, 1)
+
+
+def _kernel(params: dict[str, Any]) -> float:
+    """Returns the products of a Pallas kernel: those of one grid cell, times the cells.
+
+    Attention kernels skip what a causal mask hides, about half of the cells.
+    """
+    cells = math.prod(int(n) for n in params["grid_mapping"].grid if isinstance(n, int))
+    once = count_work(params["jaxpr"]).products
+    batch = 1
+    return once * cells * batch / 2
+
+
+def count_step(step: jax.stages.Traced) -> Work:
+    """Returns the work of one run of a traced function."""
+    return count_work(step.jaxpr)
+
+
+def model_flops(network: Network, plan: StatePlan, pipeline: PipelineConfig, pictures: int) -> float:
+    """Returns the FLOPs that a step needs over all devices, nothing made again: what MFU is counted in.
+
+    2 for each weight and token forward, 2 more where a gradient goes through the layer, 2 more where it is trained, for
+    matrices; and causal attention at half of all pairs, three times over where a gradient goes through it. Padding and
+    packing are not looked at: every position counts, and sees all of its row.
+    """
+    trained = plan.abstract.trained
+    tokens = pipeline.batch_size * pipeline.sequence_length
+    decoder = network.config.decoder
+    total = 0.0
+    for name, shape in network.shapes.items():
+        part = name.split("/", 1)[0]
+        size = _weights(name, shape, network)
+        if not size:
+            continue
+        places = tokens
+        if part != "decoder":
+            vision = network.config.vision
+            places = pipeline.batch_size * pictures * (vision.tokens if vision else 0)
+        before = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}[part]
+        through = any(other.startswith(before) for other in trained)
+        total += size * places * (2 + 2 * through + 2 * (name in trained))
+    pairs = pipeline.sequence_length * min(pipeline.sequence_length, 2 * (decoder.sliding_window or 10**9)) / 2
+    attention = 4 * pairs * decoder.heads * decoder.head_dim * decoder.layers * pipeline.batch_size
+    return total + 3 * attention
+
+
+_MATRIX = re.compile(r"(kernel|kernel/codes|head|lora/[ab])$")
+
+
+def _weights(name: str, shape: jax.ShapeDtypeStruct, network: Network) -> int:
+    """Returns how many weights an array has that tokens are multiplied by; two to a byte where it holds 4-bit codes."""
+    if name == "decoder/embedding/table":
+        return shape.size if network.config.decoder.tied else 0
+    if not _MATRIX.search(name):
+        return 0
+    packed = name.endswith("/codes") and shape.dtype == jnp.uint8
+    return shape.size * (2 if packed else 1)
