@@ -1,0 +1,189 @@
+"""Every experiment there is: it builds, says no to arguments it does not have, and trains a step at a tiny size."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import launch
+from configs import text_only, vlsm_1b, vlsm_7b
+from configs.common import CONNECTORS, DECODER_SOURCES, ENCODERS, PRESETS, SPLITS
+from vlsm_jax.data.pipeline import Batch
+from vlsm_jax.sharding import make_mesh
+from vlsm_jax.training.config import build
+from vlsm_jax.training.loop import StatePlan, TrainConfig
+from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vlsm_jax.training.planning.compiling import abstract_batch
+from vlsm_jax.training.step import make_train_step
+
+LENGTH = 112
+EVERY = (
+    [
+        (module, f"encoder={encoder},connector={connector},preset={preset}")
+        for module in (vlsm_1b, vlsm_7b)
+        for encoder in ENCODERS
+        for connector in CONNECTORS
+        for preset in PRESETS
+    ]
+    + [(module, f"stage=1,preset={preset}") for module in (vlsm_1b, vlsm_7b) for preset in PRESETS]
+    + [(text_only, f"decoder={decoder},preset={preset}") for decoder in DECODER_SOURCES for preset in PRESETS]
+)
+# Each family, connector kind with sizes, way of training and preset once; `benchmarks/configs.py` steps every config.
+SOME = (
+    (vlsm_1b, "encoder=random,connector=perceiver"),
+    (vlsm_7b, "connector=mlp"),
+    (vlsm_7b, "encoder=clip,connector=qformer,preset=paper"),
+    (text_only, "decoder=gemma3-270m"),
+    (text_only, "decoder=mistral-7b,preset=paper"),
+)
+BILLIONS = {
+    "gemma3-270m": 0.268,
+    "tinyllama-1.1b": 1.100,
+    "mistral-7b": 7.242,
+    "llama2-7b": 6.738,
+    "codellama-7b": 6.739,
+    "starcoder2-7b": 7.174,
+    "llama3-8b": 8.030,
+}
+"""Billions of parameters, as published."""
+
+
+def parts(config):
+    """Network, training and optimizer of a config, and its pipeline."""
+    network, pipeline = launch.build_network(config, launch.vlsm_config(config, None), "cpu")
+    train = build(TrainConfig, config.train, "train", seed=0)
+    return network, train, build(OptimizerConfig, config.optimizer, "optimizer"), pipeline
+
+
+def some_batch(shapes, visual_tokens):
+    rng = np.random.default_rng(0)
+    rows, length = shapes.tokens.shape
+    place = np.broadcast_to(np.arange(length), (rows, length))
+    return Batch(
+        tokens=jnp.asarray(rng.integers(0, 300, (rows, length)), jnp.int32),
+        targets=jnp.asarray(rng.integers(0, 300, (rows, length)), jnp.int32),
+        weights=jnp.asarray(place > length // 2, jnp.float32),
+        segment_ids=jnp.ones((rows, length), jnp.int32),
+        positions=jnp.asarray(place, jnp.int32),
+        visual_index=jnp.asarray(np.where(place < visual_tokens, place, -1), jnp.int32),
+        images=jnp.asarray(rng.integers(0, 256, shapes.images.shape), jnp.uint8),
+    )
+
+
+def one_step(config):
+    """The state of step 0, that of step 1, and what the step says."""
+    config.pipeline.sequence_length = LENGTH
+    config.pipeline.batch_size = config.train.accumulation = min(config.train.accumulation, 2)
+    network, train, optimizer_config, pipeline = parts(config)
+    optimizer = make_optimizer(optimizer_config, train.steps)
+    mesh = make_mesh(devices=jax.devices()[:1])
+    plan = StatePlan.create(network, optimizer, train.trainable, mesh, train.frozen_dtype)
+    # Run once: what counts is the time to compile.
+    jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    before = jit(lambda: plan.start(network.init(0)))()
+    batch = some_batch(abstract_batch(network, pipeline, max(1, config.plan.pictures), mesh), pipeline.visual_tokens)
+    return (before, *jit(make_train_step(network.merge, optimizer, train.accumulation))(before, batch))
+
+
+def check_step(config):
+    """Asserts that one step is what the config says."""
+    before, after, metrics = one_step(config)
+    assert np.isfinite(metrics.loss)
+    assert 0.5 * math.log(512) < metrics.loss < 2 * math.log(512)
+    assert metrics.gradient_norm > 0
+    assert int(after.step) == 1
+    assert any((np.asarray(value) != before.trained[name]).any() for name, value in after.trained.items())
+    trained = {name.split("/", 1)[0] for name in after.trained}
+    stage_2, paper = config.model.vision is not None, config.name.endswith("paper")
+    wanted = {"connector"} if stage_2 else {"decoder"}
+    if stage_2 and not paper:
+        wanted.add("decoder")
+    if stage_2 and (paper or "random" in config.name):
+        wanted.add("vision")
+    assert trained == wanted
+
+
+@pytest.mark.parametrize(("module", "arg"), SOME, ids=lambda x: x if isinstance(x, str) else x.__name__)
+def test_a_step_of_a_config(module, arg):
+    check_step(module.get_config(f"{arg},tiny"))
+
+
+def test_every_config_builds_in_both_sizes():
+    names = set()
+    for module, arg in EVERY:
+        for size in ("", ",tiny"):
+            config = module.get_config(arg + size)
+            made = launch.vlsm_config(config, None)
+            assert made.decoder.family == config.model.decoder.model_type
+            assert (made.vision is None) == (config.model.vision is None)
+            build(TrainConfig, config.train, "train", seed=0)
+            build(OptimizerConfig, config.optimizer, "optimizer")
+        names.add(config.name)
+    # Stage 1 of the two models is what the baselines of their decoders are.
+    assert len(names) == len(EVERY) - 2 * len(PRESETS)
+
+
+@pytest.mark.parametrize("decoder", DECODER_SOURCES)
+def test_sizes_of_the_baselines(decoder):
+    """As published; adapters are on top."""
+    network, *_ = parts(text_only.get_config(f"decoder={decoder}"))
+    config = network.config.decoder
+    plain = launch.build_network(_plain(text_only.get_config(f"decoder={decoder}")), network.config, "cpu")[
+        0
+    ].parameter_count
+    assert plain / 1e9 == pytest.approx(BILLIONS[decoder], abs=6e-4), config
+
+
+def _plain(config):
+    config.model.quantise, config.model.lora.rank = "none", 0
+    return config
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_is_evaluated(split):
+    config = vlsm_7b.get_config(f"split={split}")
+    assert config.evaluate.split == split
+    assert config.synth[split] == 500
+    assert config.evaluate.svr_weights == ((0.6, 0.4), (0.8, 0.2), (0.4, 0.6))
+
+
+def test_a_random_encoder_starts_from_nothing_and_is_trained():
+    config = vlsm_1b.get_config("encoder=random")
+    assert config.model.init.vision == ""
+    assert config.model.init.decoder
+    assert dict(config.train.trainable)[r"^vision/"] is True
+    pretrained = vlsm_1b.get_config("encoder=openclip")
+    assert pretrained.model.init.vision
+    assert config.model.vision == pretrained.model.vision
+    assert dict(pretrained.train.trainable)[r"^vision/"] is False
+
+
+def test_the_paper_preset_is_the_released_recipe():
+    config = vlsm_7b.get_config("preset=paper")
+    assert (config.pipeline.fit, config.pipeline.pack, config.pipeline.sequence_length) == ("crop", False, 4353)
+    assert config.model.quantise == "nf4-double"
+    assert config.model.lora.rank == 0
+    assert config.optimizer.learning_rate == 1e-5
+    first = vlsm_7b.get_config("stage=1,preset=paper")
+    assert first.model.lora.targets == (r"decoder/layers/attention/\w+",)
+    assert first.pipeline.batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("module", "arg", "said"),
+    [
+        (vlsm_7b, "encoder=siglip", "encoder=siglip; choose openclip, openclip-g, clip, random"),
+        (vlsm_7b, "conector=mlp", "no argument 'conector'; there are stage, encoder, connector"),
+        (vlsm_1b, "stage=1,stage=2", "stage is there twice"),
+        (vlsm_1b, "stage=1,encoder=clip", "stage 1 has no sketches"),
+        (vlsm_1b, "tiny=yes", "tiny=yes; choose nothing"),
+        (text_only, "stage=2", "no argument 'stage'"),
+        (text_only, "decoder=gpt2", "decoder=gpt2; choose gemma3-270m"),
+    ],
+)
+def test_arguments_that_are_not_there(module, arg, said):
+    with pytest.raises(ValueError, match=said):
+        module.get_config(arg)
