@@ -46,6 +46,13 @@ def test_budgets_hold(failed, text):
     assert time.perf_counter() - began < 5
 
 
+def test_brackets_that_are_never_closed_are_read_in_linear_time():
+    """`(/[` could begin a regular expression at every turn."""
+    began = time.process_time()
+    assert not parse("(/[" * 20_000).ok
+    assert time.process_time() - began < 3
+
+
 def test_slow_matches_count_against_the_time():
     """Each match ends within its own limit; a loop of them ends with the budget."""
     machine = Machine(None, steps=10**9, wall_seconds=0.5)

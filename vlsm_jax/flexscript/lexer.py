@@ -1,4 +1,4 @@
-"""Text to tokens: one master regular expression, three parallel lists.
+"""Text to tokens: one master regular expression, then the kind by the text; three parallel lists.
 
 Comments are dropped wherever they stand, so picklist markup such as `/***popup:X*/` or `/**/` needs nothing special.
 """
@@ -17,20 +17,34 @@ KEYWORDS = frozenset(
 )
 
 _MASTER = re.compile(
-    r"""(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)(?:\*/|\Z))*   # blanks and comments before the token
-    (?:([A-Za-z_]\w*)                                      # 1 name
-    |(0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)   # 2 number
-    |("(?:[^"\\\n]|\\(?s:.))*")                            # 3 string; a backslash may escape the end of a line
-    |('(?:[^'\\\n]|\\.)*')                                 # 4 character
-    |((?:(?<=[(,])|(?<=[(,][ ]))/(?![*/])(?:\[(?:[^\]\\\n]|\\.)*\]|[^/\\\n\[]|\\.)+/[gi]*)   # 5 regex, an argument
-    |(\+\+|--|[-+*/%]=|==|!=|<=|>=|&&|\|\||\?\.(?!\d)|\.\#(?=[A-Za-z_])|<<|>>|::|[-+*/%<>=!&|^~?:;,.(){}\[\]])   # 6
-    |(\#[^\n]*)                                            # 7 directive
-    |(.)                                                   # 8 anything else
+    r"""\s*(?:(?://[^\n]*|/\*(?s:.*?)(?:\*/|\Z)|\ufeff)\s*)*   # blanks and comments before the token
+    ([A-Za-z_]\w*                                            # a name
+    |[;,()\[\]{}]                                            # what comes most often of the operators
+    |"[^"\\\n]*(?:\\(?s:.)[^"\\\n]*)*"                       # a string; a backslash may escape the end of a line
+    |0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?  # a number
+    |'(?:[^'\\\n]|\\.)*'                                     # a character
+    |(?:(?<=[(,])|(?<=[(,][ ]))/(?![*/])(?:\[(?:[^\]\\\n]|\\.){0,500}\]|[^/\\\n\[]|\\.)+/[gi]*   # a regex, an argument
+    |\+\+|--|[-+*/%]=|==|!=|<=|>=|&&|\|\||\?\.(?!\d)|\.\#(?=[A-Za-z_])|<<|>>|::|[-+*/%<>=!&|^~?:.]
+    |\#[^\n]*                                                # a directive
+    |.                                                       # anything else
     |\Z)""",
     re.VERBOSE | re.ASCII,
 )
 _CLOSED_COMMENTS = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)\*/)*")
-_KIND_OF_GROUP = (END, NAME, NUMBER, STRING, CHARACTER, REGEX)
+_DIRECTIVE, _STRAY = "directive", "stray"
+_OPERATORS = (
+    "++", "--", "+=", "-=", "*=", "/=", "%=", "==", "!=", "<=", ">=", "&&", "||", "?.", ".#", "<<", ">>", "::",
+    *"-+*/%<>=!&|^~?:;,.(){}[]",
+)  # fmt: skip
+_KINDS = {**{text: text for text in (*_OPERATORS, *KEYWORDS)}, "": END, '"': _STRAY, "'": _STRAY}
+"""The kinds of tokens that have but one text; of all others the first character tells the kind."""
+
+_FIRST = {
+    **dict.fromkeys("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", NAME),
+    **dict.fromkeys("0123456789.", NUMBER),
+    '"': STRING, "'": CHARACTER, "/": REGEX, "#": _DIRECTIVE,
+}  # fmt: skip
+_NO_TOKENS = frozenset((END, _DIRECTIVE, _STRAY))
 _DEFINE = re.compile(r"#\s*define\s+([A-Za-z_]\w*)[ \t]+([^\n]*)", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "0": "\0"}
 _ESCAPE = re.compile(r"\\(\r\n|(?s:.))")
@@ -63,29 +77,22 @@ def tokenize(source: SourceText) -> Tokens:
     defines: dict[str, str] = {}
     diagnostics: list[Diagnostic] = []
     add_kind, add_text, add_offset = kinds.append, texts.append, offsets.append
-    keywords = KEYWORDS
-    end = 0
+    kind_of, kind_by_first = _KINDS.get, _FIRST.get
     for match in _MASTER.finditer(source.text):
-        group = match.lastindex
-        if group is None:
-            break
-        text = match[group]
-        if group == 6:
-            kind = text
-        elif group == 1:
-            kind = text if text in keywords else NAME
-        elif group < 6:
-            kind = _KIND_OF_GROUP[group]
-        else:
-            if group == 7:
-                _directive(source, text, match.start(group), defines, diagnostics)
-            elif not _stray(source, text, match.start(group), diagnostics):
+        text = match[1]
+        kind = kind_of(text) or kind_by_first(text[0], _STRAY)
+        if kind in _NO_TOKENS:
+            if kind is END:
+                break
+            if kind is _DIRECTIVE:
+                _directive(source, text, match.start(1), defines, diagnostics)
+            elif not _stray(source, text, match.start(1), diagnostics):
                 break
             continue
         add_kind(kind)
         add_text(text)
-        add_offset(match.start(group))
-        end = match.end()
+        add_offset(match.start(1))
+    end = offsets[-1] + len(texts[-1]) if offsets else 0
     closed = _CLOSED_COMMENTS.match(source.text, end)
     if closed and closed.end() < len(source.text) and source.text.startswith("/*", closed.end()):
         diagnostics.append(source.diagnostic("syntax", "comment that is never closed", closed.end(), hint="add */"))
