@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from vlsm_jax.synth.sketches.connectors import connect
 from vlsm_jax.synth.sketches.geometry import Box, SketchError
 from vlsm_jax.synth.sketches.lettering import LINE_HEIGHT, Lettering, wraps
 from vlsm_jax.synth.sketches.routes import Wire, route
-from vlsm_jax.synth.sketches.spacing import folded, ranks, spaced, stretched
+from vlsm_jax.synth.sketches.spacing import folded, grouped, ranks, spaced, stretched
 from vlsm_jax.twin import Twin, TwinObject
 
 SMALLEST_LETTERS = 9
@@ -152,6 +153,24 @@ def _apart(half: np.ndarray, top: np.ndarray, bottom: np.ndarray, margin: np.nda
     return np.where(meet, room, 0).max((0, 1))
 
 
+class _Grid(NamedTuple):
+    """Columns and rows of a page.
+
+    Attributes:
+      column, row: ranks [N].
+      columns, rows: who is in each.
+      same: [N, N], whether two are in one column.
+      crowd: the objects of the fullest column.
+    """
+
+    column: np.ndarray
+    row: np.ndarray
+    columns: list[list[int]]
+    rows: list[list[int]]
+    same: np.ndarray
+    crowd: int
+
+
 class _Layout:
     """The search for room on one page."""
 
@@ -161,15 +180,16 @@ class _Layout:
         self.wrapped = list(zip(*(wraps(sheet.lettering, text) for text in texts), strict=True))  # By number of lines.
         self.widths = np.array([[w.width for w in way] for way in self.wrapped])
         self.heights = np.array([[len(w.lines) for w in way] for way in self.wrapped])
-        self.extents = np.array([sheet.extent(obj) for obj in twin.objects])
+        self.extent_x, self.extent_y = np.array([sheet.extent(obj) for obj in twin.objects]).T
+        self.tight_x, self.tallest = np.minimum(self.extent_x, _LONGEST_WHEN_TIGHT), float(self.extent_y.max())
         self.column = ranks(np.array([obj.location[0] for obj in twin.objects]))
         places = [(-obj.location[1], obj.location[0]) for obj in twin.objects]
         # Those that stand in one place follow each other.
         rows = [(y, places[:i].count((y, x))) for i, (y, x) in enumerate(places)]
         number = {row: k for k, row in enumerate(sorted(set(rows)))}
         self.row = np.array([number[row] for row in rows])
-        self.level_widths = [np.bincount(self.row, widths).tolist() for widths in self.widths]
-        self.level_counts = np.bincount(self.row).tolist()
+        self.levels: dict[tuple[int, bool, bool], tuple[list[int], list[list[float]]]] = {}
+        self.grids: dict[tuple[int, bool, bool], _Grid] = {}
         index = {obj.name: i for i, obj in enumerate(twin.objects)}
         self.linked = np.zeros((len(places), len(places)))
         for wire in twin.connections:
@@ -205,21 +225,44 @@ class _Layout:
         for attempt in _tries(first):
             if self.sheet.framed and attempt.letters < 10:
                 break  # Frames take room that small letters do not make up for.
-            if attempt.bands == 1 and not attempt.alternate and not attempt.staggered and self._too_wide(attempt):
+            if self._too_wide(attempt):
                 continue
             placed = self.place(attempt, height, roominess)
             if placed is not None:
                 return attempt, *placed
         return None
 
+    def _grid(self, bands: int, packed: bool, staggered: bool) -> _Grid:
+        """Returns the columns and rows of a try."""
+        found = self.grids.get((bands, packed, staggered))
+        if found is not None:
+            return found
+        column, row = (self.order, np.zeros_like(self.row)) if packed else (self.column, self.row)
+        if bands > 1:
+            column, row = folded(column, row, bands)
+        if staggered:
+            row = ranks(2 * row + column % 2)
+        columns = grouped(column)
+        grid = _Grid(
+            column, row, columns, grouped(row), column[:, None] == column, max([len(group) for group in columns])
+        )
+        self.grids[bands, packed, staggered] = grid
+        return grid
+
     def _too_wide(self, attempt: _Try) -> bool:
         """Whether names that are level do not fit beside each other: most tries fail by that, quickly."""
+        parted = attempt.alternate or attempt.staggered  # Names of every other column are not level with the rest.
+        key = attempt.bands, attempt.packed, parted
+        if key not in self.levels:
+            grid = self._grid(attempt.bands, attempt.packed, False)
+            level = 2 * grid.row + grid.column % 2 if parted else grid.row
+            self.levels[key] = np.bincount(level).tolist(), [np.bincount(level, w).tolist() for w in self.widths]
+        counts, widths = self.levels[key]
         margin, pad = self.sheet.margin, _FRAME if self.sheet.framed else 0.0
         room = self.size[0] - margin.left - margin.right + _APART
         each = _APART + 2 + 2 * pad
         return any(
-            width * attempt.letters + count * each > room
-            for width, count in zip(self.level_widths[attempt.lines - 1], self.level_counts, strict=True)
+            [w * attempt.letters + n * each > room for w, n in zip(widths[attempt.lines - 1], counts, strict=True)]
         )
 
     def place(self, attempt: _Try, height: float, roominess: float) -> tuple[int, Mapping] | None:
@@ -227,59 +270,48 @@ class _Layout:
         sheet, (width, _) = self.sheet, self.size
         margin, letters = sheet.margin, attempt.letters
         line = _LINE if letters > SMALLEST_LETTERS else 0.3 * _LINE
-        column, row = self.column, self.row
+        grid = self._grid(attempt.bands, attempt.packed, attempt.staggered)
+        columns, rows = len(grid.columns), len(grid.rows)
         wide, high = width - margin.left - margin.right, height - margin.top - margin.bottom
         widths = self.widths[attempt.lines - 1] * letters
         pad = _FRAME if sheet.framed else 0.0
-        if attempt.packed:
-            column, row = self.order, np.zeros_like(row)
-        if attempt.bands > 1:
-            column, row = folded(column, row, attempt.bands)
-        # Names that are level stand beside each other: most tries fail here, before anything is placed.
-        if attempt.bands > 1 and not attempt.alternate and not attempt.staggered:
-            level = np.bincount(row, widths + _APART + 2 + 2 * pad)
-            if level.max() > wide + _APART:
-                return None
-        if attempt.staggered:
-            row = ranks(2 * row + column % 2)
         label_half = widths / 2 + 1
         label_high = self.heights[attempt.lines - 1] * (letters * LINE_HEIGHT) + 1
 
-        crowd = int(np.bincount(column).max())
-        extent_x, extent_y = self.extents.T
-        if letters <= 10:
-            extent_x = np.minimum(extent_x, _LONGEST_WHEN_TIGHT)
-        tallest = float(extent_y.max())
-        upright = (high / crowd - label_high.max() - _GAP - _APART - 2 * pad) / tallest
-        side = min(0.6 * wide / (column.max() + 1.5), upright, 46.0 * max(width / 512, 0.6))
+        extent_x = self.tight_x if letters <= 10 else self.extent_x
+        upright = (high / grid.crowd - float(label_high.max()) - _GAP - _APART - 2 * pad) / self.tallest
+        side = min(0.6 * wide / (columns + 0.5), upright, 46.0 * max(width / 512, 0.6))
         side = max(side, attempt.icons)
-        icon_half, icon_high = extent_x * side / 2, extent_y * side / 2
+        icon_half, icon_high = extent_x * (side / 2), self.extent_y * (side / 2)
         near = icon_high + _GAP + label_high
         up, down = icon_high + pad, near + pad
         above = np.zeros(len(widths), bool)
         if attempt.alternate:
-            above = column % 2 == 1
+            above = grid.column % 2 == 1
             up, down = np.where(above, down, up), np.where(above, up, down)
         # --- Upright: objects of one column below each other -------------------------------------------------------
         below = down[:, None] + up
-        if np.bincount(column, up + down + _APART).max() > high + _APART:
+        if np.bincount(grid.column, up + down + _APART).max() > high + _APART:
             return None
-        same = column[:, None] == column
-        least = np.where(same, below + _APART + line * self.linked, 0.0)
+        least = np.where(grid.same, below + _APART + line * self.linked, 0.0)
         step = float(below.max() + _APART) / 2 if attempt.staggered else 4.0
-        found = spaced(row, np.maximum(least, step), up, down, high)
+        # Tries that are staggered are short of room in any case.
+        found = spaced(
+            grid.rows,
+            np.maximum(least, step),
+            up,
+            down,
+            high,
+            0.0 if attempt.staggered else 0.7,
+            lambda: np.maximum(np.where(grid.same, below + _ROOM, 0.0), 0.6 * high / (rows + 1)),
+        )
         if found is None:
             return None
-        if found.total < 0.7 * high and not attempt.staggered:
-            step = 0.6 * high / (int(row.max()) + 2)
-            roomy = np.maximum(np.where(same, below + _ROOM, 0.0), step)
-            found = spaced(row, roomy, up, down, high) or found
         page_height = height
         if roominess:
             page_height = min(max(found.total * roominess + margin.top + margin.bottom, width / 3), height)
-        high = page_height - margin.top - margin.bottom
-        pitch = found.total / (int(row.max()) + 1)
-        y = stretched(found, high, max(_HIGHEST_PITCH * high / pitch, 1.0)) + margin.top
+        stretch = page_height - margin.top - margin.bottom
+        y = stretched(found, stretch, max(_HIGHEST_PITCH * stretch * rows / found.total, 1.0)) + margin.top
         # --- Across: whatever is level with something else beside it -----------------------------------------------
         label_top = np.where(above, y - near, y + icon_high + _GAP)
         top = np.stack([y - icon_high, label_top])
@@ -293,14 +325,12 @@ class _Layout:
         reach = np.maximum(icon_half, label_half) + pad + 1
         level = np.abs(y[:, None] - y) < icon_high[:, None] + icon_high
         apart = np.maximum(apart, np.where(level, icon_half[:, None] + icon_half + 2 * pad + 7 + line * self.linked, 4))
-        found = spaced(column, apart, reach, reach, wide)
+        found = spaced(
+            grid.columns, apart, reach, reach, wide, 0.8, lambda: np.maximum(apart, 0.85 * wide / (columns + 1))
+        )
         if found is None:
             return None
-        if found.total < 0.8 * wide:
-            roomy = np.maximum(apart, 0.85 * wide / (int(column.max()) + 2))
-            found = spaced(column, roomy, reach, reach, wide) or found
-        pitch = found.total / (int(column.max()) + 1)
-        x = stretched(found, wide, max(_WIDEST_PITCH * wide / pitch, 1.0)) + margin.left
+        x = stretched(found, wide, max(_WIDEST_PITCH * wide * columns / found.total, 1.0)) + margin.left
         return int(page_height), {
             "x": x,
             "y": y,

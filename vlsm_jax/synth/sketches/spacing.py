@@ -8,6 +8,7 @@ centres what has play. Stretching such positions keeps every distance.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,25 +26,20 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return np.unique(values, return_inverse=True)[1]
 
 
-def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.ndarray, room: float) -> Spaced | None:
-    """Returns the least positions at which objects keep their ranks and distances, None where they take too much.
-
-    Args:
-      rank: [N], from 0 without gaps.
-      apart: [N, N], how far an object of a higher rank must be from one of a lower.
-      before, after: [N], how far an object must be from the low and the high end.
-      room: how long the axis may become.
-    """
-    # Plain numbers: there are a few dozen at most, for which arrays cost more than they save.
-    order = np.argsort(rank, kind="stable").tolist()
-    need = apart.tolist()
-    near, far = before.tolist(), after.tolist()
-    groups: list[list[int]] = []
-    for i, value in zip(order, rank[order].tolist(), strict=True):
-        if value == len(groups):
-            groups.append([])
+def grouped(rank: np.ndarray) -> list[list[int]]:
+    """Returns which objects have each rank of [N], ranks being counted from 0 without gaps."""
+    groups: list[list[int]] = [[] for _ in range(int(rank.max()) + 1)]
+    for i, value in enumerate(rank.tolist()):
         groups[value].append(i)
-    early, late = [0.0] * len(order), [0.0] * len(order)
+    return groups
+
+
+# Plain numbers below: there are a few dozen objects at most, for which arrays cost more than they save.
+
+
+def _least(groups: Sequence[list[int]], need: list[list[float]], near: list[float]) -> list[float]:
+    """Returns the least positions, counted from the low end."""
+    early = [0.0] * len(near)
     placed: list[int] = []
     for group in groups:
         least = max([near[i] for i in group])
@@ -55,10 +51,13 @@ def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.nd
         for i in group:
             early[i] = least
         placed += group
-    total = max(map(operator.add, early, far))
-    if total > room:
-        return None
-    placed = []
+    return early
+
+
+def _greatest(groups: Sequence[list[int]], need: list[list[float]], far: list[float], total: float) -> list[float]:
+    """Returns the greatest positions on an axis of length `total`."""
+    late = [0.0] * len(far)
+    placed: list[int] = []
     for group in reversed(groups):
         most = total - max([far[i] for i in group])
         for i in group:
@@ -69,6 +68,41 @@ def spaced(rank: np.ndarray, apart: np.ndarray, before: np.ndarray, after: np.nd
         for i in group:
             late[i] = most
         placed += group
+    return late
+
+
+def spaced(
+    groups: Sequence[list[int]],
+    apart: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    room: float,
+    enough: float = 0.0,
+    roomy: Callable[[], np.ndarray] | None = None,
+) -> Spaced | None:
+    """Returns positions at which objects keep their ranks and least distances, None where they take too much room.
+
+    Args:
+      groups: who has each rank, see `grouped`.
+      apart: [N, N], how far an object of a higher rank must be from one of a lower.
+      before, after: [N], how far an object must be from the low and the high end.
+      room: how long the axis may become.
+      enough: where less than this part of the room is taken, distances are those of `roomy` if these fit.
+      roomy: returns distances as `apart`; asked only where they are wanted.
+    """
+    near, far = before.tolist(), after.tolist()
+    need = apart.tolist()
+    early = _least(groups, need, near)
+    total = max(map(operator.add, early, far))
+    if total > room:
+        return None
+    if roomy is not None and total < enough * room:
+        wider = roomy().tolist()
+        found = _least(groups, wider, near)
+        length = max(map(operator.add, found, far))
+        if length <= room:
+            need, early, total = wider, found, length
+    late = _greatest(groups, need, far, total)
     return Spaced((np.array(early) + late) / 2, total)
 
 
