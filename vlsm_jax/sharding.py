@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from flax import nnx
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 MESH_AXES = ("data", "fsdp", "tensor")
@@ -58,8 +60,11 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, *, devices: Sequen
       data, fsdp, tensor: devices along each axis; at most one may be -1, "all that are left".
       devices: which devices; None is all of them.
 
+    Neighbours on the mesh are neighbours in a TPU's torus as far as that goes. Of several slices each has its part of
+    `data`, the axis that crosses the slow network between them; `fsdp` and `tensor` stay within a slice.
+
     Raises:
-      ValueError: the sizes do not multiply to the number of devices.
+      ValueError: the sizes do not multiply to the number of devices, or `data` does not divide among slices.
     """
     devices = jax.devices() if devices is None else list(devices)
     sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
@@ -73,7 +78,22 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, *, devices: Sequen
     if math.prod(sizes.values()) != len(devices):
         raise ValueError(f"mesh {said} does not fit {len(devices)} devices")
     # Auto, since jax's default, Explicit, asks every operation to say its own output sharding.
-    return jax.make_mesh(tuple(sizes.values()), MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    return Mesh(_arranged(tuple(sizes.values()), devices), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def _arranged(shape: tuple[int, int, int], devices: Sequence[jax.Device]) -> np.ndarray:
+    """Returns the devices as an array of `shape`, arranged by where they are."""
+    on_tpu = devices[0].platform == "tpu"
+    slices = len({getattr(device, "slice_index", 0) for device in devices}) if on_tpu else 1
+    if slices == 1:
+        # An axis may be a part of a dimension of the torus, such as 8 devices of a 4 x 4 x 4 slice.
+        return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=on_tpu)
+    if shape[0] % slices:
+        raise ValueError(
+            f"mesh data={shape[0]} does not divide among {slices} slices; it is the axis that crosses them"
+        )
+    within = (shape[0] // slices, *shape[1:])
+    return mesh_utils.create_hybrid_device_mesh(within, (slices, 1, 1), devices, allow_split_physical_axes=True)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
