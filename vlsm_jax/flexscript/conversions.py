@@ -143,7 +143,7 @@ def to_int(value: Any) -> int:
 
 def to_float(value: Any) -> float:
     """To a double."""
-    return as_float(to_number(value))
+    return value if type(value) is float else as_float(to_number(value))
 
 
 def as_float(number: int | float) -> float:

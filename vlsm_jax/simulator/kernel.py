@@ -69,15 +69,18 @@ class Calendar:
         Events are looked through one by one, which is cheap beside a stop of the object and costs nothing without one.
         """
         heap = self.heap
-
-        def is_meant(entry: tuple) -> bool:
-            return getattr(entry[2], "__self__", None) is owner and (argument is None or entry[3] is argument)
-
-        taken = sorted(filter(is_meant, heap))
-        if taken:
-            # In place, since a running loop holds on to the list.
-            heap[:] = itertools.filterfalse(is_meant, heap)
-            heapq.heapify(heap)
+        taken = [
+            entry
+            for entry in heap
+            if getattr(entry[2], "__self__", None) is owner and (argument is None or entry[3] is argument)
+        ]
+        if not taken:
+            return []
+        taken.sort()
+        tickets = {entry[1] for entry in taken}
+        # In place, since a running loop holds on to the list.
+        heap[:] = [entry for entry in heap if entry[1] not in tickets]
+        heapq.heapify(heap)
         return [Pending(entry[0] - self.now, entry[2], entry[3]) for entry in taken]
 
     def restore(self, events: list[Pending]) -> None:
@@ -120,12 +123,16 @@ class Calendar:
     def counted(self, count: int) -> Iterator[int]:
         """Yields `count` times within one event, under the same budgets as that many events."""
         for turn in range(count):
-            self._counted += 1
-            if self._counted == self._check_every:
-                self.events += self._counted
-                self._counted = 0
-                self._check_budgets()
+            self.count_one()
             yield turn
+
+    def count_one(self) -> None:
+        """Counts one step within an event, as `counted` does for each turn."""
+        self._counted += 1
+        if self._counted == self._check_every:
+            self.events += self._counted
+            self._counted = 0
+            self._check_budgets()
 
     def spend(self, count: int) -> None:
         """Counts work within one event as that many events; raises `OutOfBudget` at once."""

@@ -94,12 +94,12 @@ class Node:
     @property
     def location(self) -> Vec3:
         """The upper-left corner, in metres; changing its components moves the object."""
-        return self._part("location")
+        return self._parts.get("location") or self._part("location")
 
     @property
     def size(self) -> Vec3:
         """Extent along x, -y and z, in metres."""
-        return self._part("size")
+        return self._parts.get("size") or self._part("size")
 
     @property
     def rotation(self) -> Vec3:

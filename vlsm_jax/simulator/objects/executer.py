@@ -200,24 +200,24 @@ class TaskExecuter(Dispatcher):
         turn, step = due
         if turn != self._turn or self.stops:
             return
-        if step is not None and not self._perform(step):
+        if step is not None and not self._perform(self.active.current, step):
             return
         self._work()
 
-    def _perform(self, step: Step) -> bool:
+    def _perform(self, task: Task, step: Callable[..., bool], *arguments: Any) -> bool:
         """Takes one step of the current task; says whether the executer goes on at once."""
         sequence = self.active
-        task = sequence.current
         self._working = True
         try:
-            done = step()
+            done = step(*arguments)
         finally:
             self._working = False
         if done:
             task.begun = False
             task.executed = True
-            if sequence.current is task:
-                sequence.cursor += 1
+            tasks, cursor = sequence.tasks, sequence.cursor
+            if cursor < len(tasks) and tasks[cursor] is task:
+                sequence.cursor = cursor + 1
         elif self.active is sequence and not self.stops:
             return False
         elif self.active is not sequence:
@@ -232,18 +232,21 @@ class TaskExecuter(Dispatcher):
 
     def _work(self) -> None:
         """Goes on until a task takes time or nothing is left to do."""
-        for _ in self.calendar.counted(_TASKS_AT_ONCE):
+        count_one = self.calendar.count_one
+        for _ in range(_TASKS_AT_ONCE):
+            count_one()
             sequence = self.active
             if sequence is None:
                 if not self._next(None):
                     return
                 continue
-            task = sequence.current
-            if task is None:
+            tasks, cursor = sequence.tasks, sequence.cursor
+            if cursor >= len(tasks):
                 self._finish(sequence)
                 if self.active is None:
                     return
                 continue
+            task = tasks[cursor]
             begin = BEGIN.get(task.type)
             if begin is None:
                 raise Unsupported(
@@ -251,7 +254,7 @@ class TaskExecuter(Dispatcher):
                     hint=HINTS.get(task.type, "use other tasks"),
                 )
             task.begun = True
-            if not self._perform(functools.partial(begin, self, task)):
+            if not self._perform(task, begin, self, task):
                 return
         raise ZeroTimeLoop(
             f"{self.name!r} begins more than {_TASKS_AT_ONCE} tasks at time {self.calendar.now:g}",
@@ -380,12 +383,10 @@ class TaskExecuter(Dispatcher):
         """Returns the speed over a distance; steady, and so that it takes a given time, where there is one."""
         if seconds > 0:
             return travel.trapezoid(distance, distance / seconds)
-        return travel.trapezoid(
-            distance,
-            travel.positive_speed(self.speed, f"MaxSpeed of {self.name!r}"),
-            self.acceleration,
-            self.deceleration,
-        )
+        speed = self.speed
+        if not speed > 0:
+            travel.positive_speed(speed, f"MaxSpeed of {self.name!r}")
+        return travel.trapezoid(distance, speed, self.acceleration, self.deceleration)
 
     def way_to(self, node: Node, *, force: bool = False, seconds: float = 0.0) -> Move | None:
         """Returns the move of a travel task, None where it goes nowhere."""

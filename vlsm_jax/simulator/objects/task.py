@@ -75,7 +75,7 @@ class Task:
         self.type = type
         self.involved1 = involved1
         self.involved2 = involved2
-        self.variables = [*variables, 0, 0, 0, 0][:4]
+        self.variables = [*variables, 0, 0, 0, 0][:4] if variables else [0, 0, 0, 0]
         self.executed = False
         self.begun = False
         self.left: float | None = None

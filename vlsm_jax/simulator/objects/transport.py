@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vlsm_jax.flexscript import Fault
 from vlsm_jax.simulator.objects.combiner import Combiner
-from vlsm_jax.simulator.objects.dispatcher import as_dispatcher, default_reference
+from vlsm_jax.simulator.objects.dispatcher import Dispatcher, as_dispatcher, default_reference
 from vlsm_jax.simulator.objects.executer import TaskExecuter
 from vlsm_jax.simulator.objects.item import Item
 from vlsm_jax.simulator.objects.live_object import LiveObject
@@ -73,8 +73,10 @@ def option_number(binding: Binding, node: Node, name: str) -> int:
     return min(Preempt.AND_ABORT_ALL, max(0, int(binding.number(node, name)))) if value is not None else 0
 
 
-def warn_of_nobody(binding: Binding, dispatcher: LiveObject, what: str, count: int) -> None:
+def warn_of_nobody(binding: Binding, dispatcher: Dispatcher, what: str, count: int) -> None:
     """Warns where fewer executers than needed can ever come."""
+    if count == 1 and dispatcher.executes:
+        return  # it comes itself
     name = dispatcher.name
     known = sum(1 for _, _ in zip(range(count), dispatcher.executers(), strict=False))
     if known < count:

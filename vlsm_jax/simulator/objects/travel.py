@@ -74,12 +74,13 @@ def trapezoid(distance: float, speed: float, acceleration: float = 0.0, decelera
         return Profile(0.0, 0.0, acceleration, deceleration, 0.0)
     faster = 1 / acceleration if acceleration > 0 else 0.0
     slower = 1 / deceleration if deceleration > 0 else 0.0
+    rates = acceleration if acceleration > 0 else 0.0, deceleration if deceleration > 0 else 0.0
     ramps = speed * speed * (faster + slower) / 2
     if distance >= ramps:
         duration = speed * (faster + slower) + (distance - ramps) / speed
-        return Profile(distance, speed, max(0.0, acceleration), max(0.0, deceleration), duration)
+        return Profile(distance, speed, *rates, duration)
     peak = math.sqrt(2 * distance / (faster + slower))
-    return Profile(distance, peak, max(0.0, acceleration), max(0.0, deceleration), peak * (faster + slower))
+    return Profile(distance, peak, *rates, peak * (faster + slower))
 
 
 class Move(NamedTuple):
@@ -127,7 +128,8 @@ def along(points: Sequence[Point]) -> float:
 
 def between(start: Point, end: Point, share: float) -> Point:
     """Returns the point at a share of the way from start to end."""
-    return tuple(a + (b - a) * share for a, b in zip(start, end, strict=True))
+    (ax, ay, az), (bx, by, bz) = start, end
+    return ax + (bx - ax) * share, ay + (by - ay) * share, az + (bz - az) * share
 
 
 def corner(node: Node) -> Point:
