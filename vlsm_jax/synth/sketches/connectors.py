@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlsm_jax.synth.sketches.geometry import Box, Point
-from vlsm_jax.synth.sketches.routes import THROUGH_NAME, Wire, blocked_wires, costs, ends_clipped, levels, looped
+from vlsm_jax.synth.sketches.geometry import Box, Point, crossed_squarely
+from vlsm_jax.synth.sketches.routes import THROUGH_NAME, Ends, Wire, blocked_wires, costs, levels, looped
 
 _POINTS = 6
 _NEAR = 3.0
@@ -23,19 +23,18 @@ class _Tracks:
     """The level segments of the lines drawn so far, to find how far a line would lie on others."""
 
     def __init__(self) -> None:
-        self._by_level: dict[tuple[int, int], list[tuple[float, float, float, Wire]]] = {}
-
-    @staticmethod
-    def _segments(path: list[Point]):
-        for (x0, y0), (x1, y1) in itertools.pairwise(path):
-            if x0 == x1 and y0 != y1:
-                yield 0, x0, min(y0, y1), max(y0, y1)
-            elif y0 == y1 and x0 != x1:
-                yield 1, y0, min(x0, x1), max(x0, x1)
+        # By axis, and by the levels that are near: (level, from, to, source, target, flow).
+        self._near: tuple[dict[int, list[tuple]], dict[int, list[tuple]]] = {}, {}
 
     def add(self, path: list[Point], wire: Wire) -> None:
-        for axis, level, low, high in self._segments(path):
-            self._by_level.setdefault((axis, int(level / _NEAR)), []).append((level, low, high, wire))
+        for (x0, y0), (x1, y1) in itertools.pairwise(path):
+            if (x0 == x1) == (y0 == y1):
+                continue
+            axis, level, a, b = (0, x0, y0, y1) if x0 == x1 else (1, y0, x0, x1)
+            segment = (level, min(a, b), max(a, b), *wire)
+            bucket, near = int(level / _NEAR), self._near[axis]
+            for k in (bucket - 1, bucket, bucket + 1):
+                near.setdefault(k, []).append(segment)
 
     def shared(self, path: list[Point], wire: Wire) -> float:
         """Returns the length along which a path lies on lines that it would be mistaken for.
@@ -43,15 +42,28 @@ class _Tracks:
         Lines of one kind that come from one object, or lead to one, may share a trunk.
         """
         total = 0.0
-        for axis, level, low, high in self._segments(path):
-            bucket = int(level / _NEAR)
-            for near in (bucket - 1, bucket, bucket + 1):
-                for there, from_, to, other in self._by_level.get((axis, near), ()):
-                    if abs(there - level) >= _NEAR or other[:2] == wire[:2]:
-                        continue
-                    if other[2] == wire[2] and (other[0] == wire[0] or other[1] == wire[1]):
-                        continue
-                    total += max(min(high, to) - max(low, from_), 0.0)
+        source, target, flow = wire
+        upright, across = self._near
+        x0, y0 = path[0]
+        for x1, y1 in path[1:]:
+            if x0 == x1:
+                near, level, low, high = upright.get(int(x0 / _NEAR)), x0, y0, y1
+            else:
+                near, level, low, high = across.get(int(y0 / _NEAR)), y0, x0, x1
+            x0, y0 = x1, y1
+            if near is None or low == high:
+                continue
+            if low > high:
+                low, high = high, low
+            for there, from_, to, other_source, other_target, other_flow in near:
+                if from_ >= high or to <= low or not -_NEAR < there - level < _NEAR:
+                    continue
+                # Of two lines that begin and end alike one runs elsewhere in any case.
+                if other_source == source and (other_target == target or other_flow == flow):
+                    continue
+                if other_target == target and other_flow == flow:
+                    continue
+                total += (high if high < to else to) - (low if low > from_ else from_)
         return total
 
 
@@ -87,11 +99,12 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
     """Returns a path of right angles [K, 2] per wire; arguments as for `route`."""
     if not wires:
         return []
-    solid, written = np.array(icons), np.array(names)
-    grown = solid + np.array((-2, -2, 2, 2))
-    every = np.concatenate([solid, written])
-    simplest = np.array([_candidates(icons[w.source], icons[w.target], (), 0.0)[0] for w in wires])
-    blocked = blocked_wires(wires, simplest, grown, written).tolist()
+    every = np.array([*icons, *names])
+    obstacles = every.copy()
+    obstacles[: len(icons)] += (-2, -2, 2, 2)
+    simplest = [_candidates(icons[w.source], icons[w.target], (), 0.0)[0] for w in wires]
+    blocked = blocked_wires(wires, np.array(simplest), obstacles, crossed_squarely)
+    ends = Ends.around(icons, names)
     tracks = _Tracks()
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = []
@@ -103,7 +116,7 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
         pair = frozenset(wire[:2])
         again = pair in drawn
         drawn.add(pair)
-        path = list(map(tuple, simplest[i].tolist()))
+        path = simplest[i]
         if blocked[i] or again or tracks.shared(path, wire):
             shift = (i % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
             for around in (False, True):
@@ -113,7 +126,7 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
                     candidates = [path for path in candidates if path[1] != path[2]]
                     if not candidates:
                         continue
-                cost = costs(np.array(candidates), wire, grown, written, page).tolist()
+                cost = costs(np.array(candidates), wire, obstacles, page, crossed_squarely).tolist()
                 cost = [c + 0.3 * k for k, c in enumerate(cost)]
                 least = math.inf
                 for k in sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]:
@@ -126,5 +139,5 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
                     break
         tracks.add(path, wire)
         path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
-        out.append(np.array(ends_clipped(path, wire, icons, names)))
+        out.append(np.array(ends.clipped(path, wire)))
     return out

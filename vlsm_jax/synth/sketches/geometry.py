@@ -77,6 +77,13 @@ def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return (enter < leave).any(1)
 
 
+def crossed_squarely(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Returns what `crossed` does, for paths of right angles only: a segment is as good as the box around it."""
+    start, end = paths[:, :-1, None], paths[:, 1:, None]
+    hits = (np.minimum(start, end) < boxes[:, 2:]) & (np.maximum(start, end) > boxes[:, :2])
+    return (hits[..., 0] & hits[..., 1]).any(1)
+
+
 def last_inside(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Returns [S]: at which fraction segment s leaves box s; 0 where it misses, 1 where it ends inside.
 
@@ -113,12 +120,22 @@ def leaving(a: Point, b: Point, box: Box) -> float | None:
 
 def trimmed(path: list[Point], box: Box) -> list[Point]:
     """Returns a path from the last point at which it leaves a box, whole where it does not leave it."""
+    left, top, right, bottom = box
     for k in range(len(path) - 1, 0, -1):
         a, b = path[k - 1], path[k]
+        (ax, ay), (bx, by) = a, b
+        # Most segments lie to one side.
+        if (
+            (ax <= left and bx <= left)
+            or (ax >= right and bx >= right)
+            or (ay <= top and by <= top)
+            or (ay >= bottom and by >= bottom)
+        ):
+            continue
         at = leaving(a, b, box)
         if at is None:
             continue
         if at >= 1 and k == len(path) - 1:
             return path
-        return [(a[0] + (b[0] - a[0]) * at, a[1] + (b[1] - a[1]) * at), *path[k:]]
+        return [(ax + (bx - ax) * at, ay + (by - ay) * at), *path[k:]]
     return path

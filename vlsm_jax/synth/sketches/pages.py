@@ -262,7 +262,7 @@ class _Layout:
         room = self.size[0] - margin.left - margin.right + _APART
         each = _APART + 2 + 2 * pad
         return any(
-            [w * attempt.letters + n * each > room for w, n in zip(widths[attempt.lines - 1], counts, strict=True)]
+            w * attempt.letters + n * each > room for w, n in zip(widths[attempt.lines - 1], counts, strict=True)
         )
 
     def place(self, attempt: _Try, height: float, roominess: float) -> tuple[int, Mapping] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,16 +35,29 @@ class Wire(NamedTuple):
     flow: bool
 
 
-def costs(paths: np.ndarray, wire: Wire, icons: np.ndarray, names: np.ndarray, page: Box) -> np.ndarray:
-    """Returns how bad each path [P, K, 2] is: by what it runs through, and by its length in pages."""
-    count = len(icons)
-    hits = crossed(paths, np.concatenate([icons, names])).astype(float)
+Crossing = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""`crossed`, or what does the same for paths of one kind."""
+
+
+def costs(paths: np.ndarray, wire: Wire, obstacles: np.ndarray, page: Box, crossing: Crossing = crossed) -> np.ndarray:
+    """Returns how bad each path [P, K, 2] is: by what it runs through, and by its length in pages.
+
+    Args:
+      paths: that may be taken.
+      wire: what they connect.
+      obstacles: icons and, in the same order, names [2 N, 4].
+      page: where lines may run.
+      crossing: which path runs through which box.
+    """
+    count = len(obstacles) // 2
+    hits = crossing(paths, obstacles).astype(float)
     weights = np.repeat((THROUGH_ICON, THROUGH_NAME), count)
     weights[[wire.source, wire.target]] = 0
     weights[[count + wire.source, count + wire.target]] = OWN_NAME
-    x, y = paths[..., 0], paths[..., 1]
-    outside = (x.min(1) < page.left) | (x.max(1) > page.right) | (y.min(1) < page.top) | (y.max(1) > page.bottom)
-    length = np.hypot(x[:, 1:] - x[:, :-1], y[:, 1:] - y[:, :-1]).sum(1)
+    low, high = paths.min(1), paths.max(1)
+    outside = ((low < page[:2]) | (high > page[2:])).any(1)
+    steps = paths[:, 1:] - paths[:, :-1]
+    length = np.hypot(steps[..., 0], steps[..., 1]).sum(1)
     return hits @ weights + OFF_PAGE * outside + 2 * length / (page.right - page.left)
 
 
@@ -61,21 +74,32 @@ def levels(start: Box, end: Box, boxes: np.ndarray, page: Box, nudge: float) -> 
     return [min(max(level, page.top + 2), page.bottom - 2) for level in out]
 
 
-def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Sequence[Box]) -> list[Point]:
-    """Returns the part of a path between two icons, and beyond their names where it would run through these."""
-    for end in (wire.source, wire.target):
-        name = names[end]
-        path = trimmed(path, icons[end].grown(GAP))
-        cut = trimmed(path, name.grown(1))
-        # A name that is merely grazed on the way is not where the line starts.
-        if cut is not path and math.dist(cut[0], path[0]) < 1.2 * (name.bottom - name.top) + 6:
-            path = cut
-        path = path[::-1]
-    return path
+class Ends(NamedTuple):
+    """Where lines end: icons and names by position, grown by the gaps that lines leave."""
+
+    icons: list[Box]
+    names: list[Box]
+
+    @classmethod
+    def around(cls, icons: Sequence[Box], names: Sequence[Box]) -> Ends:
+        """Returns the ends at given icons and names."""
+        return cls([box.grown(GAP) for box in icons], [box.grown(1) for box in names])
+
+    def clipped(self, path: list[Point], wire: Wire) -> list[Point]:
+        """Returns the part of a path between two icons, and beyond their names where it would run through these."""
+        for end in (wire.source, wire.target):
+            name = self.names[end]
+            path = trimmed(path, self.icons[end])
+            cut = trimmed(path, name)
+            # A name that is merely grazed on the way is not where the line starts.
+            if cut is not path and math.dist(cut[0], path[0]) < 1.2 * (name.bottom - name.top - 2) + 6:
+                path = cut
+            path = path[::-1]
+        return path
 
 
 def straight_clipped(straight: np.ndarray, wires: Sequence[Wire], icons: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Returns straight lines [W, 2, 2] between the middles of icons, clipped as by `ends_clipped`."""
+    """Returns straight lines [W, 2, 2] between the middles of icons, clipped as by `Ends`."""
     out = straight.copy()
     for end in (0, 1):
         at = [wire[end] for wire in wires]
@@ -125,14 +149,14 @@ def _without_repeats(path: list[Point]) -> list[Point]:
     return [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
 
 
-def blocked_wires(wires: Sequence[Wire], paths: np.ndarray, icons: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Returns [W]: whether the simplest path [W, K, 2] of a wire runs through icons or names of others."""
-    hits = crossed(paths, np.concatenate([icons, names]))
-    every, count = np.arange(len(wires)), len(icons)
-    for end in (0, 1):
-        at = np.array([wire[end] for wire in wires])
-        hits[every, at] = hits[every, at + count] = False
-    return hits.any(1)
+def blocked_wires(
+    wires: Sequence[Wire], paths: np.ndarray, obstacles: np.ndarray, crossing: Crossing = crossed
+) -> list[bool]:
+    """Returns whether the simplest path [W, K, 2] of each wire runs through icons or names of others [2 N, 4]."""
+    hits = crossing(paths, obstacles)
+    every, ends = np.arange(len(wires))[:, None], np.array([wire[:2] for wire in wires])
+    hits[every, ends] = hits[every, ends + len(obstacles) // 2] = False
+    return hits.any(1).tolist()
 
 
 def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], page: Box) -> list[np.ndarray]:
@@ -147,12 +171,14 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
     if not wires:
         return []
     solid, written = np.array(icons), np.array(names)
-    grown = solid + np.array((-2, -2, 2, 2))
     every = np.concatenate([solid, written])
+    obstacles = every.copy()
+    obstacles[: len(icons)] += (-2, -2, 2, 2)
     centers = (solid[:, :2] + solid[:, 2:]) / 2
     straight = centers[[wire[:2] for wire in wires]]
-    blocked = blocked_wires(wires, straight, grown, written).tolist()
+    blocked = blocked_wires(wires, straight, obstacles)
     clipped = straight_clipped(straight, wires, solid, written)
+    ends = Ends.around(icons, names)
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = []
     for i, wire in enumerate(wires):
@@ -165,14 +191,14 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
         a, b = straight[i]
         if blocked[i] or again:
             paths = _bows(a, b)
-            cost = costs(paths, wire, grown, written, page) + 0.05 * np.arange(len(paths))
+            cost = costs(paths, wire, obstacles, page) + 0.05 * np.arange(len(paths))
             if cost.min() > THROUGH_NAME:
                 heights = levels(icons[wire.source], icons[wire.target], every, page, 2.0 * (i % 3))
                 around = np.array([_around(a, b, level) for level in heights])
                 paths = np.concatenate([paths, around])
-                cost = np.concatenate([cost, costs(around, wire, grown, written, page) + 0.4])
+                cost = np.concatenate([cost, costs(around, wire, obstacles, page) + 0.4])
             path = _without_repeats(list(map(tuple, paths[int(np.argmin(cost))].tolist())))
-            out.append(np.array(ends_clipped(path, wire, icons, names)))
+            out.append(np.array(ends.clipped(path, wire)))
         else:
             out.append(clipped[i])
     return out
