@@ -2,6 +2,10 @@
 
 import itertools
 import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
@@ -47,3 +51,40 @@ def test_an_error_ends_the_work():
     results = in_order(fail_at_three, range(100), workers=2)
     with pytest.raises(ValueError, match="three"):
         list(results)
+
+
+ENDLESS = """\
+import itertools
+from vlsm_jax.processes import in_order
+from test_processes import own_process
+
+if __name__ == "__main__":
+    for pid in in_order(own_process, itertools.count(), workers=2):
+        print(pid, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
+def test_no_process_outlives_a_parent_that_is_killed(tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])  # noqa: PTH120
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    workers: set[int] = set()
+    while len(workers) < 2:
+        workers.add(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    # The pipe ends when the last process that could write into it has ended.
+    reading = threading.Thread(target=parent.stdout.read, daemon=True)
+    reading.start()
+    reading.join(20)
+    outlived = reading.is_alive()
+    if outlived:
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        reading.join()
+    parent.stdout.close()
+    assert not outlived

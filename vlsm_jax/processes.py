@@ -6,7 +6,9 @@ import concurrent.futures
 import contextlib
 import itertools
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -23,7 +25,7 @@ def fresh_pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
     As always with such a pool, the program's main module is imported in each of them, so what it does belongs under
     `if __name__ == "__main__":`.
     """
-    return _Pool(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    return _Pool(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 class _Pool(concurrent.futures.ProcessPoolExecutor):
@@ -40,9 +42,18 @@ class _Pool(concurrent.futures.ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ignore_interrupts() -> None:
+def _begin() -> None:
     # Ctrl-C reaches every process of the terminal; it is this one's parent that ends the work, and says so once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A parent that is killed can tell nobody, and this process would wait for its next task for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextlib.contextmanager
