@@ -159,6 +159,14 @@ def test_streams_depend_on_seed_replication_owner_and_purpose_alone():
     assert base not in [first(*key) for key in [*others, (1, 0, "Oven", "SetupTime")]]
 
 
+@pytest.mark.parametrize("name", [*CONTINUOUS, *DISCRETE])
+def test_values_do_not_depend_on_the_length_of_blocks(name):
+    """A value that takes several draws of the generator would be paired otherwise, had blocks other lengths."""
+    arguments = (CONTINUOUS.get(name) or DISCRETE[name])[0]
+    drawn, whole = draws(name, arguments, 300), SHAPES[name].draw(stream(7, 0, "test", name), 512, *arguments)
+    assert list(drawn) == whole[:300].tolist()
+
+
 def test_streams_give_the_same_numbers_on_every_machine():
     generator = stream(1, 0, "Oven", "ProcessTime")
     assert generator.integers(0, 2**63, 3).tolist() == GOLDEN_INTEGERS

@@ -27,6 +27,7 @@ import numpy as np
 
 from vlsm_jax.twin import Distribution
 
+_FIRST_BLOCK = 64
 _BLOCK = 512
 _LARGEST_BLOCK = 16384
 
@@ -229,6 +230,10 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
 )
 
 
+_TWO_DRAWS = frozenset(("pearsont6",))
+"""Distributions whose values are made of two draws from the stream."""
+
+
 def check(distribution: Distribution) -> None:
     """Raises `DistributionError` when the distribution is unknown or its arguments have no meaning."""
     shape = SHAPES.get(distribution.name)
@@ -265,7 +270,8 @@ def sampler(
         return np.where(values > minimum, values, minimum).tolist() if minimum > -math.inf else values.tolist()
 
     try:
-        first = block(_BLOCK)
+        # Short runs use few values. Where a value takes two draws, blocks of other lengths would pair them otherwise.
+        first = block(_BLOCK if distribution.name in _TWO_DRAWS else _FIRST_BLOCK)
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise DistributionError(f"{distribution}: {error}", order(distribution.name)) from error
     return in_blocks(block, first)
@@ -275,8 +281,9 @@ def in_blocks(block: Callable[[int], list[Any]], first: list[Any] | None = None)
     """Returns an endless iterator over lists that `block(size)` draws, the longer the more of them are used."""
 
     def blocks() -> Iterator[list[Any]]:
-        size = _BLOCK
-        yield block(size) if first is None else first
+        values = block(_BLOCK) if first is None else first
+        size = len(values)
+        yield values
         while True:
             size = min(2 * size, _LARGEST_BLOCK)
             yield block(size)

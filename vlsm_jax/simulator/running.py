@@ -185,8 +185,9 @@ class _Experiment:
 
     def _object(self, node: Node) -> ObjectStatistics:
         each = [figures[node] for figures in self.figures]
-        columns = enumerate(zip(*[f.states for f in each], strict=True))
-        states = {state_name(number): _known(seconds) for number, seconds in columns if max(seconds) > 0}
+        longest = each[0].states if len(each) == 1 else map(max, *(f.states for f in each))
+        occurred = [number for number, seconds in enumerate(longest) if seconds > 0]
+        states = {state_name(number): _known([f.states[number] for f in each]) for number in occurred}
         return ObjectStatistics(
             cls=node.cls.name,
             input=_known([f.received for f in each]),

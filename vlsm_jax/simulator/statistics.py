@@ -33,12 +33,15 @@ class Estimate:
 
 def estimate(values: Sequence[float | None]) -> Estimate | None:
     """Returns the estimate of the values that are not None; None when there are none."""
+    if len(values) == 1:
+        (value,) = values
+        return None if value is None else Estimate(value + 0.0, None, 1)
     known = [v for v in values if v is not None]
     if not known:
         return None
     count = len(known)
-    if count < 2:
-        return Estimate(known[0] + 0.0, None, count)
+    if count == 1:
+        return Estimate(known[0] + 0.0, None, 1)
     mean = math.fsum(known) / count
     variance = math.fsum((v - mean) ** 2 for v in known) / (count - 1)
     return Estimate(mean, t_quantile(0.95, count - 1) * math.sqrt(variance / count), count)
