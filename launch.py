@@ -25,6 +25,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from vlsm_jax.data.images import ImageError
+from vlsm_jax.data.mixture import Mixture
 from vlsm_jax.data.pictures import PictureFolder
 from vlsm_jax.data.text_only import WithoutPictures
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
@@ -275,6 +276,28 @@ def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
     return data
 
 
+def training_mixture(config: ConfigDict, rows: TripletSource) -> TripletSource | Mixture:
+    """Returns the training triplets, together with those of other folders where `data.mixture` names some.
+
+    It is written "folder=share, folder=share": samples of each for one of our own. The tokenizer is learnt, and models
+    are validated, on the own ones alone.
+    """
+    named = [entry.strip() for entry in config.data.get("mixture", "").split(",") if entry.strip()]
+    if not named:
+        return rows
+    sources, weights = [rows], [1.0]
+    for entry in named:
+        folder, _, share = entry.rpartition("=")
+        try:
+            weights.append(float(share))
+            sources.append(open_triplets(folder, split="train"))
+            sources[-1].check()
+            mixture = Mixture(tuple(sources), tuple(weights))
+        except ValueError as error:
+            raise ConfigError(f"data.mixture: {entry!r}, written as folder=share: {error}") from error
+    return mixture
+
+
 def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> Tokenizer:
     """Returns the tokenizer the config names, or the run's own, trained on its training triplets."""
     if config.data.tokenizer:
@@ -359,7 +382,7 @@ def find_params(
     result = train(
         network,
         tokenizer,
-        train_data=data["train"],
+        train_data=training_mixture(config, data["train"]),
         validation_data=data["validation"],
         pipeline=pipeline,
         optimizer_config=optimizer_config,

@@ -32,6 +32,8 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.data.format = ""
     config.data.columns = ConfigDict({"image": "", "prompt": "", "response": "", "id": ""})
     config.data.most_bad = 0.0
+    # Training triplets of other folders among ours: "folder=share, folder=share", samples for one of our own.
+    config.data.mixture = ""
 
     # What is made: small factories, and scripts in the paper's style.
     config.synth = ConfigDict()
@@ -53,6 +55,10 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.pipeline.batch_size = 4
     config.pipeline.fit = "pad"
     config.pipeline.pack = True
+    config.pipeline.buckets = 1  # lengths of rows, without packing
+    config.pipeline.augmentation = 0.0  # 1: as a camera would
+    config.pipeline.bad_rows = "skip"
+    config.pipeline.workers = 0
 
     # The decoder and the encoder are described as Hugging Face describes them.
     config.model = ConfigDict()
@@ -100,6 +106,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.train.validation_batches = 1 if smoke else 4
     config.train.checkpoint_every = 2 if smoke else 200
     config.train.keep_checkpoints = 2
+    config.train.features = ""  # folder for the features of a frozen encoder, computed once
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 2e-3

@@ -162,6 +162,8 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"model.connector": "conv"}, ConfigError, "connector kind 'conv' is not one of linear, mlp"),
         ({"data.directory": "/nowhere/at/all"}, DataError, "no data file at /nowhere/at/all/train.jsonl"),
         ({"data.tokenizer": "/nowhere/at/all"}, TokenizerError, "no tokenizer at /nowhere/at/all"),
+        ({"data.mixture": "/nowhere/at/all=0.5"}, ConfigError, "data.mixture: '/nowhere/at/all=0.5'"),
+        ({"data.mixture": "images=much"}, ConfigError, "written as folder=share"),
         ({"optimizer.schedule": "linear"}, ConfigError, "optimizer.schedule='linear'"),
         ({"train.trainable": ((r"^vision/", True),)}, ConfigError, "train.trainable has no rule for: connector/"),
     ],
@@ -170,6 +172,15 @@ def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
     with pytest.raises(error, match=re.escape(message)):
         launch_py.run(config_for(triplets, **changes), tmp_path, "train")
     assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_training_triplets_of_other_folders_are_mixed_in(triplets):
+    config = config_for(triplets, **{"data.mixture": f"{triplets}=0.5, {triplets}=0.25"})
+    rows = launch_py.open_data(config, triplets)["train"]
+    mixture = launch_py.training_mixture(config, rows)
+    assert [len(source) for source in mixture.sources] == [60, 60, 60]
+    assert mixture.weights == (1, 0.5, 0.25)
+    assert launch_py.training_mixture(config_for(triplets), rows) is rows
 
 
 def test_what_was_never_trained_cannot_be_evaluated(triplets, tmp_path):

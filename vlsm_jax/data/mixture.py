@@ -35,6 +35,11 @@ class Mixture:
             raise ValueError(f"weights of a mixture are above 0; found {', '.join(map(str, self.weights))}")
 
 
+def sources_of(data: Sequence[Record] | Mixture) -> tuple[Sequence[Record], ...]:
+    """Returns the sources of a mixture, or the one source itself."""
+    return data.sources if isinstance(data, Mixture) else (data,)
+
+
 class Draws(NamedTuple):
     """Samples in their order, arrays of [n].
 

@@ -19,9 +19,10 @@ import optax
 from absl import logging
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vlsm_jax.data.mixture import Mixture, sources_of
 from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import Tokenizer
-from vlsm_jax.data.triplets import JsonlTriplets
+from vlsm_jax.data.triplets import TripletSource
 from vlsm_jax.sharding import batch_sharding, param_table
 from vlsm_jax.training.checkpoints import Checkpoints, to_json
 from vlsm_jax.training.config import ConfigError
@@ -88,8 +89,8 @@ def train(
     network: Network,
     tokenizer: Tokenizer,
     *,
-    train_data: JsonlTriplets,
-    validation_data: JsonlTriplets,
+    train_data: TripletSource | Mixture,
+    validation_data: TripletSource,
     pipeline: PipelineConfig,
     optimizer_config: OptimizerConfig,
     config: TrainConfig,
@@ -105,7 +106,7 @@ def train(
     Args:
       network: the model without parameters.
       tokenizer: turns triplets into ids.
-      train_data, validation_data: the rows.
+      train_data, validation_data: the rows; those of training from one source or several.
       pipeline: how rows become batches.
       optimizer_config, config: see there.
       mesh: devices; the batch is spread over `data` and `fsdp`.
@@ -146,7 +147,7 @@ def train(
             kept = keep_features(
                 network,
                 everything,
-                (train_data, validation_data),
+                (*sources_of(train_data), validation_data),
                 fit=pipeline.fit,
                 root=Path(config.features),
                 trained=state.trained,
