@@ -1,8 +1,12 @@
 """Data sets on disk: the same bytes for a seed, no factory twice, resumed where they were, never over another."""
 
+import concurrent.futures
 import dataclasses
+import errno
 import hashlib
+import itertools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +122,36 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(written, tmp_path, mon
     kept = max(end for end in (0, 16, 20, 22, 25, 29) if end <= after)
     assert len(again) == sum(COUNTS.values()) - kept
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "cannot be written: No space left on device; the same call"),
+        (concurrent.futures.BrokenExecutor(), "was ended, perhaps for want of memory; the same call goes on"),
+    ],
+)
+def test_a_full_disk_and_an_ended_process_are_told_and_the_same_call_goes_on(
+    written, tmp_path, monkeypatch, error, message
+):
+    write, calls = dataset._Journal.write, itertools.count()
+
+    def stop(self, *args):
+        if next(calls) == 2:
+            raise error
+        write(self, *args)
+
+    monkeypatch.setattr(dataset._Journal, "write", stop)
+    with pytest.raises(DatasetError, match=message):
+        write_dataset(tmp_path / "set", COUNTS, seed=5, options=SMALL)
+    write_dataset(tmp_path / "set", COUNTS, seed=5, options=SMALL)
+    assert contents(tmp_path / "set") == contents(written)
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match=r"file cannot be written: .*exists$"):
+        write_dataset(tmp_path / "file" / "set", COUNTS, seed=5, options=SMALL)
 
 
 def test_a_stopped_run_of_another_set_is_not_mixed_in(tmp_path, monkeypatch):

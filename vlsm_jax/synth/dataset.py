@@ -11,6 +11,7 @@ there. The folder is renamed as a whole when all is written.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -329,8 +330,8 @@ def write_dataset(
       progress: called with (written, total) after every few triplets.
 
     Raises:
-      DatasetError: the directory holds something else, a count is negative, another process is writing there, or there
-        are too few different factories.
+      DatasetError: the directory holds something else or cannot be written, a count is negative, another process is
+        writing there or one of this call's was ended, or there are too few different factories.
       TripletError: a factory could not be made.
       ValueError: options that leave a split nothing.
     """
@@ -352,12 +353,14 @@ def write_dataset(
     }
     if _holds(target, parameters):
         return Dataset(target, counts, written=False)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".{target.name}.partial"
     lock = filelock.FileLock(f"{partial}.lock", timeout=0)
+    kept = ""
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with lock:
             _begin(partial, parameters)
+            kept = "; the same call goes on where it was"
             _write(partial, parameters, counts, options, workers, progress)
             (partial / "begun.json").unlink()
             if target.exists():
@@ -365,6 +368,13 @@ def write_dataset(
             partial.replace(target)
     except filelock.Timeout:
         raise DatasetError(f"another process is writing {target}; wait for it") from None
+    except OSError as error:
+        raise DatasetError(f"{error.filename or target} cannot be written: {error.strerror or error}{kept}") from error
+    except concurrent.futures.BrokenExecutor as error:
+        raise DatasetError(
+            f"a process that made triplets for {target} was ended, perhaps for want of memory{kept}, and fewer workers "
+            "need less"
+        ) from error
     Path(lock.lock_file).unlink(missing_ok=True)
     return Dataset(target, counts, written=True)
 
