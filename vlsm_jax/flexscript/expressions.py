@@ -29,6 +29,9 @@ _AFTER_LABEL = frozenset((
     "-=", "*=", "/=", END,
 ))  # fmt: skip
 """What can stand behind `obj.Label?` but not behind the `?` of a conditional."""
+_LEAVES = frozenset((NAME, NUMBER, STRING))
+_ENDS = frozenset((",", ")", ";", "]"))
+_POSTFIX = frozenset(("(", ".", "[", "++", "--", "?.", ".#"))
 _PREFIX = frozenset(("-", "+", "!", "~"))
 _ASSIGNMENT_POWER = 1
 _CONDITIONAL_POWER = 2
@@ -94,12 +97,15 @@ class ExpressionParser:
 
     def expression(self, power: int = 0) -> syntax.Expression:
         """Parses an expression whose operators bind at least as tightly as `power`."""
+        kinds = self.kinds
+        index = self.index
+        if kinds[index] in _LEAVES and kinds[index + 1] in _ENDS and self.nesting < MAX_NESTING and not self.defines:
+            return self._operand()  # most expressions are one token: an argument, an element, a value
         self.nesting += 1
         if self.nesting > MAX_NESTING:
             self.nesting -= 1
             self.deeper()
         left = self._operand()
-        kinds = self.kinds
         chain = 0
         while True:
             index = self.index
@@ -179,10 +185,7 @@ class ExpressionParser:
         else:
             self.index = index
             raise self.failure("expected an expression")
-        kind = self.kinds[self.index]
-        if kind in ("(", ".", "[", "++", "--", "?.", ".#"):
-            return self._postfix(node)
-        return node
+        return self._postfix(node) if self.kinds[self.index] in _POSTFIX else node
 
     def _postfix(self, node: syntax.Expression) -> syntax.Expression:
         kinds = self.kinds
@@ -301,6 +304,8 @@ class ExpressionParser:
 
 def number_value(text: str) -> int | float:
     """Returns the value of a number token: an int that fits into 32 bits, else a float."""
+    if len(text) < 10 and text.isdigit():
+        return int(text)
     if text[:2] in ("0x", "0X"):
         value: int | float = int(text, 16) if len(text) <= 18 else float("inf")
     elif text.isdigit() and len(text) <= 10:
