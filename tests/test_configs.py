@@ -31,7 +31,7 @@ EVERY = (
     + [(module, f"stage=1,preset={preset}") for module in (vlsm_1b, vlsm_7b) for preset in PRESETS]
     + [(text_only, f"decoder={decoder},preset={preset}") for decoder in DECODER_SOURCES for preset in PRESETS]
 )
-# Each family, connector kind with sizes, way of training and preset once; `benchmarks/configs.py` steps every config.
+# Each family, connector kind with sizes, way of training and preset once; `benchmarks/one_step.py` steps every config.
 SOME = (
     (vlsm_1b, "encoder=random,connector=perceiver"),
     (vlsm_7b, "connector=mlp"),

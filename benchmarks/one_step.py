@@ -1,8 +1,8 @@
 """One optimizer step of every config at a tiny size: 56 of them, half an hour or so of one core.
 
-    python benchmarks/configs.py
+    python benchmarks/one_step.py
 
-Each config is one JSON line in benchmarks/results/configs.jsonl; those that are there are not done again. The checks
+Each config is one JSON line in benchmarks/results/one_step.jsonl; those that are there are not done again. The checks
 are those of tests/test_configs.py, which does a few of them.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
-RESULTS = ROOT / "benchmarks" / "results" / "configs.jsonl"
+RESULTS = ROOT / "benchmarks" / "results" / "one_step.jsonl"
 
 
 def main() -> None:
