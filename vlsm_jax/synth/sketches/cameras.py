@@ -93,12 +93,27 @@ def _noise(level: int) -> np.ndarray:
     return cv2.GaussianBlur(tile, (3, 3), 0.6)
 
 
+@functools.lru_cache(maxsize=3)
+def _colour_noise(level: int) -> np.ndarray:
+    """Returns `_noise` [side, side, 3], alike in all channels."""
+    return cv2.merge([_noise(level)] * 3)
+
+
 def expose(camera: Camera, image: np.ndarray) -> np.ndarray:
-    """Returns a page as the camera takes it; uint8 [H, W] or [H, W, 3] as `image`, without the cast."""
+    """Returns a page as the camera takes it.
+
+    Args:
+      camera: which.
+      image: uint8, grey [H, W], which is left without the cast, or blue, green and red [H, W, 3].
+    """
     height, width = image.shape[:2]
-    light = cv2.resize(camera.light, (width, height), interpolation=cv2.INTER_LINEAR)
+    light, noise = camera.light, _noise
+    if image.ndim == 3:
+        light = np.rint(light[..., None] * np.array(camera.cast[::-1])).astype(np.uint8)
+        noise = _colour_noise
+    light = cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR)
     if camera.noise >= 0:
-        tile = _noise(camera.noise)
+        tile = noise(camera.noise)
         rows, columns = min(height, _NOISE), min(width, _NOISE)
         y, x = camera.at[0] % (_NOISE - rows + 1), camera.at[1] % (_NOISE - columns + 1)
         part = tile[y : y + rows, x : x + columns]
@@ -107,6 +122,4 @@ def expose(camera: Camera, image: np.ndarray) -> np.ndarray:
         light = cv2.subtract(light, part)
     if camera.blur:
         image = cv2.GaussianBlur(image, (3, 3), camera.blur)
-    if image.ndim == 3:
-        light = cv2.merge((light, light, light))
     return cv2.multiply(image, light, scale=1 / 255)

@@ -77,14 +77,15 @@ def blank_drawing(size: tuple[int, int], rng: np.random.Generator) -> tuple[Canv
 
 def _arrows(canvas: Canvas, page: Page, tone: int) -> None:
     flows = [arrow.path for arrow in page.arrows if arrow.flow]
-    canvas.lines([canvas.fixed(path) for path in flows], tone)
-    for arrow in page.arrows:
-        if not arrow.flow:
-            canvas.lines(list(canvas.fixed(dashes(arrow.path, 3.5))), tone)
+    centers = [arrow.path for arrow in page.arrows if not arrow.flow]
     if flows:
-        for head in canvas.fixed(heads(flows, 7.0, 0.34)):
-            canvas.face(head, tone)
-            canvas.lines((head,), tone)
+        points = canvas.fixed(np.concatenate(flows))
+        canvas.lines(np.split(points, np.cumsum([len(path) for path in flows[:-1]])), tone)
+    canvas.lines(list(canvas.fixed(dashes(centers, 3.5))), tone)
+    heads_fixed = canvas.fixed(heads(flows, 7.0, 0.34))
+    for head in heads_fixed:
+        canvas.face(head, tone)
+    canvas.lines(list(heads_fixed), tone)
 
 
 def paint_drawing(twin: Twin, rng: np.random.Generator, size: tuple[int, int], written: dict[str, str]) -> Sketch:

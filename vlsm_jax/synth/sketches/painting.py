@@ -72,11 +72,6 @@ def palette(ink: tuple[float, float, float], paper: tuple[float, float, float], 
     return np.rint(np.array(ink) * (1 - t) + np.array(paper) * t).clip(0, 255).astype(np.uint8)
 
 
-def toned(grey: np.ndarray, tables: np.ndarray) -> np.ndarray:
-    """Returns a picture [H, W, 3] of a grey one [H, W], each channel by its own table of [3, 256]."""
-    return cv2.merge([cv2.LUT(grey, table) for table in tables])
-
-
 def develop(grey: np.ndarray, colours: np.ndarray, camera: Camera | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns `pixels` and `palette` of a grey page.
 
@@ -88,5 +83,5 @@ def develop(grey: np.ndarray, colours: np.ndarray, camera: Camera | None) -> tup
     if camera is None:
         return grey >> 4, colours
     at = np.linspace(0, LEVELS - 1, 256)
-    tables = [np.interp(at, np.arange(LEVELS), colours[:, c]) * camera.cast[c] for c in (2, 1, 0)]
-    return toned(expose(camera, grey), np.rint(tables).clip(0, 255).astype(np.uint8)), None
+    table = np.stack([np.interp(at, np.arange(LEVELS), colours[:, c]) * camera.cast[c] for c in (2, 1, 0)], 1)
+    return cv2.applyColorMap(expose(camera, grey), np.rint(table).clip(0, 255).astype(np.uint8)[:, None]), None

@@ -56,20 +56,22 @@ def _arrows(canvas: Canvas, page: Page, rng: np.random.Generator, tone: int) -> 
     canvas.lines(list(canvas.fixed(trembling(flows, rng, shake))), tone)
     if double:
         canvas.lines(list(canvas.fixed(trembling(flows, rng, shake))), (tone + 200) // 2)
-    for path in centers:
-        canvas.lines(list(canvas.fixed(dashes(path))), tone)
+    canvas.lines(list(canvas.fixed(dashes(centers))), tone)
     if not flows:
         return
     # Only a line that runs from left to right is understood without a head.
     bare = rng.random(len(flows)) < headless
     tips = heads(flows, length)
     fixed = canvas.fixed(tips + rng.normal(0, 0.3, tips.shape))
-    for path, head, none in zip(flows, fixed, bare, strict=True):
-        if none and len(path) == 2 and path[-1, 0] > path[0, 0] + 15:
-            continue
-        if filled:
+    shown = [
+        head
+        for path, head, none in zip(flows, fixed, bare.tolist(), strict=True)
+        if not (none and len(path) == 2 and path[-1, 0] > path[0, 0] + 15)
+    ]
+    if filled:
+        for head in shown:
             canvas.face(head, tone)
-        canvas.lines((head,), tone)
+    canvas.lines(shown, tone)
 
 
 def _icons(canvas: Canvas, twin: Twin, page: Page, rng: np.random.Generator, tone: int) -> None:

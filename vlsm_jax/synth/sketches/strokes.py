@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 
-def resampled(path: np.ndarray, step: float) -> np.ndarray:
-    """Returns points [K, 2] along a path, evenly about `step` apart, its ends included."""
-    leaps = np.hypot(path[1:, 0] - path[:-1, 0], path[1:, 1] - path[:-1, 1])
-    total = float(leaps.sum())
-    count = max(round(total / step), 1)
-    at = np.arange(count + 1) / count
-    if len(path) == 2:
-        return path[0] + (path[1] - path[0]) * at[:, None]
-    along = np.concatenate([[0.0], np.cumsum(leaps)])
-    at = at * total
-    return np.stack([np.interp(at, along, path[:, 0]), np.interp(at, along, path[:, 1])], 1)
+class _Rope(NamedTuple):
+    """Paths laid end to end, with a gap between each and the next, so that one look-up finds points on all of them.
+
+    Attributes:
+      points: [N, 2], those of all paths.
+      along: [N], how far along the rope they are.
+      starts, lengths: [P], where each path begins and how long it is.
+    """
+
+    points: np.ndarray
+    along: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, paths: Sequence[np.ndarray]) -> _Rope:
+        """Returns the rope of some paths."""
+        points = np.concatenate(paths)
+        ends = np.cumsum([len(path) for path in paths])
+        leaps = np.zeros(len(points))
+        delta = points[1:] - points[:-1]
+        np.hypot(delta[:, 0], delta[:, 1], out=leaps[1:])
+        leaps[ends[:-1]] = 1.0
+        along = np.cumsum(leaps)
+        starts = along[np.concatenate([[0], ends[:-1]])]
+        return cls(points, along, starts, along[ends - 1] - starts)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Returns the points [..., 2] at places [...] along the rope."""
+        out = np.empty((*places.shape, 2))
+        out[..., 0] = np.interp(places, self.along, self.points[:, 0])
+        out[..., 1] = np.interp(places, self.along, self.points[:, 1])
+        return out
 
 
 def trembling(paths: Sequence[np.ndarray], rng: np.random.Generator, shake: float, step: float = 15.0) -> np.ndarray:
@@ -28,25 +51,26 @@ def trembling(paths: Sequence[np.ndarray], rng: np.random.Generator, shake: floa
     """
     if not len(paths):
         return np.zeros((0, 2, 2))
-    ends = np.array([(path[0], path[-1]) for path in paths])
-    leaps = ends[:, 1] - ends[:, 0]
-    pieces = np.maximum(np.rint(np.hypot(leaps[:, 0], leaps[:, 1]) / step), 1).astype(int)
-    bent = {i: resampled(path, step) for i, path in enumerate(paths) if len(path) > 2}
-    for i, path in bent.items():
-        pieces[i] = len(path) - 1
-    at = np.minimum(np.arange(pieces.max() + 1), pieces[:, None])  # [P, K], the last point again and again.
-    out = ends[:, :1] + leaps[:, None] * (at / pieces[:, None])[..., None]
-    for i, path in bent.items():
-        out[i] = path[at[i]]
+    rope = _Rope.of(paths)
+    pieces = np.maximum(np.rint(rope.lengths / step), 1)[:, None]
+    at = np.minimum(np.arange(int(pieces.max()) + 1), pieces)  # [P, K], the last point again and again.
+    out = rope.at(rope.starts[:, None] + at * (rope.lengths[:, None] / pieces))
     moved = rng.normal(0, shake, out.shape)
-    return out + np.take_along_axis(moved, at[..., None], 1)
+    return out + np.take_along_axis(moved, at.astype(int)[..., None], 1)
 
 
-def dashes(path: np.ndarray, length: float = 4.5) -> np.ndarray:
-    """Returns the dashes [D, 2, 2] of a path, as long as the gaps between them."""
-    points = resampled(path, length)
-    count = len(points) // 2
-    return points[: 2 * count].reshape(count, 2, 2)
+def dashes(paths: Sequence[np.ndarray], length: float = 4.5) -> np.ndarray:
+    """Returns the dashes [D, 2, 2] of all paths, as long as the gaps between them."""
+    if not len(paths):
+        return np.zeros((0, 2, 2))
+    rope = _Rope.of(paths)
+    pieces = np.maximum(np.rint(rope.lengths / length), 1)
+    counts = ((pieces + 1) // 2).astype(int)
+    path = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(path)) - np.repeat(np.cumsum(counts) - counts, counts)
+    piece = (rope.lengths / pieces)[path]
+    begins = rope.starts[path] + 2 * within * piece
+    return rope.at(np.stack([begins, begins + piece], 1))
 
 
 def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> np.ndarray:
@@ -57,7 +81,7 @@ def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> n
     if not len(paths):
         return np.zeros((0, 3, 2))
     tips = np.array([path[-1] for path in paths])
-    back = np.array([_behind(path, length) for path in paths])
+    back = np.array([path[0] if len(path) == 2 else _behind(path, length) for path in paths])
     delta = back - tips
     far = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)[:, None]
     delta *= np.minimum(length, 1.2 * far) / far
@@ -70,8 +94,6 @@ def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> n
 
 def _behind(path: np.ndarray, length: float) -> np.ndarray:
     """Returns the last point of a path that is `length` before its end, else its first."""
-    tip = path[-1]
-    for point in path[-2::-1]:
-        if math.hypot(point[0] - tip[0], point[1] - tip[1]) >= length:
-            return point
-    return path[0]
+    delta = path - path[-1]
+    far = np.flatnonzero(np.hypot(delta[:, 0], delta[:, 1]) >= length)
+    return path[far[-1]] if len(far) else path[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from vlsm_jax.synth.sketches.cameras import Camera, draw_camera, expose
@@ -36,26 +37,37 @@ def _smears(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> 
         start, angle, length = rng.uniform(low, high), rng.uniform(-0.5, 0.5), rng.uniform(0.15, 0.45) * size[0]
         along = np.array((math.cos(angle), math.sin(angle)))
         across = np.array((-along[1], along[0]))
-        shade = int(rng.integers(236, 245))
-        streaks = []
-        for k in range(int(rng.integers(5, 10))):
-            begin = start + across * k * 3.5 + along * rng.uniform(-0.12, 0.12) * length
-            streaks.append(np.clip(np.stack([begin, begin + along * length * rng.uniform(0.7, 1.0)]), low, high))
-        canvas.streaks(list(canvas.fixed(np.stack(streaks))), (shade + 3, shade, shade), 3)
+        shade, count = int(rng.integers(236, 245)), int(rng.integers(5, 10))
+        chance = rng.random((2, count, 1))
+        begin = start + across * (3.5 * np.arange(count))[:, None] + along * (length * (0.24 * chance[0] - 0.12))
+        end = begin + along * (length * (0.7 + 0.3 * chance[1]))
+        streaks = np.minimum(np.maximum(np.stack([begin, end], 1), low), high)
+        canvas.streaks(list(canvas.fixed(streaks)), (shade + 3, shade, shade), 3)
 
 
-_ARC = [(1 - math.sin(a), 1 - math.cos(a)) for a in np.linspace(math.pi / 2, 0, 4)]
+_ARC = np.array([(1 - math.sin(a), 1 - math.cos(a)) for a in np.linspace(math.pi / 2, 0, 4)])
 
 
-def _rounded(box: Box, radius: float) -> np.ndarray:
-    """Returns a rounded rectangle [17, 2], closed a little further than it began, as a hand does."""
-    left, top, right, bottom = box
-    r = min(radius, (right - left) / 3, (bottom - top) / 3)
-    upper = [(left + r * u, top + r * v) for u, v in _ARC]
-    corner = [(right - r * u, top + r * v) for u, v in reversed(_ARC)]
-    lower = [(right - r * u, bottom - r * v) for u, v in _ARC]
-    last = [(left + r * u, bottom - r * v) for u, v in reversed(_ARC)]
-    return np.array([*upper, *corner, *lower, *last, upper[0]])
+def _rounded(boxes: Sequence[Box], radius: float) -> np.ndarray:
+    """Returns rounded rectangles [N, 17, 2], closed a little further than they began, as a hand does."""
+    sides = np.array(boxes)
+    low, high = sides[:, None, :2], sides[:, None, 2:]
+    bend = np.minimum(radius, (high - low).min(2, keepdims=True) / 3)
+    out = np.empty((len(sides), 17, 2))
+    for corner, (x, y) in enumerate(((low, low), (high, low), (high, high), (low, high))):
+        arc = _ARC if corner in (0, 2) else _ARC[::-1]
+        place = out[:, 4 * corner : 4 * corner + 4]
+        place[..., 0] = x[..., 0] + bend[..., 0] * arc[:, 0] * (1 if x is low else -1)
+        place[..., 1] = y[..., 1] + bend[..., 0] * arc[:, 1] * (1 if y is low else -1)
+    out[:, 16] = out[:, 0]
+    return out
+
+
+@functools.lru_cache(maxsize=4)
+def _inks(boxes: Colour) -> dict[int, Colour]:
+    """Returns what stands for each tone of a symbol that is drawn with one marker."""
+    tint = tuple(255 - (255 - c) // 4 for c in boxes)
+    return {tone: _WHITE if tone == 255 else tint if tone > 180 else boxes for tone in range(256)}
 
 
 def blank_whiteboard(size: tuple[int, int], rng: np.random.Generator) -> tuple[Canvas, Camera | None]:
@@ -77,8 +89,7 @@ def _arrows(canvas: Canvas, page: Page, rng: np.random.Generator, flow: Colour, 
     flows = [arrow.path for arrow in page.arrows if arrow.flow]
     centers = [arrow.path for arrow in page.arrows if not arrow.flow]
     canvas.lines(list(canvas.fixed(trembling(flows, rng, 0.5, 22.0))), flow, width)
-    for path in centers:
-        canvas.lines(list(canvas.fixed(dashes(path, 5.0))), center, width)
+    canvas.lines(list(canvas.fixed(dashes(centers, 5.0))), center, width)
     if not flows:
         return
     tips = heads(flows, float(rng.uniform(7, 9.5)), 0.5)
@@ -90,9 +101,7 @@ def finish(canvas: Canvas, camera: Camera | None) -> np.ndarray:
     """Returns the picture of the board, `Sketch.pixels`."""
     if camera is None:
         return canvas.image | 0x0F  # Sixteen shades of each colour make small files.
-    tables = np.rint(np.arange(256) * np.array(camera.cast)[::-1, None]).clip(0, 255).astype(np.uint8)
-    channels = cv2.split(expose(camera, canvas.image))
-    return cv2.merge([cv2.LUT(channel, table) for channel, table in zip(channels, tables, strict=True)])
+    return expose(camera, canvas.image)
 
 
 def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int], written: dict[str, str]) -> Sketch:
@@ -110,15 +119,12 @@ def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int]
     _arrows(canvas, page, rng, flow, center, width)
     if twin.objects:
         icons = [flat_symbol(obj) for obj in twin.objects]
-        frames = [_rounded(box, 7) for box in page.frames.values()] if page.framed else []
-        if frames:
-            outlines = np.stack(frames)
+        if page.framed:
+            outlines = _rounded(list(page.frames.values()), 7)
             canvas.lines(list(canvas.fixed(outlines + rng.normal(0, 0.5, outlines.shape))), boxes, width)
         points = corners_of(icons, list(page.icons.values()))
         points += rng.normal(0, 0.35, points.shape)
-        tint = tuple(255 - (255 - c) // 4 for c in boxes)
-        inks = {tone: _WHITE if tone == 255 else tint if tone > 180 else boxes for tone in range(256)}
-        canvas.icons(icons, parted(canvas.fixed(points), icons), inks, boxes, 1)
+        canvas.icons(icons, parted(canvas.fixed(points), icons), _inks(boxes), boxes, 1)
     table = ink_table(text)
     drift = rng.integers(-1, 2, 48).tolist()
     canvas.text(list(page.labels.values()), lettering, table, drift)
