@@ -435,6 +435,15 @@ def test_data_convert_and_back(vlsm, made, tmp_path):
     assert vlsm("data", "validate", "one.parquet", "--column", "prompt=instruction").exit_code == 0
 
 
+def test_data_convert_leaves_out_what_it_may(vlsm, made):
+    (made / "images" / "train" / "000" / "000001.png").unlink(missing_ok=True)
+    (made / "images" / "train" / "000" / "000001.jpg").unlink(missing_ok=True)
+    refused = vlsm("data", "convert", "triplets/train.jsonl", "some.parquet", "--skip-bad")
+    assert (refused.exit_code, "1 bad rows are more" in refused.stderr) == (2, True)
+    done = vlsm("data", "convert", "triplets/train.jsonl", "some.parquet", "--skip-bad", "--most-bad", "0.4")
+    assert (done.exit_code, "2 rows, 2 pictures, 1 left out" in done.stdout) == (0, True)
+
+
 def test_data_verbs_say_what_is_wrong(vlsm, made):
     for args, message in (
         (("validate", "none"), "no data file at none"),
@@ -443,6 +452,8 @@ def test_data_verbs_say_what_is_wrong(vlsm, made):
         (("validate", "triplets", "--most-tokens", "9"), "needs a --tokenizer"),
         (("validate", "triplets", "triplets/train.jsonl"), "split 'train' is named twice"),
         (("inspect", "triplets/README.md"), "README.md"),
+        (("inspect", "triplets/iid.jsonl", "--out", "none/sheet.html"), "No such file or directory"),
+        (("make", "triplets/README.md/set", "--train", "1"), "cannot be written"),
         (("convert", "triplets", "out"), "say into what with --format"),
         (("convert", "triplets/train.jsonl", "out.doc"), "choose one of jsonl"),
     ):

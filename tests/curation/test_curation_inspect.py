@@ -1,9 +1,13 @@
 """The contact sheet: pictures, texts and counts of a data set on one page."""
 
+import io
 import json
+import struct
+import zlib
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from vlsm_jax.curation import write_sheet
 from vlsm_jax.data.triplets import JsonlTriplets
@@ -67,6 +71,43 @@ def test_texts_of_the_data_are_escaped_and_bad_rows_shown(folder, tmp_path):
     assert "<b>" not in text
     assert "&lt;script&gt;" in text
     assert 'class="bad"' in text
+
+
+def test_pictures_that_cannot_be_shown_are_told(folder, tmp_path):
+    row = json.loads((folder / "train.jsonl").read_text().splitlines()[0])
+    pixels = io.BytesIO()
+    Image.new("1", (8, 8)).save(pixels, "PNG")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
+    data = pixels.getvalue()
+    bomb = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    (tmp_path / "images").mkdir()
+    for name, content in (("bomb", bomb), ("torn", data[:41]), ("text", b"no picture")):
+        (tmp_path / "images" / f"{name}.png").write_bytes(content)
+    rows = [{**row, "image": f"images/{name}.png"} for name in ("bomb", "torn", "text", "none")]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in rows))
+    write_sheet(tmp_path / "sheet.html", {"x": JsonlTriplets(tmp_path / "x.jsonl")}, title="", samples=9)
+    text = (tmp_path / "sheet.html").read_text()
+    assert Page(text).images == []
+    assert "bomb.png is refused: Image size (3600000000 pixels)" in text
+    assert "text.png is not a picture" in text
+    assert "no image at" in text
+
+
+def test_metadata_of_any_kind_is_counted_as_far_as_it_can_be(folder, tmp_path):
+    row = json.loads((folder / "train.jsonl").read_text().splitlines()[0])
+    (tmp_path / "images").symlink_to(folder / "images")
+    odd = [
+        {"goal": "faster", "features": "merge", "omitted": 3, "misspelt": 5, "industry": ["a"], "topology": {"a": 1}},
+        {"goal": {"x": 1}, "features": 7, "omitted": [1, None], "misspelt": ["x"], "layout": {"b": 2}, "topology": 9},
+        {"goal": [], "features": None, "omitted": {}, "misspelt": None, "industry": float("inf"), "legible_at": "none"},
+    ]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({**row, **entry}) + "\n" for entry in odd))
+    tally = write_sheet(tmp_path / "sheet.html", {"x": JsonlTriplets(tmp_path / "x.jsonl")}, title="")["x"]
+    assert tally.counts["features"] == {"merge": 1, "7": 1}
+    assert tally.counts["omitted"] == {"3": 1, "1": 1, "None": 1}
+    assert tally.counts["misspelt"] == {"1": 1}
+    assert not tally.counts["goal"]
+    assert tally.shapes.total() == 3
 
 
 def test_a_sheet_without_metadata(tmp_path, folder):

@@ -147,6 +147,12 @@ def test_what_splits_promise_is_checked(write):
     assert found({"train": trained, "size-blank": write("size-blank", row(7, gap=45))})[1].ok
 
 
+def test_an_industry_that_is_no_text_is_compared_all_the_same(write):
+    train = write("train", row(1, industry=["a"]), row(2, gap=30, industry={"b": 1}), row(3, gap=35, industry=7))
+    told, _ = found({"train": train, "industry": write("industry", row(4, gap=40, industry=["a"]))})
+    assert [finding.code for finding in told] == ["leak"]
+
+
 def test_workers_find_the_same(write):
     source = write("train", *(row(i, gap=20 + i, more="Object.create(" if i % 7 == 0 else "") for i in range(70)))
     assert found({"train": source}, workers=2)[0] == found({"train": source})[0]

@@ -72,7 +72,7 @@ def data_inspect(
 
     splits = _splits(paths, columns)
     rows = sum(map(len, splits.values()))
-    with progress_bar(rows, "triplet") as progress:
+    with progress_bar(rows, "triplet") as progress, _data_errors():
         tallies = write_sheet(
             out,
             splits,
@@ -162,7 +162,8 @@ def data_convert(
     target_columns: Annotated[
         list[str] | None, typer.Option("--target-column", help="The same for what is written.")
     ] = None,
-    skip_bad: Annotated[bool, typer.Option(help="Leave out bad rows, at most 1 in 100.")] = False,
+    skip_bad: Annotated[bool, typer.Option(help="Leave out bad rows, as many as --most-bad allows.")] = False,
+    most_bad: Annotated[float, typer.Option(min=0, max=1, help="The greatest share of rows to leave out.")] = 0.01,
     as_json: Json = False,
 ) -> None:
     """Carry triplets over into another format, pictures bit for bit, all metadata with them."""
@@ -175,6 +176,7 @@ def data_convert(
             "target_columns": _mapping(target_columns),
             "shards": shards,
             "skip_bad": skip_bad,
+            "most_bad": most_bad,
             "progress": progress,
         }
         if Path(source).is_dir():

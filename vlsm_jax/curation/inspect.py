@@ -13,10 +13,9 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
 
 from vlsm_jax.curation.facts import Look, RowFacts, look_at, look_at_all
-from vlsm_jax.data.images import ImageError, read_picture
+from vlsm_jax.data.images import ImageError, opened
 from vlsm_jax.data.records import DataError
 from vlsm_jax.data.source import TripletSource
 from vlsm_jax.synth.cards import Tally, tables
@@ -42,9 +41,9 @@ class _Sample:
     findings: list[str]
 
 
-def _data_uri(data: bytes) -> str:
+def _data_uri(source: str | bytes) -> str:
     """Returns a picture as a small JPEG inside the page, whatever it was."""
-    with Image.open(io.BytesIO(data)) as image:
+    with opened(source) as image:
         image = image.convert("RGB")
         image.thumbnail((_WIDTH, _WIDTH))
         out = io.BytesIO()
@@ -65,8 +64,8 @@ def _sample(split: str, source: TripletSource, index: int, row: RowFacts) -> _Sa
     picture = ""
     try:
         record = source[index]
-        picture = _data_uri(read_picture(record.image)) if record.image is not None else ""
-    except (DataError, ImageError, OSError):
+        picture = _data_uri(record.image) if record.image is not None else ""
+    except (DataError, ImageError):
         pass  # it stands among the findings
     facts = [(name, _said(fields[name])) for name in _SHOWN if fields.get(name) not in (None, "", [], {})]
     return _Sample(

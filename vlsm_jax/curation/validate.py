@@ -53,11 +53,16 @@ class _Seen:
             return
         self.factories.setdefault(row.factory, row.where)
         self.topologies.setdefault(row.topology, row.where)
-        industry = (row.fields or {}).get("industry")
+        industry = _industry(row)
         if industry:
             self.industries.setdefault(industry, row.where)
         self.pairs |= row.pairs
         self.most_objects = max(self.most_objects, len(row.twin.objects))
+
+
+def _industry(row: RowFacts) -> str:
+    """Returns the industry that a row names, "" where it names none."""
+    return str((row.fields or {}).get("industry") or "")
 
 
 def _leaks(split: str, row: RowFacts, trained: _Seen) -> Iterator[Finding]:
@@ -67,7 +72,7 @@ def _leaks(split: str, row: RowFacts, trained: _Seen) -> Iterator[Finding]:
     where = row.where
     if row.factory in trained.factories:
         yield Finding("leak", f"{where}: the factory, names aside, is that of {trained.factories[row.factory]}")
-    industry = (row.fields or {}).get("industry")
+    industry = _industry(row)
     if split == "industry" and industry in trained.industries:
         yield Finding("leak", f"{where}: industry {industry!r} is trained on, {trained.industries[industry]}")
     if split == "layout" and row.topology in trained.topologies:

@@ -77,7 +77,7 @@ def load_image(
       ImageError: the file is missing, is not a picture, is truncated, is larger than `LARGEST_FILE`, or unpacks to an
         unreasonable number of pixels.
     """
-    with _opened(source) as image:
+    with opened(source) as image:
         return fit_image(image if change is None else change(image), size, fit)
 
 
@@ -128,7 +128,7 @@ def check_picture(source: str | os.PathLike | bytes, data: bytes | None = None) 
     """
     name = "the picture" if isinstance(source, bytes) else os.fspath(source)
     data = read_picture(source) if data is None else data
-    with _opened(data, name) as image:
+    with opened(data, name) as image:
         kind = image.format or ""
         if kind == "PNG":
             image.verify()
@@ -150,8 +150,16 @@ def _check_size(size: int, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike | bytes, name: str = "the picture") -> Iterator[Image.Image]:
-    """Opens a picture; what fails inside of the block, while its pixels are unpacked, is an `ImageError` too."""
+def opened(source: str | os.PathLike | bytes, name: str = "the picture") -> Iterator[Image.Image]:
+    """Opens a picture; what fails inside of the block, while its pixels are unpacked, is an `ImageError` too.
+
+    Args:
+      source: its file's path or bytes.
+      name: of the picture for messages, where `source` is bytes.
+
+    Raises:
+      ImageError: what `load_image` raises.
+    """
     if isinstance(source, bytes):
         _check_size(len(source), name)
         file: str | io.BytesIO = io.BytesIO(source)

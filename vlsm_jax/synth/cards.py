@@ -56,6 +56,13 @@ def _omitted(entry: str) -> str:
     return f"parameter {entry.rpartition('.')[2]}" if "." in entry else entry
 
 
+def _listed(value: Any) -> list[str]:
+    """Returns the entries of a field that should be a list: data of others may have anything there."""
+    if isinstance(value, (list, tuple)):
+        return list(map(str, value))
+    return [] if value in (None, "", {}) else [str(value)]
+
+
 @dataclasses.dataclass
 class Tally:
     """Counts over triplets; tallies can be added up, in any order.
@@ -86,10 +93,11 @@ class Tally:
             if row.get(field) not in (None, ""):
                 self._count(field, [row[field]])
         for field in ("features", "omitted"):
-            self._count(field, dict.fromkeys(map(_omitted, row.get(field) or ())))
-        self._count("misspelt", [len(row["misspelt"])] if "misspelt" in row else ())
-        self._count("goal", [row["goal"]["measure"]] if row.get("goal") else ())
-        self.shapes.update([row["topology"]] if row.get("topology") else ())
+            self._count(field, dict.fromkeys(map(_omitted, _listed(row.get(field)))))
+        misspelt, goal = row.get("misspelt"), row.get("goal")
+        self._count("misspelt", [len(misspelt)] if isinstance(misspelt, (Mapping, list)) else ())
+        self._count("goal", [goal["measure"]] if isinstance(goal, Mapping) and "measure" in goal else ())
+        self.shapes.update([str(row["topology"])] if row.get("topology") else ())
         self._count("prompt", [len(row["prompt"].encode())])
         self._count("response", [len(row["response"].encode())])
         self._count("picture", [picture])
