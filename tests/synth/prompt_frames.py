@@ -32,7 +32,7 @@ FRAMES = [
     (rf"({MARK}(?:, {MARK})*(?: and {MARK})?){ARROW}({MARK})\.?", "to"),
     (rf"({MANY}) feed ({MARK})\.", "to"),
     (rf"The outputs of ({MANY}) are connected to ({MARK})\.", "to"),
-    (rf"({MANY}) (?:all lead to|merge into) ({MARK})\.", "to"),
+    (rf"({MANY}) (?:(?:both|all) lead to|merge into) ({MARK})\.", "to"),
     (rf"(?:Connect|Items from) ({MANY}) (?:go )?to ({MARK})\.", "to"),
     (rf"(?:Connect )?({MANY}) (?:feed|pass items to|to) ({MANY}), respectively\.", "zip"),
     (rf"({MANY}) are fed by ({MANY}), respectively\.", "gnirts"),

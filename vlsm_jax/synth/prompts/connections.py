@@ -59,7 +59,7 @@ RULES: Rules = {
         "{last} receives items from {others}.",
         "The outputs of {others} are connected to {last}.",
         "{last} is fed by {others}, in this order.",
-        "{others} all lead to {last}.",
+        "{others} {all} lead to {last}.",
         "Connect {others} to {last}.",
         "{others} merge into {last}.",
         "Items from {others} go to {last}.",
@@ -259,6 +259,7 @@ def _run_sentence(rule: str, members: Sequence[str], voice: Voice) -> str:
         )
     else:
         fields["others"] = join_words(names[:-1])
+        fields["all"] = "both" if len(names) == 3 else "all"
     return _GRAMMAR.expand(rule, voice.dice, fields, plural)
 
 

@@ -85,7 +85,13 @@ def draw_goal(twin: Twin, dice: Dice) -> Goal | None:
     if not 0 < per_second < 1e6 or not through < 1e7:
         return None
     if measure == "utilisation":
-        worked = {name: load for name, load in loads.items() if "ProcessTime" in twin.by_name[name].parameters}
+        # A station that holds several items is busy while it has one, however many places are free.
+        worked = {
+            name: load
+            for name, load in loads.items()
+            if "ProcessTime" in twin.by_name[name].parameters
+            and twin.by_name[name].parameters.get("MaxContent", 1) == 1
+        }
         busiest = max(worked, key=worked.__getitem__, default="")
         if 0.05 < worked.get(busiest, 0) < 10:
             percent = min(max(5 * round(worked[busiest] * dice.between(0.8, 1.1) * 20), 5), 95)
