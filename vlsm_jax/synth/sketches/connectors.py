@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlsm_jax.synth.sketches.geometry import Box, Point, crossed_squarely
-from vlsm_jax.synth.sketches.routes import THROUGH_NAME, Ends, Wire, blocked_wires, costs, levels, looped
+from vlsm_jax.synth.sketches.routes import THROUGH_NAME, Wire, blocked_wires, costs, ends_clipped, levels, looped
 
 _POINTS = 6
 _NEAR = 3.0
@@ -104,7 +104,6 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
     obstacles[: len(icons)] += (-2, -2, 2, 2)
     simplest = [_candidates(icons[w.source], icons[w.target], (), 0.0)[0] for w in wires]
     blocked = blocked_wires(wires, np.array(simplest), obstacles, crossed_squarely)
-    ends = Ends.around(icons, names)
     tracks = _Tracks()
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = []
@@ -139,5 +138,5 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
                     break
         tracks.add(path, wire)
         path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
-        out.append(np.array(ends.clipped(path, wire)))
+        out.append(np.array(ends_clipped(path, wire, icons, names)))
     return out

@@ -64,14 +64,15 @@ def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
     Slab method: a box is the intersection of two strips, and a segment crosses each strip over one interval.
     """
+    sides = np.ascontiguousarray(boxes.T)
     enter, leave = 0.0, 1.0
     for axis in (0, 1):
         start = paths[:, :-1, axis, None]
         delta = paths[:, 1:, axis, None] - start
         # A segment along a strip has no slope to divide by: a tiny one gives fractions far outside [0, 1].
         slope = 1 / np.where(np.abs(delta) < 1e-9, 1e-9, delta)
-        low = (boxes[:, axis] - start) * slope
-        high = (boxes[:, axis + 2] - start) * slope
+        low = (sides[axis] - start) * slope
+        high = (sides[axis + 2] - start) * slope
         enter = np.maximum(enter, np.minimum(low, high))
         leave = np.minimum(leave, np.maximum(low, high))
     return (enter < leave).any(1)
@@ -79,9 +80,13 @@ def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def crossed_squarely(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Returns what `crossed` does, for paths of right angles only: a segment is as good as the box around it."""
-    start, end = paths[:, :-1, None], paths[:, 1:, None]
-    hits = (np.minimum(start, end) < boxes[:, 2:]) & (np.maximum(start, end) > boxes[:, :2])
-    return (hits[..., 0] & hits[..., 1]).any(1)
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)
+    x, y = paths[..., 0, None], paths[..., 1, None]
+    hits = np.minimum(x[:, :-1], x[:, 1:]) < right
+    hits &= np.maximum(x[:, :-1], x[:, 1:]) > left
+    hits &= np.minimum(y[:, :-1], y[:, 1:]) < bottom
+    hits &= np.maximum(y[:, :-1], y[:, 1:]) > top
+    return hits.any(1)
 
 
 def last_inside(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -100,7 +105,7 @@ def last_inside(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.n
     return np.where(enter < leave, leave, 0.0)
 
 
-def leaving(a: Point, b: Point, box: Box) -> float | None:
+def leaving(a: Point, b: Point, box: tuple[float, float, float, float]) -> float | None:
     """Returns at which fraction the segment from a to b leaves a box; None where it misses, 1 if it ends inside."""
     enter, leave = 0.0, 1.0
     for start, delta, low, high in (
@@ -118,9 +123,10 @@ def leaving(a: Point, b: Point, box: Box) -> float | None:
     return leave if enter < leave else None
 
 
-def trimmed(path: list[Point], box: Box) -> list[Point]:
-    """Returns a path from the last point at which it leaves a box, whole where it does not leave it."""
+def trimmed(path: list[Point], box: Box, gap: float = 0.0) -> list[Point]:
+    """Returns a path from the last point at which it leaves a box grown by a gap, whole where it does not leave it."""
     left, top, right, bottom = box
+    left, top, right, bottom = left - gap, top - gap, right + gap, bottom + gap
     for k in range(len(path) - 1, 0, -1):
         a, b = path[k - 1], path[k]
         (ax, ay), (bx, by) = a, b
@@ -132,7 +138,7 @@ def trimmed(path: list[Point], box: Box) -> list[Point]:
             or (ay >= bottom and by >= bottom)
         ):
             continue
-        at = leaving(a, b, box)
+        at = leaving(a, b, (left, top, right, bottom))
         if at is None:
             continue
         if at >= 1 and k == len(path) - 1:

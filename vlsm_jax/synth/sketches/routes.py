@@ -74,44 +74,32 @@ def levels(start: Box, end: Box, boxes: np.ndarray, page: Box, nudge: float) -> 
     return [min(max(level, page.top + 2), page.bottom - 2) for level in out]
 
 
-class Ends(NamedTuple):
-    """Where lines end: icons and names by position, grown by the gaps that lines leave."""
-
-    icons: list[Box]
-    names: list[Box]
-
-    @classmethod
-    def around(cls, icons: Sequence[Box], names: Sequence[Box]) -> Ends:
-        """Returns the ends at given icons and names."""
-        return cls([box.grown(GAP) for box in icons], [box.grown(1) for box in names])
-
-    def clipped(self, path: list[Point], wire: Wire) -> list[Point]:
-        """Returns the part of a path between two icons, and beyond their names where it would run through these."""
-        for end in (wire.source, wire.target):
-            name = self.names[end]
-            path = trimmed(path, self.icons[end])
-            cut = trimmed(path, name)
-            # A name that is merely grazed on the way is not where the line starts.
-            if cut is not path and math.dist(cut[0], path[0]) < 1.2 * (name.bottom - name.top - 2) + 6:
-                path = cut
-            path = path[::-1]
-        return path
+def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Sequence[Box]) -> list[Point]:
+    """Returns the part of a path between two icons, and beyond their names where it would run through these."""
+    for end in (wire.source, wire.target):
+        _, top, _, bottom = name = names[end]
+        path = trimmed(path, icons[end], GAP)
+        cut = trimmed(path, name, 1.0)
+        # A name that is merely grazed on the way is not where the line starts.
+        if cut is not path and math.dist(cut[0], path[0]) < 1.2 * (bottom - top) + 6:
+            path = cut
+        path = path[::-1]
+    return path
 
 
 def straight_clipped(straight: np.ndarray, wires: Sequence[Wire], icons: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Returns straight lines [W, 2, 2] between the middles of icons, clipped as by `Ends`."""
-    out = straight.copy()
-    for end in (0, 1):
-        at = [wire[end] for wire in wires]
-        here, there = straight[:, end], straight[:, 1 - end]
-        delta = there - here
-        length = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)
-        edge = last_inside(here, there, icons[at] + (-GAP, -GAP, GAP, GAP))
-        name = last_inside(here, there, names[at] + (-1, -1, 1, 1))
-        near = (name - edge) * length < 1.2 * (names[at, 3] - names[at, 1]) + 6
-        fraction = np.where((name > edge) & (name < 1) & near, name, edge)
-        out[:, end] = here + delta * np.where(fraction < 1, fraction, 0.0)[:, None]
-    return out
+    """Returns straight lines [W, 2, 2] between the middles of icons, clipped as by `ends_clipped`."""
+    ends = np.array([wire[:2] for wire in wires]).T.ravel()  # [2 W], all sources before all targets.
+    here = straight.transpose(1, 0, 2).reshape(-1, 2)
+    there = straight[:, ::-1].transpose(1, 0, 2).reshape(-1, 2)
+    delta = there - here
+    length = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)
+    around = np.concatenate([icons[ends] + (-GAP, -GAP, GAP, GAP), names[ends] + (-1, -1, 1, 1)])
+    edge, name = last_inside(np.concatenate([here, here]), np.concatenate([there, there]), around).reshape(2, -1)
+    near = (name - edge) * length < 1.2 * (names[ends, 3] - names[ends, 1]) + 6
+    fraction = np.where((name > edge) & (name < 1) & near, name, edge)
+    clipped = here + delta * np.where(fraction < 1, fraction, 0.0)[:, None]
+    return clipped.reshape(2, -1, 2).transpose(1, 0, 2)
 
 
 def looped(box: Box) -> list[Point]:
@@ -178,7 +166,6 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
     straight = centers[[wire[:2] for wire in wires]]
     blocked = blocked_wires(wires, straight, obstacles)
     clipped = straight_clipped(straight, wires, solid, written)
-    ends = Ends.around(icons, names)
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = []
     for i, wire in enumerate(wires):
@@ -198,7 +185,7 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
                 paths = np.concatenate([paths, around])
                 cost = np.concatenate([cost, costs(around, wire, obstacles, page) + 0.4])
             path = _without_repeats(list(map(tuple, paths[int(np.argmin(cost))].tolist())))
-            out.append(np.array(ends.clipped(path, wire)))
+            out.append(np.array(ends_clipped(path, wire, icons, names)))
         else:
             out.append(clipped[i])
     return out
