@@ -67,42 +67,64 @@ class _Tracks:
         return total
 
 
-def _candidates(start: Box, end: Box, heights: Sequence[float], shift: float) -> list[list[Point]]:
-    """Returns paths of right angles between two icons, of `_POINTS` points each, the simplest first."""
+def _middles(start: Box, end: Box) -> tuple[float, float, float, float]:
+    """Returns the middles (x0, y0, x1, y1) of two icons, alike in what differs by less than a line can show."""
     (x0, y0), (x1, y1) = start.center, end.center
-    if abs(y1 - y0) < 2:
-        y1 = y0
-    if abs(x1 - x0) < 2:
-        x1 = x0
-    across = 1 if x1 >= x0 else -1
-    a = start.right if across > 0 else start.left
-    b = end.left if across > 0 else end.right
+    return x0, y0, x0 if abs(x1 - x0) < 2 else x1, y0 if abs(y1 - y0) < 2 else y1
+
+
+def _filled(path: list[Point]) -> list[Point]:
+    return path + [path[-1]] * (_POINTS - len(path))
+
+
+def _simplest(start: Box, end: Box) -> list[Point]:
+    """Returns the first of `_direct` without a shift."""
+    x0, y0, x1, y1 = _middles(start, end)
+    if x0 == x1 or y0 == y1:
+        return _filled([(x0, y0), (x1, y1)])
+    a, b = (start.right, end.left) if x1 > x0 else (start.left, end.right)
+    if abs(b - a) > 8 and (b > a) == (x1 > x0):
+        x = (a + b) / 2
+        return _filled([(x0, y0), (x, y0), (x, y1), (x1, y1)])
+    return _filled([(x0, y0), (x1, y0), (x1, y1)])
+
+
+def _direct(start: Box, end: Box, shift: float) -> list[list[Point]]:
+    """Returns paths of right angles between two icons, of `_POINTS` points each, the simplest first."""
+    x0, y0, x1, y1 = _middles(start, end)
+    if x0 == x1 or y0 == y1:
+        return [_filled([(x0, y0), (x1, y1)])]
     out = []
-    if y0 == y1 or x0 == x1:
-        out.append([(x0, y0), (x1, y1)])
-    elif across * (b - a) > 8:
+    a, b = (start.right, end.left) if x1 > x0 else (start.left, end.right)
+    if abs(b - a) > 8 and (b > a) == (x1 > x0):
         for t in (0.5, 0.7, 0.3, 0.85, 0.15):
             x = a + (b - a) * t + shift
-            out.append([(x0, y0), (x, y0), (x, y1), (x1, y1)])
-    if y0 != y1 and x0 != x1:
-        out.append([(x0, y0), (x1, y0), (x1, y1)])
-        out.append([(x0, y0), (x0, y1), (x1, y1)])
+            out.append(_filled([(x0, y0), (x, y0), (x, y1), (x1, y1)]))
+    out.append(_filled([(x0, y0), (x1, y0), (x1, y1)]))
+    out.append(_filled([(x0, y0), (x0, y1), (x1, y1)]))
+    return out
+
+
+def _around(start: Box, end: Box, shift: float, heights: Sequence[float]) -> list[list[Point]]:
+    """Returns paths that leave the row of the icons for a height, upwards or downwards or out of their sides."""
+    x0, y0, x1, y1 = _middles(start, end)
+    side = 9 + abs(shift) if x1 >= x0 else -9 - abs(shift)
+    left, right = (start.right + side, end.left - side) if x1 >= x0 else (start.left + side, end.right - side)
+    out = []
     for height in heights:
-        out.append([(x0 + shift, y0), (x0 + shift, height), (x1 - shift, height), (x1 - shift, y1)])
-        # Around the sides: out of one end, along, and in at the other.
-        left, right = a + across * (9 + abs(shift)), b - across * (9 + abs(shift))
+        out.append(_filled([(x0 + shift, y0), (x0 + shift, height), (x1 - shift, height), (x1 - shift, y1)]))
         out.append([(x0, y0), (left, y0), (left, height), (right, height), (right, y1), (x1, y1)])
-    return [path + [path[-1]] * (_POINTS - len(path)) for path in out]
+    return out
 
 
 def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], page: Box) -> list[np.ndarray]:
     """Returns a path of right angles [K, 2] per wire; arguments as for `route`."""
     if not wires:
         return []
-    every = np.array([*icons, *names])
-    obstacles = every.copy()
+    every = [*icons, *names]
+    obstacles = np.array(every)
     obstacles[: len(icons)] += (-2, -2, 2, 2)
-    simplest = [_candidates(icons[w.source], icons[w.target], (), 0.0)[0] for w in wires]
+    simplest = [_simplest(icons[w.source], icons[w.target]) for w in wires]
     blocked = blocked_wires(wires, np.array(simplest), obstacles, crossed_squarely)
     tracks = _Tracks()
     drawn: set[frozenset[int]] = set()
@@ -118,16 +140,18 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
         path = simplest[i]
         if blocked[i] or again or tracks.shared(path, wire):
             shift = (i % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
+            least, tried = math.inf, 0
             for around in (False, True):
-                heights = levels(start, end, every, page, 2.0 * (i % 4)) if around else ()
-                candidates = _candidates(start, end, heights, shift)
-                if again:
-                    candidates = [path for path in candidates if path[1] != path[2]]
-                    if not candidates:
-                        continue
+                if around:
+                    candidates = _around(start, end, shift, levels(start, end, every, page, 2.0 * (i % 4)))
+                else:
+                    candidates = _direct(start, end, shift)
+                    if again:
+                        candidates = [path for path in candidates if path[1] != path[2]]
+                        if not candidates:
+                            continue
                 cost = costs(np.array(candidates), wire, obstacles, page, crossed_squarely).tolist()
-                cost = [c + 0.3 * k for k, c in enumerate(cost)]
-                least = math.inf
+                cost = [c + 0.3 * (tried + k) for k, c in enumerate(cost)]
                 for k in sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]:
                     if cost[k] >= least:
                         break
@@ -136,6 +160,7 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
                         least, path = total, candidates[k]
                 if least < THROUGH_NAME:
                     break
+                tried = len(candidates)
         tracks.add(path, wire)
         path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
         out.append(np.array(ends_clipped(path, wire, icons, names)))

@@ -61,16 +61,16 @@ def costs(paths: np.ndarray, wire: Wire, obstacles: np.ndarray, page: Box, cross
     return hits @ weights + OFF_PAGE * outside + 2 * length / (page.right - page.left)
 
 
-def levels(start: Box, end: Box, boxes: np.ndarray, page: Box, nudge: float) -> list[float]:
+def levels(start: Box, end: Box, boxes: Sequence[Box], page: Box, nudge: float) -> list[float]:
     """Returns heights just above and just below everything that stands between two icons, near ones first."""
     low, high = min(start.left, end.left), max(start.right, end.right)
     top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
-    between = boxes[(boxes[:, 0] < high) & (boxes[:, 2] > low)]
+    between = [(up, down) for left, up, right, down in boxes if left < high and right > low]
     out = []
     for reach in (0.0, 0.5):
         room = reach * (page.bottom - page.top) + 2
-        near = between[(between[:, 1] < bottom + room) & (between[:, 3] > top - room)]
-        out += [float(near[:, 1].min()) - 6 - nudge, float(near[:, 3].max()) + 6 + nudge]
+        near = [(up, down) for up, down in between if up < bottom + room and down > top - room]
+        out += [min(near)[0] - 6 - nudge, max([down for _, down in near]) + 6 + nudge]
     return [min(max(level, page.top + 2), page.bottom - 2) for level in out]
 
 
@@ -159,8 +159,8 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
     if not wires:
         return []
     solid, written = np.array(icons), np.array(names)
-    every = np.concatenate([solid, written])
-    obstacles = every.copy()
+    every = [*icons, *names]
+    obstacles = np.array(every)
     obstacles[: len(icons)] += (-2, -2, 2, 2)
     centers = (solid[:, :2] + solid[:, 2:]) / 2
     straight = centers[[wire[:2] for wire in wires]]
