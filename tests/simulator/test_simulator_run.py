@@ -1,11 +1,16 @@
 """Verdicts, diagnostics of a run, and the behaviour of single objects."""
 
+import gc
 import json
 import math
 
 import pytest
 
 from vlsm_jax.simulator import STOP_TIME, Budget, Verdict, run
+from vlsm_jax.simulator.kernel import Calendar
+from vlsm_jax.simulator.objects.live_object import LiveObject
+from vlsm_jax.simulator.tree import Tree
+from vlsm_jax.simulator.world import World
 
 
 def line(model, **properties):
@@ -218,6 +223,23 @@ def test_same_seed_same_report_and_trace(model):
         traces.append((json.dumps(report.to_dict()), trace))
     assert traces[0] == traces[1]
     assert traces[0][1] != traces[2][1]
+
+
+def test_the_world_is_freed_when_the_report_is_there(model):
+    """Without the garbage collector, which would have to find the cycles of every run."""
+    script = line(
+        model, In={"InterArrivalTime": "return exponential(0, 9) + 1;"}, Work={"Triggers.OnExit": "param(1).a = 1;"}
+    )
+    script += 'Object hand = Object.create("Operator"); contextdragconnection(Line, hand, "S");'
+    script += 'Line.setProperty("UseTransport", 1);'
+    gc.collect()
+    gc.disable()
+    try:
+        assert run(script, until=500).ok
+        kept = [one for one in gc.get_objects() if isinstance(one, (World, Tree, LiveObject, Calendar))]
+    finally:
+        gc.enable()
+    assert not kept
 
 
 def test_a_report_is_json(model):

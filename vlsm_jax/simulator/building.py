@@ -28,7 +28,9 @@ def build(script: str, *, budget: Budget = Budget(), dialect: Dialect = Dialect(
       budget: limits on steps, nodes and time.
       dialect: choices where the public sources on FlexScript are silent or disagree.
     """
-    return build_world(script, budget, dialect)[0]
+    built, world = build_world(script, budget, dialect)
+    world.dismantle()
+    return built
 
 
 def build_world(script: str, budget: Budget, dialect: Dialect) -> tuple[BuildResult, World]:

@@ -17,9 +17,11 @@ def check(script: str, *, budget: Budget = Budget(), dialect: Dialect = Dialect(
     """
     built, world = build_world(script, budget, dialect)
     if not built.ok:
+        world.dismantle()
         return Report(built.verdict, built.twin, built.diagnostics, None, built.output)
     objects = world.tree.objects()
     wiring = examine(objects, unique_names(objects))
+    world.dismantle()
     verdict = Verdict.OK if wiring.runnable else Verdict.RUN_ERROR
     if not wiring.has_flow:
         verdict = Verdict.WIRING

@@ -23,7 +23,7 @@ from vlsm_jax.simulator.objects.live_object import LiveObject
 from vlsm_jax.simulator.objects.multiprocessor import MultiProcessor
 from vlsm_jax.simulator.objects.processor import Processor
 from vlsm_jax.simulator.objects.sink import Sink
-from vlsm_jax.simulator.report import Report, Verdict
+from vlsm_jax.simulator.report import BuildResult, Report, Verdict
 from vlsm_jax.simulator.simulation import Simulation, TraceEvent
 from vlsm_jax.simulator.snapshot import Snapshot
 from vlsm_jax.simulator.standstill import Cause, Standstill, describe, explain, stands_still
@@ -65,6 +65,16 @@ def run(
     if replications < 1:
         raise ValueError(f"replications is {replications}; it must be at least 1")
     built, world = build_world(script, budget, dialect)
+    try:
+        return _run(built, world, until, warmup, replications, seed, trace)
+    finally:
+        world.dismantle()
+
+
+def _run(
+    built: BuildResult, world: World, until: float | None, warmup: float, replications: int, seed: int,
+    trace: Callable[[TraceEvent], None] | None,
+) -> Report:  # fmt: skip
     if not built.ok:
         return Report(built.verdict, built.twin, built.diagnostics, None, built.output)
     stop = until if until is not None else world.stop_time or STOP_TIME
@@ -79,7 +89,7 @@ def run(
     if not wiring.runnable:
         return Report(Verdict.RUN_ERROR, built.twin, tuple(findings), None, built.output)
     warned = len(world.warnings)
-    verdict, kpis = Verdict.OK, None
+    verdict, kpis, experiment = Verdict.OK, None, None
     try:
         before = Snapshot(world) if replications > 1 else None
         experiment = _Experiment(world, wiring, names, stop, warmup, seed, before)
@@ -100,6 +110,9 @@ def run(
     except Exception as error:  # a fault of this program, not of the script; tests look for its code
         verdict = Verdict.RUN_ERROR
         findings.append(internal_error(error))
+    finally:
+        if experiment is not None:
+            experiment.dismantle()
     findings.extend(world.warnings[warned:])
     return Report(verdict, built.twin, tuple(findings), kpis, tuple(world.machine.lines))
 
@@ -157,6 +170,11 @@ class _Experiment:
             self.stands_still = found if lasting else None
         self.figures.append({node: _Figures(live) for node, live in simulation.objects.items()})
         self.model.append(_ModelFigures(simulation, self.until - self.warmup))
+
+    def dismantle(self) -> None:
+        """Takes the last replication apart, once nobody needs it any more."""
+        if self._last is not None:
+            self._last.dismantle()
 
     def kpis(self) -> Kpis:
         """Returns the figures of all replications together."""

@@ -142,6 +142,14 @@ class Simulation:
             if isinstance(live, TaskExecuter):
                 live.go_home()
 
+    def dismantle(self) -> None:
+        """Takes the running objects apart, for good, as `World.dismantle` does."""
+        for live in self.objects.values():
+            live.dismantle()
+        self.calendar.heap.clear()
+        self.objects.clear()
+        vars(self).clear()
+
     def run(self, until: float, warmup: float) -> None:
         """Runs from time 0; what happens before `warmup` is left out of the statistics. Raises `Fault`."""
         self.world.warmup, self.world.counted_from = warmup, 0.0

@@ -333,6 +333,14 @@ class Tree:
         found.update((wire.number, wire) for wire in self.attachments)
         return [found[number] for number in sorted(found)]
 
+    def dismantle(self) -> None:
+        """Takes all nodes apart, for good: nothing refers to another one any more."""
+        for node in (self.model, *self.model.below()):
+            node.parent = node.live = None
+            node.children, node._index = [], {}
+            node.inputs, node.outputs, node.centers = [], [], []
+        self.attachments.clear()
+
     def destroy(self, node: Node) -> None:
         """Removes a node with everything below it and every wire at it; none of them has a parent afterwards."""
         gone = [node, *node.below()]

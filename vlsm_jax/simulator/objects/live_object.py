@@ -7,6 +7,7 @@ each has left.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,12 @@ class LiveObject:
 
     def start(self) -> None:
         """Schedules the first events of a run."""
+
+    def dismantle(self) -> None:
+        """Lets go of everything; the object cannot be used any more."""
+        for name in _slots_of(type(self)):
+            if hasattr(self, name):
+                delattr(self, name)
 
     # --- Statistics ---------------------------------------------------------------------------------------------------
 
@@ -181,3 +188,8 @@ class LiveObject:
         self.go_on(halt)
         if self.on_resume is not None:
             self.on_resume(len(self.halts), key)
+
+
+@functools.cache
+def _slots_of(cls: type) -> tuple[str, ...]:
+    return tuple(name for each in cls.__mro__ for name in getattr(each, "__slots__", ()))
