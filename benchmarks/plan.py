@@ -44,7 +44,7 @@ SHOWN = (
     "## What the plans showed",
     "",
     "Mended: the output head was gathered, and its gradient added up among devices, once for every 256 positions of a",
-    "row, and is now once a microbatch; 4-bit kernels were unpacked and then gathered in 16 bits, and now the codes are",
+    "row, and is now once a microbatch; 4-bit kernels were unpacked and gathered in 16 bits, and now the codes are",
     "gathered, a quarter of the bytes.",
     "",
     "Left: gradients over `fsdp` are added up whole and cut (all-reduce), twice the bytes of a reduce-scatter; the",
