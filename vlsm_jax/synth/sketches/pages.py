@@ -109,6 +109,11 @@ class _Try:
     packed: bool = False
     icons: float = 18.0
 
+    @property
+    def shape(self) -> tuple[int, bool, bool, int, bool]:
+        """Everything but the size of letters and icons."""
+        return self.lines, self.alternate, self.staggered, self.bands, self.packed
+
 
 _GAP = 3.0  # Between icon and name.
 _APART = 5.0  # Between what must not touch.
@@ -117,6 +122,7 @@ _LINE = 8.0  # What is linked is so much further apart.
 _FRAME = 4.0  # Between what is framed and the frame.
 _WIDEST_PITCH, _HIGHEST_PITCH = 0.34, 0.36  # Of the page.
 _LONGEST_WHEN_TIGHT = 1.4  # Of a conveyor, in icon sizes.
+_HOPE = 1.1  # How much larger letters are tried than would fit if all of a page were as large as its letters are.
 
 
 @functools.lru_cache(maxsize=64)
@@ -190,6 +196,7 @@ class _Layout:
         self.row = np.array([number[row] for row in rows])
         self.levels: dict[tuple[int, bool, bool], tuple[list[int], list[list[float]]]] = {}
         self.grids: dict[tuple[int, bool, bool], _Grid] = {}
+        self.fitting: dict[tuple, float] = {}
         index = {obj.name: i for i, obj in enumerate(twin.objects)}
         self.linked = np.zeros((len(places), len(places)))
         for wire in twin.connections:
@@ -222,10 +229,13 @@ class _Layout:
         area = (self.widths[-1] * self.heights[-1]).sum() * LINE_HEIGHT * SMALLEST_LETTERS**2
         if area > self.size[0] * height:  # The names alone, as small as can be, are larger than the page.
             return None
+        self.fitting.clear()  # What does not fit into frames may fit without.
         for attempt in _tries(first):
             if self.sheet.framed and attempt.letters < 10:
                 break  # Frames take room that small letters do not make up for.
-            if self._too_wide(attempt):
+            if attempt.alternate and self.sheet.framed:
+                continue  # Frames are level whichever end of them the name is at.
+            if attempt.letters > self.fitting.get(attempt.shape, 99) * _HOPE or self._too_wide(attempt):
                 continue
             placed = self.place(attempt, height, roominess)
             if placed is not None:
@@ -264,6 +274,10 @@ class _Layout:
         return any(
             w * attempt.letters + n * each > room for w, n in zip(widths[attempt.lines - 1], counts, strict=True)
         )
+
+    def _note(self, attempt: _Try, part: float) -> None:
+        """Notes which letters might fit, when there is room for no more than a part of what a try needs."""
+        self.fitting[attempt.shape] = attempt.letters * part
 
     def place(self, attempt: _Try, height: float, roominess: float) -> tuple[int, Mapping] | None:
         """Returns the height of the page and everything's place on it, None when there is no room."""
@@ -305,7 +319,8 @@ class _Layout:
             0.0 if attempt.staggered else 0.7,
             lambda: np.maximum(np.where(grid.same, below + _ROOM, 0.0), 0.6 * high / (rows + 1)),
         )
-        if found is None:
+        if found.positions is None:
+            self._note(attempt, high / found.total)
             return None
         page_height = height
         if roominess:
@@ -328,7 +343,8 @@ class _Layout:
         found = spaced(
             grid.columns, apart, reach, reach, wide, 0.8, lambda: np.maximum(apart, 0.85 * wide / (columns + 1))
         )
-        if found is None:
+        if found.positions is None:
+            self._note(attempt, wide / found.total)
             return None
         x = stretched(found, wide, max(_WIDEST_PITCH * wide * columns / found.total, 1.0)) + margin.left
         return int(page_height), {

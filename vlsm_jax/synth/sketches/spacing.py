@@ -15,9 +15,9 @@ import numpy as np
 
 
 class Spaced(NamedTuple):
-    """Positions [N] along an axis of length `total`."""
+    """Positions [N] along an axis of length `total`; None where it would become longer than there is room."""
 
-    positions: np.ndarray
+    positions: np.ndarray | None
     total: float
 
 
@@ -79,8 +79,8 @@ def spaced(
     room: float,
     enough: float = 0.0,
     roomy: Callable[[], np.ndarray] | None = None,
-) -> Spaced | None:
-    """Returns positions at which objects keep their ranks and least distances, None where they take too much room.
+) -> Spaced:
+    """Returns positions at which objects keep their ranks and least distances.
 
     Args:
       groups: who has each rank, see `grouped`.
@@ -95,7 +95,7 @@ def spaced(
     early = _least(groups, need, near)
     total = max(map(operator.add, early, far))
     if total > room:
-        return None
+        return Spaced(None, total)
     if roomy is not None and total < enough * room:
         wider = roomy().tolist()
         found = _least(groups, wider, near)
