@@ -191,9 +191,10 @@ class ExpressionCompiler:
         def read(frame: list) -> Any:
             holder, key = base(frame), index(frame)
             try:
-                special = members.get(type(holder))
-                if special is not None and special.index is not None:
-                    return special.index(holder, key)
+                if type(holder) is not list:
+                    special = members.get(type(holder))
+                    if special is not None and special.index is not None:
+                        return special.index(holder, key)
                 return element(holder, key)
             except Fault as fault:
                 fault.place(at)

@@ -143,7 +143,11 @@ def to_int(value: Any) -> int:
 
 def to_float(value: Any) -> float:
     """To a double."""
-    return value if type(value) is float else as_float(to_number(value))
+    if type(value) is float:
+        return value
+    if type(value) is int and -INT_MAX <= value <= INT_MAX:
+        return float(value)
+    return as_float(to_number(value))
 
 
 def as_float(number: int | float) -> float:

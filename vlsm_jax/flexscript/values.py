@@ -235,6 +235,8 @@ def less_equal(a: Any, b: Any) -> bool:
 def element(base: Any, index: Any) -> Any:
     """`base[index]`: arrays from 1; a number or a string acts as an array of one; maps by key."""
     if type(base) is list:
+        if type(index) is int and 1 <= index <= len(base):
+            return base[index - 1]
         if isinstance(index, (int, float)):
             i = to_int(index)
             if 1 <= i <= len(base):

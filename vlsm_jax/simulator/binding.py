@@ -62,7 +62,7 @@ class Binding:
     def setting(self, node: Node, name: str) -> ParameterValue | None:
         """Returns what a script set, else the default."""
         value = node.settings.get(name)
-        return value if value is not None else node.cls.default(name)
+        return value if value is not None else node.cls.defaults.get(name)
 
     def number(self, node: Node, name: str) -> float:
         """Returns a property as a number; code is evaluated once, at reset."""
@@ -77,7 +77,10 @@ class Binding:
 
     def flag(self, node: Node, name: str) -> bool:
         """Returns a property that is 0 or 1."""
-        return self.setting(node, name) is not None and bool(self.number(node, name))
+        value = self.setting(node, name)
+        if value is None or isinstance(value, (int, float)):
+            return bool(value)
+        return bool(self.number(node, name))
 
     def variable(self, node: Node, name: str) -> bool:
         """Returns whether a script set an old variable that has no property."""

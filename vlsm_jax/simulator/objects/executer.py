@@ -334,8 +334,8 @@ class TaskExecuter(Dispatcher):
             return then()
         if state and state != self.state:
             self.set_state(state)
-        self._turn += 1
-        self.calendar.after(seconds, self._go, (self._turn, then))
+        self._turn = turn = self._turn + 1
+        self.calendar.after(seconds, self._go, (turn, then))
         return False
 
     def travel_then(self, move: Move | None, state: int, then: Step) -> bool:
@@ -370,8 +370,8 @@ class TaskExecuter(Dispatcher):
     def _show_place(self) -> None:
         """Lets scripts see where the executer is."""
         x, y, z = self.position
-        size = self.node.size
-        location = self.node.location
+        node = self.node
+        size, location = node.size, node.location
         location.x, location.y, location.z = x - size.x / 2, y + size.y / 2, z
 
     def go_home(self) -> None:

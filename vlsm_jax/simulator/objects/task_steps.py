@@ -52,10 +52,11 @@ def _done() -> bool:
 
 def _begin_travel(executer: TaskExecuter, task: Task) -> bool:
     node = task.involved1
-    if isinstance(node, LiveObject):
-        node = node.node
-    elif isinstance(node, Item):
-        node = node.holder.node if node.holder is not None else None
+    if not isinstance(node, Node):
+        if isinstance(node, LiveObject):
+            node = node.node
+        elif isinstance(node, Item) and node.holder is not None:
+            node = node.holder.node
     if not isinstance(node, Node):
         raise Fault(f"{executer.name!r} has nowhere to travel to", code="task", hint="give TASKTYPE_TRAVEL an object")
     move = executer.way_to(node, force=_number(task, 1) == 1, seconds=_number(task, 3))

@@ -18,7 +18,7 @@ from vlsm_jax.simulator.objects.live_object import LiveObject
 from vlsm_jax.simulator.objects.resource import FixedResource
 from vlsm_jax.simulator.objects.sink import Sink
 from vlsm_jax.simulator.objects.source import Source
-from vlsm_jax.simulator.objects.task import Preempt, TaskSequence, TaskType
+from vlsm_jax.simulator.objects.task import Preempt, Task, TaskSequence, TaskType
 from vlsm_jax.simulator.tree import Node
 
 if TYPE_CHECKING:
@@ -50,11 +50,13 @@ class TransportCall:
             return  # the script has made a task sequence of its own
         warn_of_nobody(self._binding, dispatcher, what, 1)
         sequence = TaskSequence(dispatcher, self._priority, self._preempt)
-        sequence.add(TaskType.TRAVEL, resource.node)
-        sequence.add(TaskType.FRLOAD, item, resource.node, port)
-        sequence.add(TaskType.BREAK)
-        sequence.add(TaskType.TRAVEL, peer.node)
-        sequence.add(TaskType.FRUNLOAD, item, peer.node, peer.inputs.index(resource) + 1)
+        sequence.tasks += (
+            Task(TaskType.TRAVEL, resource.node),
+            Task(TaskType.FRLOAD, item, resource.node, port),
+            Task(TaskType.BREAK),
+            Task(TaskType.TRAVEL, peer.node),
+            Task(TaskType.FRUNLOAD, item, peer.node, peer.inputs.index(resource) + 1),
+        )
         dispatcher.receive(sequence)
 
 

@@ -146,7 +146,8 @@ def corner(node: Node) -> Point:
 def reference_point(node: Node) -> Point:
     """Returns where executers go to reach an object: the x/y centre of its base, the location of a network node."""
     x, y, z = corner(node)
-    if node.cls is not None and node.cls.role == "network":
+    cls = node.cls
+    if cls is not None and cls.role == "network":
         return x, y, z
     size = node.size
     return x + to_float(size.x) / 2, y - to_float(size.y) / 2, z
