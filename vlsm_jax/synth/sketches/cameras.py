@@ -7,6 +7,7 @@ shadow takes a third of the light at most, and blur stays below a pixel.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -74,14 +75,15 @@ def _view(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
 
 
-def letter_scale(view: np.ndarray | None, box: Box) -> float:
-    """Returns how much higher letters in a box of the page are in the picture: |d(view)/dy| at its middle."""
+def letter_scales(view: np.ndarray | None, boxes: Sequence[Box]) -> np.ndarray:
+    """Returns how much higher letters in boxes [N] of the page are in the picture: |d(view)/dy| at their middles."""
     if view is None:
-        return 1.0
-    x, y = box.center
-    u, v, w = view @ (x, y, 1.0)
-    du, dv, dw = view[:, 1]
-    return float(np.hypot((du - u * dw / w) / w, (dv - v * dw / w) / w))
+        return np.ones(len(boxes))
+    sides = np.array(boxes)
+    mapped = (sides[:, :2] + sides[:, 2:]) / 2 @ view[:, :2].T + view[:, 2]
+    w = mapped[:, 2:]
+    slope = (view[:2, 1] - mapped[:, :2] * (view[2, 1] / w)) / w
+    return np.hypot(slope[:, 0], slope[:, 1])
 
 
 @functools.lru_cache(maxsize=3)

@@ -57,8 +57,10 @@ class Canvas:
         """Returns points [..., 2] of the page in the coordinates that `lines` and `face` take."""
         return np.rint((self.seen(points) - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
-    def lines(self, paths: Sequence[np.ndarray], ink: Ink, width: int = 1, *, closed: bool = False) -> None:
-        """Draws paths of fixed coordinates, each [K, 2]."""
+    def lines(
+        self, paths: Sequence[np.ndarray] | np.ndarray, ink: Ink, width: int = 1, *, closed: bool = False
+    ) -> None:
+        """Draws paths of fixed coordinates: [P, K, 2], or each [K, 2], which takes longer where lines are wide."""
         if not len(paths):
             return
         if width != 2:
@@ -66,7 +68,8 @@ class Canvas:
             return
         # Two thin lines beside each other: drawn several times faster than one of two pixels.
         for offset in _BESIDE:
-            cv2.polylines(self.image, [path + offset for path in paths], closed, ink, 1, cv2.LINE_AA, _SHIFT)
+            beside = paths + offset if isinstance(paths, np.ndarray) else [path + offset for path in paths]
+            cv2.polylines(self.image, beside, closed, ink, 1, cv2.LINE_AA, _SHIFT)
 
     def streaks(self, paths: Sequence[np.ndarray], ink: Ink, width: int) -> None:
         """Draws wide faint paths of fixed coordinates, each [K, 2], without smoothing their edges."""
@@ -162,7 +165,7 @@ class Canvas:
                 return
             ink = ink[a - y : a - y + region.shape[0], b - x : b - x + region.shape[1]]
         np.maximum(region, _FAINT, out=region)
-        np.minimum(region, table[ink], out=region)
+        np.minimum(region, table.take(ink, axis=0), out=region)
 
 
 @functools.lru_cache(maxsize=256)

@@ -59,7 +59,7 @@ def _frame(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> N
         cells.append(_rectangle(cell))
         labels.append(Label((words,), _SMALL, cell._replace(top=cell.top + 2)))
         right -= long
-    canvas.lines(list(canvas.fixed(np.array(cells))), 90, closed=True)
+    canvas.lines(canvas.fixed(np.array(cells)), 90, closed=True)
     canvas.text(labels, Lettering.STENCIL, ink_table(70))
 
 
@@ -81,11 +81,11 @@ def _arrows(canvas: Canvas, page: Page, tone: int) -> None:
     if flows:
         points = canvas.fixed(np.concatenate(flows))
         canvas.lines(np.split(points, np.cumsum([len(path) for path in flows[:-1]])), tone)
-    canvas.lines(list(canvas.fixed(dashes(centers, 3.5))), tone)
+    canvas.lines(canvas.fixed(dashes(centers, 3.5)), tone)
     heads_fixed = canvas.fixed(heads(flows, 7.0, 0.34))
     for head in heads_fixed:
         canvas.face(head, tone)
-    canvas.lines(list(heads_fixed), tone)
+    canvas.lines(heads_fixed, tone)
 
 
 def paint_drawing(twin: Twin, rng: np.random.Generator, size: tuple[int, int], written: dict[str, str]) -> Sketch:

@@ -49,8 +49,7 @@ class Sheet:
     shake: float = 1.3
 
 
-@dataclasses.dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """A name: its lines of words, the size of its letters in pixels and the rectangle they fill."""
 
     lines: tuple[tuple[str, ...], ...]
@@ -58,8 +57,7 @@ class Label:
     box: Box
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arrow:
+class Arrow(NamedTuple):
     """The line of a connection: points [K, 2] from source to target; `flow` where items pass, else of center ports."""
 
     path: np.ndarray

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from vlsm_jax.synth.sketches.cameras import Camera, expose, letter_scale
+from vlsm_jax.synth.sketches.cameras import Camera, expose, letter_scales
 from vlsm_jax.synth.sketches.lettering import Lettering, x_height
 from vlsm_jax.synth.sketches.pages import Page
 
@@ -60,16 +60,17 @@ def letters_of(page: Page, lettering: Lettering, camera: Camera | None) -> tuple
     if not page.labels:
         return 0.0, 0
     view = camera.view if camera else None
-    height = x_height(lettering) * min(
-        label.font_size * letter_scale(view, label.box) for label in page.labels.values()
-    )
+    labels = page.labels.values()
+    scales = letter_scales(view, [label.box for label in labels])
+    height = x_height(lettering) * float((scales * [label.font_size for label in labels]).min())
     return height, math.ceil(LEGIBLE * max(page.size) / height)
 
 
 def palette(ink: tuple[float, float, float], paper: tuple[float, float, float], levels: int = LEVELS) -> np.ndarray:
     """Returns colours [levels, 3] from that of ink to that of paper."""
-    t = np.linspace(0, 1, levels)[:, None]
-    return np.rint(np.array(ink) * (1 - t) + np.array(paper) * t).clip(0, 255).astype(np.uint8)
+    t = np.arange(levels)[:, None] / (levels - 1)
+    # Half a step is added, and what is behind the point dropped.
+    return (np.array(ink) * (1 - t) + np.array(paper) * t + 0.5).astype(np.uint8)
 
 
 def develop(grey: np.ndarray, colours: np.ndarray, camera: Camera | None) -> tuple[np.ndarray, np.ndarray | None]:

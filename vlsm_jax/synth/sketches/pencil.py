@@ -42,8 +42,8 @@ def _squares(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator, se
         ends[:, :, axis] = at[:, None]
         ends[:, 1, 1 - axis] = other
         lines = canvas.fixed(ends)
-        canvas.lines(list(lines), fine)
-        canvas.lines(list(lines[::5]), bold)
+        canvas.lines(lines[np.arange(len(at)) % 5 > 0], fine)
+        canvas.lines(lines[::5], bold)
 
 
 def _arrows(canvas: Canvas, page: Page, rng: np.random.Generator, tone: int) -> None:
@@ -53,10 +53,10 @@ def _arrows(canvas: Canvas, page: Page, rng: np.random.Generator, tone: int) -> 
     headless = 0.3 if rng.random() < 0.2 else 0.0
     flows = [arrow.path for arrow in page.arrows if arrow.flow]
     centers = [arrow.path for arrow in page.arrows if not arrow.flow]
-    canvas.lines(list(canvas.fixed(trembling(flows, rng, shake))), tone)
+    canvas.lines(canvas.fixed(trembling(flows, rng, shake)), tone)
     if double:
-        canvas.lines(list(canvas.fixed(trembling(flows, rng, shake))), (tone + 200) // 2)
-    canvas.lines(list(canvas.fixed(dashes(centers))), tone)
+        canvas.lines(canvas.fixed(trembling(flows, rng, shake)), (tone + 200) // 2)
+    canvas.lines(canvas.fixed(dashes(centers)), tone)
     if not flows:
         return
     # Only a line that runs from left to right is understood without a head.

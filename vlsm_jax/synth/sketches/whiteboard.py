@@ -88,13 +88,13 @@ def blank_whiteboard(size: tuple[int, int], rng: np.random.Generator) -> tuple[C
 def _arrows(canvas: Canvas, page: Page, rng: np.random.Generator, flow: Colour, center: Colour, width: int) -> None:
     flows = [arrow.path for arrow in page.arrows if arrow.flow]
     centers = [arrow.path for arrow in page.arrows if not arrow.flow]
-    canvas.lines(list(canvas.fixed(trembling(flows, rng, 0.5, 22.0))), flow, width)
-    canvas.lines(list(canvas.fixed(dashes(centers, 5.0))), center, width)
+    canvas.lines(canvas.fixed(trembling(flows, rng, 0.5, 22.0)), flow, width)
+    canvas.lines(canvas.fixed(dashes(centers, 5.0)), center, width)
     if not flows:
         return
     tips = heads(flows, float(rng.uniform(7, 9.5)), 0.5)
     fixed = canvas.fixed(tips + rng.normal(0, 0.4, tips.shape))
-    canvas.lines(list(fixed), flow, 2)
+    canvas.lines(fixed, flow, 2)
 
 
 def finish(canvas: Canvas, camera: Camera | None) -> np.ndarray:
@@ -121,7 +121,7 @@ def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int]
         icons = [flat_symbol(obj) for obj in twin.objects]
         if page.framed:
             outlines = _rounded(list(page.frames.values()), 7)
-            canvas.lines(list(canvas.fixed(outlines + rng.normal(0, 0.5, outlines.shape))), boxes, width)
+            canvas.lines(canvas.fixed(outlines + rng.normal(0, 0.5, outlines.shape)), boxes, width)
         points = corners_of(icons, list(page.icons.values()))
         points += rng.normal(0, 0.35, points.shape)
         canvas.icons(icons, parted(canvas.fixed(points), icons), _inks(boxes), boxes, 1)
