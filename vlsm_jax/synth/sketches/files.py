@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import cv2
 from PIL import Image
 
 from vlsm_jax.synth.sketches.painting import LEVELS, Sketch
 
-JPEG_QUALITY = 90
+JPEG_QUALITY = 85
 
 
 def encode_image(sketch: Sketch) -> tuple[bytes, str]:
@@ -22,7 +23,10 @@ def encode_image(sketch: Sketch) -> tuple[bytes, str]:
         image = Image.fromarray(sketch.pixels)
         image.putpalette(sketch.palette.tobytes())
         buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=2, bits=4 if len(sketch.palette) <= LEVELS else 8)
+        # Of plain paper and thin lines, runs are all there is to find.
+        image.save(
+            buffer, "PNG", compress_level=2, compress_type=zlib.Z_RLE, bits=4 if len(sketch.palette) <= LEVELS else 8
+        )
         return buffer.getvalue(), "png"
     if sketch.photograph:
         return cv2.imencode(".jpg", sketch.pixels, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes(), "jpg"
