@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import jax
@@ -460,6 +461,16 @@ def test_data_verbs_say_what_is_wrong(vlsm, made):
         result = vlsm("data", *args)
         assert (result.exit_code, message in result.stderr) == (2, True), (args, result.stderr)
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["validate", "inspect"])
+def test_data_verbs_say_that_a_process_was_ended(vlsm, made, monkeypatch, verb):
+    def broken(*args):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("vlsm_jax.curation.facts.in_order", broken)
+    result = vlsm("data", verb, "triplets")
+    assert (result.exit_code, "was ended, perhaps for want of memory" in result.stderr) == (2, True)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -123,7 +124,7 @@ def data_validate(
         if not as_json:
             say(f"{finding.code}: {finding.message}")
 
-    with progress_bar(rows, "row") as progress:
+    with progress_bar(rows, "row") as progress, _data_errors():
         found = validate(
             splits,
             Look(until or None, tokenizer, most_tokens),
@@ -210,6 +211,8 @@ def _data_errors() -> Iterator[None]:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except BrokenExecutor:
+        fail("a process that shared the work was ended, perhaps for want of memory; fewer --workers need less")
 
 
 def _mapping(columns: list[str] | None) -> dict[str, str]:
