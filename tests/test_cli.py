@@ -451,6 +451,7 @@ def test_data_verbs_say_what_is_wrong(vlsm, made):
         (("validate", "triplets/train.jsonl", "--column", "prompt"), "write it as prompt=instruction"),
         (("validate", "triplets/train.jsonl", "--column", "prompt=ask"), "no column 'ask'"),
         (("validate", "triplets", "--most-tokens", "9"), "needs a --tokenizer"),
+        (("validate", "triplets", "--until", "inf"), "--until is inf; give seconds"),
         (("validate", "triplets", "triplets/train.jsonl"), "split 'train' is named twice"),
         (("inspect", "triplets/README.md"), "README.md"),
         (("inspect", "triplets/iid.jsonl", "--out", "none/sheet.html"), "No such file or directory"),
@@ -461,6 +462,17 @@ def test_data_verbs_say_what_is_wrong(vlsm, made):
         result = vlsm("data", *args)
         assert (result.exit_code, message in result.stderr) == (2, True), (args, result.stderr)
         assert "Traceback" not in result.stderr
+
+
+def test_what_data_verbs_find_cannot_steer_the_terminal(vlsm, made):
+    row = {"image": "images/\x1b[31m.png", "prompt": "p", "response": "q"}
+    with (made / "train.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    for args in (("validate", "triplets/train.jsonl"), ("convert", "triplets/train.jsonl", "some.parquet")):
+        more = ("--skip-bad", "--most-bad", "0.5") if args[0] == "convert" else ()
+        result = vlsm("data", *args, *more)
+        assert "\\x1b[31m.png" in result.stdout
+        assert "\x1b" not in result.stdout
 
 
 @pytest.mark.parametrize("verb", ["validate", "inspect"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vlsm_jax.cli.terminal import Json, Seed, fail, progress_bar, say, say_json
+from vlsm_jax.cli.terminal import Json, Seed, check_times, fail, progress_bar, say, say_json
 
 if TYPE_CHECKING:
     from vlsm_jax.data.triplets import TripletSource
@@ -107,7 +107,9 @@ def data_validate(
     """
     from vlsm_jax.curation import Finding, Look, validate
     from vlsm_jax.data.tokenizer import TokenizerError, load_tokenizer
+    from vlsm_jax.simulator.listing import visible
 
+    check_times(until or None, 0)
     if most_tokens is not None and not tokenizer:
         fail("--most-tokens needs a --tokenizer that counts")
     if tokenizer:
@@ -122,7 +124,7 @@ def data_validate(
     def tell(finding: Finding) -> None:
         told.append(finding)
         if not as_json:
-            say(f"{finding.code}: {finding.message}")
+            say(f"{finding.code}: {visible(finding.message)}")
 
     with progress_bar(rows, "row") as progress, _data_errors():
         found = validate(
@@ -170,6 +172,7 @@ def data_convert(
     """Carry triplets over into another format, pictures bit for bit, all metadata with them."""
     from vlsm_jax.data.conversion import FORMATS, convert_dataset, convert_triplets
     from vlsm_jax.data.triplets import DataError
+    from vlsm_jax.simulator.listing import visible
 
     with progress_bar(0, "row") as progress, _data_errors():
         options: dict[str, Any] = {
@@ -192,7 +195,7 @@ def data_convert(
         return
     for name, report in reports.items():
         for problem in report.problems:
-            say(f"left out: {problem}")
+            say(f"left out: {visible(problem)}")
         state = "was there already" if report.unchanged else f"{report.bytes:,} bytes in {report.seconds:.1f} s"
         say(f"{name}: {report.rows} rows, {report.pictures} pictures, {report.left_out} left out, {state}")
 
