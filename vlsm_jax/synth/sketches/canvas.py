@@ -24,7 +24,7 @@ _BESIDE = (np.array((-6, -5), np.int32), np.array((6, 5), np.int32))
 ASCENT = 0.82
 """From the top of a line to its base line, in font sizes."""
 
-_FAINT = 205
+_FAINT = np.uint8(205)
 """What lies under a name is rubbed out until it is no darker than this."""
 
 _CORNERS = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])

@@ -19,10 +19,11 @@ _BLOCK_HEIGHT = 17
 _SMALL = 9
 _TONES = {tone: max(tone, 150) for tone in range(-1, 256)}
 _SCHEMES = (
-    ((30, 32, 36), (255, 255, 255)),  # Black on white.
-    ((24, 44, 104), (252, 253, 255)),  # Blue on white.
-    ((232, 240, 250), (28, 66, 128)),  # A blueprint.
+    (0.55, palette((30, 32, 36), (255, 255, 255))),  # Black on white.
+    (0.85, palette((24, 44, 104), (252, 253, 255))),  # Blue on white.
+    (1.0, palette((232, 240, 250), (28, 66, 128))),  # A blueprint.
 )
+"""Colours, and how many of all drawings have them or those before."""
 
 
 def _extent(obj: TwinObject) -> tuple[float, float]:
@@ -100,6 +101,6 @@ def paint_drawing(twin: Twin, rng: np.random.Generator, size: tuple[int, int], w
         points = canvas.fixed(corners_of(icons, list(page.icons.values())))
         canvas.icons(icons, parted(points, icons), _TONES, tone, 1)
     canvas.text(list(page.labels.values()), lettering, ink_table(15))
-    scheme = _SCHEMES[int(rng.choice(3, p=(0.55, 0.3, 0.15)))]
-    pixels, colours = develop(canvas.image, palette(*scheme), camera)
+    chance = rng.random()
+    pixels, colours = develop(canvas.image, next(c for below, c in _SCHEMES if chance < below), camera)
     return Sketch(pixels, colours, written, *letters_of(page, lettering, camera), camera is not None)

@@ -130,7 +130,7 @@ def _step(lettering: Lettering, letter: str, own: bool) -> float:
     return face.getlength(letter) / _MEASURED
 
 
-@functools.lru_cache(maxsize=1 << 14)
+@functools.lru_cache(maxsize=1 << 15)
 def advance(lettering: Lettering, text: str) -> float:
     """Returns how far the pen moves over a word, in font sizes."""
     own = text.isascii()
@@ -147,7 +147,7 @@ def line_width(lettering: Lettering, words: Sequence[str]) -> float:
     return sum([advance(lettering, word) for word in words]) + BLANK * (len(words) - 1)
 
 
-@functools.lru_cache(maxsize=1 << 13)
+@functools.lru_cache(maxsize=1 << 15)
 def offsets(lettering: Lettering, line: tuple[str, ...]) -> tuple[float, ...]:
     """Returns where each word of a line starts, counted from the middle of the line, in font sizes."""
     at = -line_width(lettering, line) / 2
@@ -165,7 +165,7 @@ class Wrapped(NamedTuple):
     width: float
 
 
-@functools.lru_cache(maxsize=1 << 13)
+@functools.lru_cache(maxsize=1 << 15)
 def wraps(lettering: Lettering, text: str) -> tuple[Wrapped, ...]:
     """Returns a text in one line, in at most two and in at most three, each as narrow as can be."""
     parts = _PARTS.findall(text.strip())

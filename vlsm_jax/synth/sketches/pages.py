@@ -376,7 +376,7 @@ def lay_out(
       SketchError: there are more objects or longer names than the page has room for.
     """
     width, height = size
-    first = max(round(float(rng.choice((15, 14, 13, 12))) * min(width / 512, 1.6)), SMALLEST_LETTERS)
+    first = max(round((15 - int(rng.integers(4))) * min(width / 512, 1.6)), SMALLEST_LETTERS)
     roominess = float(rng.uniform(1.2, 1.7)) if rng.random() < 0.55 else 0.0
     count = len(twin.objects)
     shakes = rng.uniform(-sheet.shake, sheet.shake, (2, count))

@@ -23,7 +23,9 @@ class Spaced(NamedTuple):
 
 def ranks(values: np.ndarray) -> np.ndarray:
     """Returns for each value [N] how many different smaller ones there are."""
-    return np.unique(values, return_inverse=True)[1]
+    listed = values.tolist()
+    number = {value: k for k, value in enumerate(sorted(set(listed)))}
+    return np.array([number[value] for value in listed])
 
 
 def grouped(rank: np.ndarray) -> list[list[int]]:
