@@ -188,7 +188,8 @@ class Reading:
     def pieces(text: str) -> list[str]:
         return pieces(text)
 
-    def __init__(self, text: str, names: list[str]):
+    def __init__(self, text: str, names: list[str], drawn: tuple[Connection, ...] = ()):
+        """Reads `text`; `drawn` are the wires of the sketch, by which shares are read where no connection is told."""
         self.names = names
         self.objects: dict[str, Read] = {}
         self.wires: list[Connection] = []
@@ -203,7 +204,7 @@ class Reading:
             if self._connection(piece) or self._location(piece):
                 continue
             self._description(piece, descriptions)
-        twin = Twin(tuple(TwinObject("x", name) for name in names), tuple(self.wires))
+        twin = Twin(tuple(TwinObject("x", name) for name in names), tuple(self.wires) or drawn)
         for subjects, unit in descriptions:
             for name in subjects:
                 self.objects[name].parameters |= self._parameters(self.objects[name].cls, name, Unit(unit.text), twin)

@@ -84,7 +84,8 @@ def exact(name, value):
 def read_back(factory, made: Prompt, reader=Reading):
     """Reads a prompt and compares all that it does not leave out."""
     twin = factory.twin
-    read = reader(made.text, [obj.name for obj in twin.objects])
+    drawn = twin.connections if "connections" in made.omitted else ()
+    read = reader(made.text, [obj.name for obj in twin.objects], drawn)
     assert sorted(read.objects) == sorted(twin.by_name), made.text
     for obj in twin.objects:
         stated = {n: exact(n, v) for n, v in obj.parameters.items() if f"{obj.name}.{n}" not in made.omitted}

@@ -155,7 +155,7 @@ def names_text(group: Group, voice: Voice) -> str:
 def facts_of_group(group: Group, voice: Voice, twin: Twin | None, leave: frozenset[str] = frozenset()) -> list[Fact]:
     """Returns the facts of a group, mixed; what a lone object is connected to may be named in them."""
     alone = len(group) == 1
-    facts = facts_of(group[0], voice, twin if voice.named and alone else None, leave, alone)
+    facts = facts_of(group[0], voice, twin if alone else None, leave, alone)
     facts = voice.dice.some(facts, len(facts))
     # What names other objects has an "and" of its own, so it comes last.
     facts.sort(key=lambda fact: "SendToPort" in fact.properties)

@@ -201,7 +201,7 @@ RULES: Rules = {
     "np.transport": ("transport for items that leave", "transport to the next object", "transport switched on"),
     "kv.transport": ("transport: on", "transport switched on", "transport: yes"),
     "vp.transport": ("[uses|use] transport for items that leave", "[calls|call] for transport to the next object"),
-    # Where items go: by port, and by name where connections are told (the lower port first).
+    # Where items go: by name, the lower port first, since a sketch shows no ports; by port where objects share it.
     "np.even": (
         "items sent to a random output port ({low} to {high}, equally likely)",
         "an output port chosen uniformly at random from {low} to {high}",
