@@ -5,18 +5,42 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from vlsm_jax.synth.sketches.detours import POINTS, places, plain, varied
 from vlsm_jax.synth.sketches.geometry import Box, Point, crossed_squarely
-from vlsm_jax.synth.sketches.routes import THROUGH_NAME, Wire, blocked_wires, costs, ends_clipped, levels, looped
+from vlsm_jax.synth.sketches.routes import (
+    THROUGH_ICON,
+    THROUGH_NAME,
+    Wire,
+    blocked_wires,
+    ends_clipped,
+    levels,
+    looped,
+    straight_clipped,
+)
 
-_POINTS = 6
 _NEAR = 3.0
-_TRIED = 5
-"""How many of the best candidates are compared with the lines already drawn."""
-_MISREAD = 0.2
-"""How bad each pixel is that a line shares with one it would be mistaken for."""
+_TRIED, _MANY = 6, 60
+"""How many of the best paths are compared with the lines already drawn: between middles, of all."""
+_KEPT = (0, 8, 24)
+"""Of how many detours variants are tried, and of how many more where all of these lie on other lines."""
+_SEEN = 2.0
+"""Pixels that lines may share unnoticed."""
+_MISREAD, _MISREAD_PIXEL = 6.0, 0.1
+"""How bad it is when a line lies on one that it would be mistaken for, and how bad each pixel of that."""
+_AGAIN = 6.0
+"""How bad it is for the second line of a pair to run beside the first."""
+_FINE = 0.5
+"""A path that is worse by no more than this for the lines already drawn is taken without a look at more."""
+_PIXEL = 0.004
+"""How bad each pixel of length is."""
+_HEAD, _CRAMPED = 9.0, 3.0
+"""How long the last stretch of a flow is at least, in pixels, and how bad a shorter one is."""
+_OWN_NAME = 0.6
+"""How bad it is for a line to come out of its own name: it begins there, and names stand below most icons."""
 
 
 class _Tracks:
@@ -39,7 +63,8 @@ class _Tracks:
     def shared(self, path: list[Point], wire: Wire) -> float:
         """Returns the length along which a path lies on lines that it would be mistaken for.
 
-        Lines of one kind that come from one object, or lead to one, may share a trunk.
+        Two lines of one kind that come from one object, or lead to one, may share a trunk; a pair of lines that do both
+        may not, nor may one that comes from where the other leads.
         """
         total = 0.0
         source, target, flow = wire
@@ -58,10 +83,7 @@ class _Tracks:
             for there, from_, to, other_source, other_target, other_flow in near:
                 if from_ >= high or to <= low or not -_NEAR < there - level < _NEAR:
                     continue
-                # Of two lines that begin and end alike one runs elsewhere in any case.
-                if other_source == source and (other_target == target or other_flow == flow):
-                    continue
-                if other_target == target and other_flow == flow:
+                if other_flow == flow and (other_source == source) != (other_target == target):
                     continue
                 total += (high if high < to else to) - (low if low > from_ else from_)
         return total
@@ -74,7 +96,7 @@ def _middles(start: Box, end: Box) -> tuple[float, float, float, float]:
 
 
 def _filled(path: list[Point]) -> list[Point]:
-    return path + [path[-1]] * (_POINTS - len(path))
+    return path + [path[-1]] * (POINTS - len(path))
 
 
 def _simplest(start: Box, end: Box) -> list[Point]:
@@ -89,32 +111,103 @@ def _simplest(start: Box, end: Box) -> list[Point]:
     return _filled([(x0, y0), (x1, y0), (x1, y1)])
 
 
-def _direct(start: Box, end: Box, shift: float) -> list[list[Point]]:
-    """Returns paths of right angles between two icons, of `_POINTS` points each, the simplest first."""
-    x0, y0, x1, y1 = _middles(start, end)
-    if x0 == x1 or y0 == y1:
-        return [_filled([(x0, y0), (x1, y1)])]
-    out = []
-    a, b = (start.right, end.left) if x1 > x0 else (start.left, end.right)
-    if abs(b - a) > 8 and (b > a) == (x1 > x0):
-        for t in (0.5, 0.7, 0.3, 0.85, 0.15):
-            x = a + (b - a) * t + shift
-            out.append(_filled([(x0, y0), (x, y0), (x, y1), (x1, y1)]))
-    out.append(_filled([(x0, y0), (x1, y0), (x1, y1)]))
-    out.append(_filled([(x0, y0), (x0, y1), (x1, y1)]))
-    return out
+def _sides(start: Box, end: Box, boxes: Sequence[Box], page: Box, nudge: float) -> tuple[float, float]:
+    """Returns x just left and just right of everything that stands between two icons, from the upper to the lower."""
+    top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
+    low, high = min(start.left, end.left) - 2, max(start.right, end.right) + 2
+    near = [(a, b) for a, up, b, down in boxes if up < bottom and down > top and a < high and b > low]
+    left, right = min(near)[0] - 6 - nudge, max([b for _, b in near]) + 6 + nudge
+    return max(left, page.left), min(right, page.right)
 
 
-def _around(start: Box, end: Box, shift: float, heights: Sequence[float]) -> list[list[Point]]:
-    """Returns paths that leave the row of the icons for a height, upwards or downwards or out of their sides."""
-    x0, y0, x1, y1 = _middles(start, end)
-    side = 9 + abs(shift) if x1 >= x0 else -9 - abs(shift)
-    left, right = (start.right + side, end.left - side) if x1 >= x0 else (start.left + side, end.right - side)
-    out = []
-    for height in heights:
-        out.append(_filled([(x0 + shift, y0), (x0 + shift, height), (x1 - shift, height), (x1 - shift, y1)]))
-        out.append([(x0, y0), (left, y0), (left, height), (right, height), (right, y1), (x1, y1)])
-    return out
+class _Floor(NamedTuple):
+    """What stands on a page: icons, names, both, both as obstacles [2 N, 4], and how far lines may go."""
+
+    icons: Sequence[Box]
+    names: Sequence[Box]
+    every: Sequence[Box]
+    obstacles: np.ndarray
+    page: Box
+
+
+def _drawn(path: list[Point], wire: Wire, floor: _Floor) -> tuple[list[Point], bool]:
+    """Returns what is seen of a path, and whether its last stretch has no room for an arrow head."""
+    path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
+    seen = ends_clipped(path, wire, floor.icons, floor.names)
+    return seen, wire.flow and len(path) > 2 and math.dist(seen[-1], seen[-2]) < _HEAD
+
+
+def _badness(paths: np.ndarray, wire: Wire, obstacles: np.ndarray) -> np.ndarray:
+    """Returns how bad each path [P, K, 2] is by what it runs through and by its length; compare `costs`."""
+    count = len(obstacles) // 2
+    weights = np.full(2 * count, THROUGH_NAME)
+    weights[:count] = THROUGH_ICON
+    weights[[wire.source, wire.target]] = 0
+    weights[[count + wire.source, count + wire.target]] = _OWN_NAME
+    length = np.abs(paths[:, 1:] - paths[:, :-1]).sum((1, 2))
+    return crossed_squarely(paths, obstacles) @ weights + _PIXEL * length
+
+
+class _Search:
+    """The best path found so far for one wire, and how bad it is."""
+
+    def __init__(self, wire: Wire, floor: _Floor, tracks: _Tracks):
+        self.wire, self.floor, self.tracks = wire, floor, tracks
+        self.path: list[Point] = []
+        self.least = math.inf
+
+    def among(self, paths: np.ndarray, badness: np.ndarray, order: np.ndarray) -> None:
+        """Keeps the best of some paths [P, K, 2] if it is better than the one that there is.
+
+        Args:
+          paths: what there is to choose from.
+          badness: [P], how bad they are, other lines being ignored.
+          order: of those that are compared with the lines already drawn, the best first.
+        """
+        for k in order.tolist():
+            bad = float(badness[k])
+            if bad >= self.least:
+                return
+            path = list(map(tuple, paths[k].tolist()))
+            lies = self.tracks.shared(path, self.wire)
+            if lies > _SEEN:
+                bad += _MISREAD + _MISREAD_PIXEL * lies
+            if bad < self.least:
+                path, cramped = _drawn(path, self.wire, self.floor)
+                bad += _CRAMPED * cramped
+                if bad < self.least:
+                    self.least, self.path = bad, path
+
+
+def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: _Tracks) -> list[Point]:
+    """Returns the path of a wire that has something in its way."""
+    icons, names = floor.icons, floor.names
+    start, end = icons[wire.source], icons[wire.target]
+    shift = (number % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
+    heights = levels(start, end, floor.every, floor.page, 2.0 * (number % 4))
+    upper, lower = sorted((wire.source, wire.target), key=lambda k: icons[k].top)
+    above, below = max(icons[upper].bottom, names[upper].bottom), icons[lower].top
+    heights.append((above + below) / 2 + shift if below > above else heights[0])
+    sides = _sides(start, end, floor.every, floor.page, 2.0 * (number % 4))
+    where = places(start, end, _middles(start, end), (*heights, *sides), shift, floor.page)
+    search = _Search(wire, floor, tracks)
+    paths, bends = plain(where)
+    badness = _badness(paths, wire, floor.obstacles) + bends
+    if again:
+        badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * _NEAR)
+    order = np.argsort(badness, kind="stable")
+    search.among(paths, badness, order[:_TRIED])
+    enough = badness[order[0]] + _FINE
+    for few, many in itertools.pairwise(_KEPT):
+        if search.least <= enough:
+            break
+        paths, bends = varied(where, order[few:many])
+        badness = _badness(paths, wire, floor.obstacles) + bends
+        if again:
+            badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * _NEAR)
+        search.among(paths, badness, np.argsort(badness, kind="stable")[:_MANY])
+        enough += _MISREAD
+    return search.path
 
 
 def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], page: Box) -> list[np.ndarray]:
@@ -125,43 +218,31 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
     obstacles = np.array(every)
     obstacles[: len(icons)] += (-2, -2, 2, 2)
     simplest = [_simplest(icons[w.source], icons[w.target]) for w in wires]
-    blocked = blocked_wires(wires, np.array(simplest), obstacles, crossed_squarely)
+    corners = np.array(simplest)
+    blocked = blocked_wires(wires, corners, obstacles, crossed_squarely)
+    clipped = straight_clipped(corners[:, :2], wires, np.array(icons), np.array(names)).tolist()
+    floor = _Floor(icons, names, every, obstacles, page)
     tracks = _Tracks()
     drawn: set[frozenset[int]] = set()
-    out: list[np.ndarray] = []
-    for i, wire in enumerate(wires):
+    out: list[np.ndarray] = [np.empty((0, 2))] * len(wires)
+    # What is straight has no choice, so the rest gives way to it.
+    for i in sorted(range(len(wires)), key=lambda i: blocked[i] or simplest[i][1] != simplest[i][2]):
+        wire = wires[i]
         if wire.source == wire.target:
-            out.append(np.array(looped(icons[wire.source])))
+            out[i] = np.array(looped(icons[wire.source]))
             continue
-        start, end = icons[wire.source], icons[wire.target]
         pair = frozenset(wire[:2])
         again = pair in drawn
         drawn.add(pair)
-        path = simplest[i]
-        if blocked[i] or again or tracks.shared(path, wire):
-            shift = (i % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
-            least, tried = math.inf, 0
-            for around in (False, True):
-                if around:
-                    candidates = _around(start, end, shift, levels(start, end, every, page, 2.0 * (i % 4)))
-                else:
-                    candidates = _direct(start, end, shift)
-                    if again:
-                        candidates = [path for path in candidates if path[1] != path[2]]
-                        if not candidates:
-                            continue
-                cost = costs(np.array(candidates), wire, obstacles, page, crossed_squarely).tolist()
-                cost = [c + 0.3 * (tried + k) for k, c in enumerate(cost)]
-                for k in sorted(range(len(cost)), key=cost.__getitem__)[:_TRIED]:
-                    if cost[k] >= least:
-                        break
-                    total = cost[k] + _MISREAD * tracks.shared(candidates[k], wire)
-                    if total < least:
-                        least, path = total, candidates[k]
-                if least < THROUGH_NAME:
-                    break
-                tried = len(candidates)
+        path, bad = simplest[i], blocked[i] or again
+        if bad or tracks.shared(path, wire) > _SEEN:
+            bad = True
+        elif path[1] == path[2]:
+            path = clipped[i]  # Which is of no use elsewhere.
+        else:
+            path, bad = _drawn(path, wire, floor)  # Bad if cramped.
+        if bad:
+            path = _search(i, wire, again, floor, tracks)
         tracks.add(path, wire)
-        path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
-        out.append(np.array(ends_clipped(path, wire, icons, names)))
+        out[i] = np.array(path)
     return out

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+_LEAST_HEAD = 4.0
+"""Of an arrow, in pixels, however short its line is."""
+
 
 class _Rope(NamedTuple):
     """Paths laid end to end, with a gap between each and the next, so that one look-up finds points on all of them.
@@ -76,7 +79,7 @@ def dashes(paths: Sequence[np.ndarray], length: float = 4.5) -> np.ndarray:
 def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> np.ndarray:
     """Returns the arrow head at the end of each path, [A, 3, 2]: a wing, the tip, the other wing.
 
-    A head is no longer than half of its path.
+    A head is no longer than half of a straight path, so that some of the line is seen.
     """
     if not len(paths):
         return np.zeros((0, 3, 2))
@@ -84,7 +87,8 @@ def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> n
     back = np.array([path[0] if len(path) == 2 else _behind(path, length) for path in paths])
     delta = back - tips
     far = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)[:, None]
-    delta *= np.minimum(length, 1.2 * far) / far
+    room = np.array([0.5 if len(path) == 2 else 0.8 for path in paths])[:, None] * far
+    delta *= np.minimum(length, np.maximum(room, _LEAST_HEAD)) / far
     c, s = math.cos(spread), math.sin(spread)
     x, y = delta[:, 0], delta[:, 1]
     left = tips + np.stack([c * x - s * y, s * x + c * y], 1)
