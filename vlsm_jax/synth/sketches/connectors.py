@@ -9,32 +9,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlsm_jax.synth.sketches.detours import POINTS, places, plain, varied
+from vlsm_jax.synth.sketches.detours import POINTS, middles, places, plain, varied
 from vlsm_jax.synth.sketches.geometry import Box, Point, crossed_squarely
 from vlsm_jax.synth.sketches.routes import (
     THROUGH_ICON,
     THROUGH_NAME,
-    Wire,
     blocked_wires,
     ends_clipped,
-    levels,
     looped,
     straight_clipped,
 )
+from vlsm_jax.synth.sketches.tracks import NEAR, SEEN, Tracks, Wire
 
-_NEAR = 3.0
 _TRIED, _MANY = 6, 60
 """How many of the best paths are compared with the lines already drawn: between middles, of all."""
 _KEPT = (0, 8, 24)
 """Of how many detours variants are tried, and of how many more where all of these lie on other lines."""
-_SEEN = 2.0
-"""Pixels that lines may share unnoticed."""
-_MISREAD, _MISREAD_PIXEL = 6.0, 0.1
-"""How bad it is when a line lies on one that it would be mistaken for, and how bad each pixel of that."""
 _AGAIN = 6.0
 """How bad it is for the second line of a pair to run beside the first."""
 _FINE = 0.5
 """A path that is worse by no more than this for the lines already drawn is taken without a look at more."""
+_ENOUGH_MORE = 6.0
+"""And one that is worse by this much more before the last look."""
 _PIXEL = 0.004
 """How bad each pixel of length is."""
 _HEAD, _CRAMPED = 9.0, 3.0
@@ -43,65 +39,13 @@ _OWN_NAME = 0.6
 """How bad it is for a line to come out of its own name: it begins there, and names stand below most icons."""
 
 
-class _Tracks:
-    """The level segments of the lines drawn so far, to find how far a line would lie on others."""
-
-    def __init__(self) -> None:
-        # By axis, and by the levels that are near: (level, from, to, source, target, flow).
-        self._near: tuple[dict[int, list[tuple]], dict[int, list[tuple]]] = {}, {}
-
-    def add(self, path: list[Point], wire: Wire) -> None:
-        for (x0, y0), (x1, y1) in itertools.pairwise(path):
-            if (x0 == x1) == (y0 == y1):
-                continue
-            axis, level, a, b = (0, x0, y0, y1) if x0 == x1 else (1, y0, x0, x1)
-            segment = (level, min(a, b), max(a, b), *wire)
-            bucket, near = int(level / _NEAR), self._near[axis]
-            for k in (bucket - 1, bucket, bucket + 1):
-                near.setdefault(k, []).append(segment)
-
-    def shared(self, path: list[Point], wire: Wire) -> float:
-        """Returns the length along which a path lies on lines that it would be mistaken for.
-
-        Two lines of one kind that come from one object, or lead to one, may share a trunk; a pair of lines that do both
-        may not, nor may one that comes from where the other leads.
-        """
-        total = 0.0
-        source, target, flow = wire
-        upright, across = self._near
-        x0, y0 = path[0]
-        for x1, y1 in path[1:]:
-            if x0 == x1:
-                near, level, low, high = upright.get(int(x0 / _NEAR)), x0, y0, y1
-            else:
-                near, level, low, high = across.get(int(y0 / _NEAR)), y0, x0, x1
-            x0, y0 = x1, y1
-            if near is None or low == high:
-                continue
-            if low > high:
-                low, high = high, low
-            for there, from_, to, other_source, other_target, other_flow in near:
-                if from_ >= high or to <= low or not -_NEAR < there - level < _NEAR:
-                    continue
-                if other_flow == flow and (other_source == source) != (other_target == target):
-                    continue
-                total += (high if high < to else to) - (low if low > from_ else from_)
-        return total
-
-
-def _middles(start: Box, end: Box) -> tuple[float, float, float, float]:
-    """Returns the middles (x0, y0, x1, y1) of two icons, alike in what differs by less than a line can show."""
-    (x0, y0), (x1, y1) = start.center, end.center
-    return x0, y0, x0 if abs(x1 - x0) < 2 else x1, y0 if abs(y1 - y0) < 2 else y1
-
-
 def _filled(path: list[Point]) -> list[Point]:
     return path + [path[-1]] * (POINTS - len(path))
 
 
 def _simplest(start: Box, end: Box) -> list[Point]:
     """Returns the first of `_direct` without a shift."""
-    x0, y0, x1, y1 = _middles(start, end)
+    x0, y0, x1, y1 = middles(start, end)
     if x0 == x1 or y0 == y1:
         return _filled([(x0, y0), (x1, y1)])
     a, b = (start.right, end.left) if x1 > x0 else (start.left, end.right)
@@ -109,15 +53,6 @@ def _simplest(start: Box, end: Box) -> list[Point]:
         x = (a + b) / 2
         return _filled([(x0, y0), (x, y0), (x, y1), (x1, y1)])
     return _filled([(x0, y0), (x1, y0), (x1, y1)])
-
-
-def _sides(start: Box, end: Box, boxes: Sequence[Box], page: Box, nudge: float) -> tuple[float, float]:
-    """Returns x just left and just right of everything that stands between two icons, from the upper to the lower."""
-    top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
-    low, high = min(start.left, end.left) - 2, max(start.right, end.right) + 2
-    near = [(a, b) for a, up, b, down in boxes if up < bottom and down > top and a < high and b > low]
-    left, right = min(near)[0] - 6 - nudge, max([b for _, b in near]) + 6 + nudge
-    return max(left, page.left), min(right, page.right)
 
 
 class _Floor(NamedTuple):
@@ -145,13 +80,15 @@ def _badness(paths: np.ndarray, wire: Wire, obstacles: np.ndarray) -> np.ndarray
     weights[[wire.source, wire.target]] = 0
     weights[[count + wire.source, count + wire.target]] = _OWN_NAME
     length = np.abs(paths[:, 1:] - paths[:, :-1]).sum((1, 2))
-    return crossed_squarely(paths, obstacles) @ weights + _PIXEL * length
+    # Most of what stands on a page is far from any of the paths.
+    near = (obstacles[:, 2:] > paths.min((0, 1))).all(1) & (obstacles[:, :2] < paths.max((0, 1))).all(1)
+    return crossed_squarely(paths, obstacles[near]) @ weights[near] + _PIXEL * length
 
 
 class _Search:
     """The best path found so far for one wire, and how bad it is."""
 
-    def __init__(self, wire: Wire, floor: _Floor, tracks: _Tracks):
+    def __init__(self, wire: Wire, floor: _Floor, tracks: Tracks):
         self.wire, self.floor, self.tracks = wire, floor, tracks
         self.path: list[Point] = []
         self.least = math.inf
@@ -169,9 +106,7 @@ class _Search:
             if bad >= self.least:
                 return
             path = list(map(tuple, paths[k].tolist()))
-            lies = self.tracks.shared(path, self.wire)
-            if lies > _SEEN:
-                bad += _MISREAD + _MISREAD_PIXEL * lies
+            bad += self.tracks.misread(path, self.wire)
             if bad < self.least:
                 path, cramped = _drawn(path, self.wire, self.floor)
                 bad += _CRAMPED * cramped
@@ -179,22 +114,18 @@ class _Search:
                     self.least, self.path = bad, path
 
 
-def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: _Tracks) -> list[Point]:
+def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: Tracks) -> list[Point]:
     """Returns the path of a wire that has something in its way."""
     icons, names = floor.icons, floor.names
     start, end = icons[wire.source], icons[wire.target]
     shift = (number % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
-    heights = levels(start, end, floor.every, floor.page, 2.0 * (number % 4))
-    upper, lower = sorted((wire.source, wire.target), key=lambda k: icons[k].top)
-    above, below = max(icons[upper].bottom, names[upper].bottom), icons[lower].top
-    heights.append((above + below) / 2 + shift if below > above else heights[0])
-    sides = _sides(start, end, floor.every, floor.page, 2.0 * (number % 4))
-    where = places(start, end, _middles(start, end), (*heights, *sides), shift, floor.page)
+    ends = names[wire.source], names[wire.target]
+    where = places(start, end, ends, floor.every, floor.page, 2.0 * (number % 4), shift)
     search = _Search(wire, floor, tracks)
     paths, bends = plain(where)
     badness = _badness(paths, wire, floor.obstacles) + bends
     if again:
-        badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * _NEAR)
+        badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
     order = np.argsort(badness, kind="stable")
     search.among(paths, badness, order[:_TRIED])
     enough = badness[order[0]] + _FINE
@@ -204,9 +135,9 @@ def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: _Tracks
         paths, bends = varied(where, order[few:many])
         badness = _badness(paths, wire, floor.obstacles) + bends
         if again:
-            badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * _NEAR)
+            badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
         search.among(paths, badness, np.argsort(badness, kind="stable")[:_MANY])
-        enough += _MISREAD
+        enough += _ENOUGH_MORE
     return search.path
 
 
@@ -222,7 +153,7 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
     blocked = blocked_wires(wires, corners, obstacles, crossed_squarely)
     clipped = straight_clipped(corners[:, :2], wires, np.array(icons), np.array(names)).tolist()
     floor = _Floor(icons, names, every, obstacles, page)
-    tracks = _Tracks()
+    tracks = Tracks()
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = [np.empty((0, 2))] * len(wires)
     # What is straight has no choice, so the rest gives way to it.
@@ -235,7 +166,7 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
         again = pair in drawn
         drawn.add(pair)
         path, bad = simplest[i], blocked[i] or again
-        if bad or tracks.shared(path, wire) > _SEEN:
+        if bad or tracks.shared(path, wire) > SEEN:
             bad = True
         elif path[1] == path[2]:
             path = clipped[i]  # Which is of no use elsewhere.

@@ -8,6 +8,7 @@ that a line which arrives and one that leaves need not lie on each other.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,25 +63,48 @@ def _varied() -> tuple[np.ndarray, np.ndarray]:
 _TEMPLATES, _BADNESS = _varied()
 
 
+def middles(start: Box, end: Box) -> tuple[float, float, float, float]:
+    """Returns the middles (x0, y0, x1, y1) of two icons, alike in what differs by less than a line can show."""
+    (x0, y0), (x1, y1) = start.center, end.center
+    return x0, y0, x0 if abs(x1 - x0) < 2 else x1, y0 if abs(y1 - y0) < 2 else y1
+
+
+def _levels(start: Box, end: Box, boxes: Sequence[Box], page: Box, nudge: float) -> list[float]:
+    """Returns heights just above and just below everything that stands between two icons, near ones first."""
+    low, high = min(start.left, end.left), max(start.right, end.right)
+    top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
+    between = [(up, down) for left, up, right, down in boxes if left < high and right > low]
+    out = []
+    for reach in (0.0, 0.5):
+        room = reach * (page.bottom - page.top) + 2
+        near = [(up, down) for up, down in between if up < bottom + room and down > top - room]
+        out += [min(near)[0] - 6 - nudge, max([down for _, down in near]) + 6 + nudge]
+    return [min(max(level, page.top + 2), page.bottom - 2) for level in out]
+
+
+def _sides(start: Box, end: Box, boxes: Sequence[Box], page: Box, nudge: float) -> tuple[float, float]:
+    """Returns x just left and just right of everything that stands between two icons, from the upper to the lower."""
+    top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
+    low, high = min(start.left, end.left) - 2, max(start.right, end.right) + 2
+    near = [(a, b) for a, up, b, down in boxes if up < bottom and down > top and a < high and b > low]
+    left, right = min(near)[0] - 6 - nudge, max([b for _, b in near]) + 6 + nudge
+    return max(left, page.left), min(right, page.right)
+
+
 def places(
-    start: Box,
-    end: Box,
-    middles: tuple[float, float, float, float],
-    around: tuple[float, ...],
-    shift: float,
-    page: Box,
+    start: Box, end: Box, names: tuple[Box, Box], every: Sequence[Box], page: Box, nudge: float, shift: float
 ) -> list[float]:
     """Returns the coordinates that templates refer to.
 
     Args:
       start, end: icons.
-      middles: of these, (x0, y0, x1, y1).
-      around: heights at which a line may pass what stands between, one per level of the templates, then x left and
-        right of all that.
-      shift: by how much lines beside and between icons are moved, in pixels: not all wires want the same place.
+      names: of these.
+      every: icons and names of all objects.
       page: where lines may run.
+      nudge, shift: by how much lines around others, and those beside and between the icons are moved, in pixels: not
+        all wires want the same place.
     """
-    x0, y0, x1, y1 = middles
+    x0, y0, x1, y1 = middles(start, end)
     out = []
     for at, size in (
         (x0, start.right - start.left),
@@ -95,7 +119,11 @@ def places(
         out += (max(box.left - away, page.left), min(box.right + away, page.right))
     a, b = (start.right, end.left) if x1 > x0 else (start.left, end.right)
     out += [a + (b - a) * t + shift for t in (0.5, 0.3, 0.7)]
-    return out + list(around)
+    heights = _levels(start, end, every, page, nudge)
+    upper, below = (0, end.top) if start.top <= end.top else (1, start.top)
+    above = max((start, end)[upper].bottom, names[upper].bottom)
+    middle = (above + below) / 2 + shift if below > above else heights[0]
+    return [*out, *heights, middle, *_sides(start, end, every, page, nudge)]
 
 
 def plain(places: list[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,9 @@ import numpy as np
 from vlsm_jax.synth.sketches.connectors import connect
 from vlsm_jax.synth.sketches.geometry import Box, SketchError
 from vlsm_jax.synth.sketches.lettering import LINE_HEIGHT, Lettering, wraps
-from vlsm_jax.synth.sketches.routes import Wire, route
+from vlsm_jax.synth.sketches.routes import route
 from vlsm_jax.synth.sketches.spacing import folded, grouped, ranks, spaced, stretched
+from vlsm_jax.synth.sketches.tracks import Wire
 from vlsm_jax.twin import Twin, TwinObject
 
 SMALLEST_LETTERS = 9

@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, last_inside, trimmed
+from vlsm_jax.synth.sketches.detours import places, plain, varied
+from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, crossed_squarely, last_inside, trimmed
+from vlsm_jax.synth.sketches.tracks import Tracks, Wire
 
 GAP = 2.5
 """Between an icon and the line that ends at it, in pixels."""
@@ -21,18 +22,15 @@ GAP = 2.5
 THROUGH_ICON, THROUGH_NAME, OFF_PAGE, OWN_NAME = 12.0, 5.0, 1000.0, 1.5
 """How bad it is for a line to run through an icon, a name, beyond the page, and through the name of one of its ends."""
 
+_FINE = 4.0
+"""Where no bow is less bad than this a way around is looked for."""
+_CORNER = 10.0
+_KEPT, _TRIED = 5, 30
+"""Of how many ways around variants are tried, and how many of these are compared with the lines already drawn."""
 _BOWS = np.array((0.14, -0.14, 0.28, -0.28, 0.45, -0.45, 0.7, -0.7))
 _STEPS = 10
 _T = np.linspace(0, 1, _STEPS)[:, None]
 _ARCH = 4 * _T * (1 - _T)
-
-
-class Wire(NamedTuple):
-    """A connection by the positions of its objects; `flow` where items pass."""
-
-    source: int
-    target: int
-    flow: bool
 
 
 Crossing = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -59,19 +57,6 @@ def costs(paths: np.ndarray, wire: Wire, obstacles: np.ndarray, page: Box, cross
     steps = paths[:, 1:] - paths[:, :-1]
     length = np.hypot(steps[..., 0], steps[..., 1]).sum(1)
     return hits @ weights + OFF_PAGE * outside + 2 * length / (page.right - page.left)
-
-
-def levels(start: Box, end: Box, boxes: Sequence[Box], page: Box, nudge: float) -> list[float]:
-    """Returns heights just above and just below everything that stands between two icons, near ones first."""
-    low, high = min(start.left, end.left), max(start.right, end.right)
-    top, bottom = min(start.top, end.top), max(start.bottom, end.bottom)
-    between = [(up, down) for left, up, right, down in boxes if left < high and right > low]
-    out = []
-    for reach in (0.0, 0.5):
-        room = reach * (page.bottom - page.top) + 2
-        near = [(up, down) for up, down in between if up < bottom + room and down > top - room]
-        out += [min(near)[0] - 6 - nudge, max([down for _, down in near]) + 6 + nudge]
-    return [min(max(level, page.top + 2), page.bottom - 2) for level in out]
 
 
 def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Sequence[Box]) -> list[Point]:
@@ -115,22 +100,34 @@ def _bows(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return (start + (end - start) * _T)[None] + _BOWS[:, None, None] * (_ARCH * side)[None]
 
 
-def _around(start: np.ndarray, end: np.ndarray, level: float) -> list[Point]:
-    """Returns a rounded path that leaves upwards or downwards, runs at height `level`, and comes back."""
-    (x0, y0), (x1, y1) = start.tolist(), end.tolist()
-    corner = min(10.0, abs(x1 - x0) / 3, abs(level - y0) / 2 + 1, abs(level - y1) / 2 + 1)
-    step = math.copysign(corner, x1 - x0) if x1 != x0 else 0.0
-    up0, up1 = math.copysign(corner, level - y0), math.copysign(corner, level - y1)
-    points = [
-        (x0, y0),
-        (x0, level - up0),
-        (x0 + 0.3 * step, level - 0.3 * up0),
-        (x0 + step, level),
-        (x1 - step, level),
-        (x1 - 0.3 * step, level - 0.3 * up1),
-        (x1, level - up1),
-    ]
-    return points + [(x1, y1)] * (_STEPS - len(points))
+def _around(
+    wire: Wire, where: list[float], least: float, obstacles: np.ndarray, page: Box, tracks: Tracks
+) -> list[Point] | None:
+    """Returns the best way around, by `places`, with rounded corners; None if it is no less bad than `least`."""
+    paths, bends = plain(where)
+    order = np.argsort(costs(paths, wire, obstacles, page, crossed_squarely) + bends, kind="stable")
+    paths, bends = varied(where, order[:_KEPT])
+    cost = costs(paths, wire, obstacles, page, crossed_squarely) + bends
+    found = None
+    for k in np.argsort(cost, kind="stable")[:_TRIED].tolist():
+        if cost[k] >= least:
+            break
+        bad = float(cost[k]) + tracks.misread(paths[k].tolist(), wire)
+        if bad < least:
+            least, found = bad, paths[k]
+    return None if found is None else _rounded(found)
+
+
+def _rounded(path: np.ndarray) -> list[Point]:
+    """Returns a path with its corners rounded, as a hand draws it."""
+    corners = _without_repeats(list(map(tuple, path.tolist())))
+    out = corners[:1]
+    for before, at, after in zip(corners, corners[1:], corners[2:], strict=False):
+        for other, near in ((before, (1.0, 0.3)), (after, (0.3, 1.0))):
+            reach = math.dist(at, other)
+            size = min(_CORNER, reach / 3) / reach
+            out += [(at[0] + (other[0] - at[0]) * size * t, at[1] + (other[1] - at[1]) * size * t) for t in near]
+    return [*out, corners[-1]]
 
 
 def _without_repeats(path: list[Point]) -> list[Point]:
@@ -168,6 +165,7 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
     clipped = straight_clipped(straight, wires, solid, written)
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = []
+    hard: list[tuple[int, float]] = []
     for i, wire in enumerate(wires):
         if wire.source == wire.target:
             out.append(np.array(looped(icons[wire.source])))
@@ -175,17 +173,30 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
         pair = frozenset(wire[:2])
         again = pair in drawn
         drawn.add(pair)
-        a, b = straight[i]
         if blocked[i] or again:
-            paths = _bows(a, b)
+            paths = _bows(*straight[i])
             cost = costs(paths, wire, obstacles, page) + 0.05 * np.arange(len(paths))
-            if cost.min() > THROUGH_NAME:
-                heights = levels(icons[wire.source], icons[wire.target], every, page, 2.0 * (i % 3))
-                around = np.array([_around(a, b, level) for level in heights])
-                paths = np.concatenate([paths, around])
-                cost = np.concatenate([cost, costs(around, wire, obstacles, page) + 0.4])
-            path = _without_repeats(list(map(tuple, paths[int(np.argmin(cost))].tolist())))
+            best = int(np.argmin(cost))
+            path = _without_repeats(list(map(tuple, paths[best].tolist())))
             out.append(np.array(ends_clipped(path, wire, icons, names)))
+            if cost[best] > _FINE:
+                hard.append((i, float(cost[best])))
         else:
             out.append(clipped[i])
+    if hard:
+        later = {i for i, _ in hard}
+        tracks = Tracks()
+        for i, wire in enumerate(wires):
+            if i not in later:
+                tracks.add(out[i].tolist(), wire)
+        for i, least in hard:
+            start, end = wires[i][:2]
+            where = places(
+                icons[start], icons[end], (names[start], names[end]), every, page, 2.0 * (i % 3), 1.5 * (i % 3)
+            )
+            path = _around(wires[i], where, least, obstacles, page, tracks)
+            if path:
+                path = ends_clipped(path, wires[i], icons, names)
+                tracks.add(path, wires[i])
+                out[i] = np.array(path)
     return out
