@@ -11,9 +11,9 @@ BUDGET = Budget(steps=20_000, nodes=500, events=20_000, wall_seconds=2.0, items=
 
 def examined(text):
     """The Report of a script, after the checks that hold for any."""
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: a machine that is busy with others is no fault of the script
     report = run(text, until=300.0, budget=BUDGET)
-    assert time.perf_counter() - began < 2 * BUDGET.wall_seconds, text
+    assert time.process_time() - began < 2 * BUDGET.wall_seconds, text
     errors = [d for d in report.diagnostics if d.severity.value == "error"]
     assert bool(errors) == (not report.ok), (report.verdict, text)
     for diagnostic in report.diagnostics:
