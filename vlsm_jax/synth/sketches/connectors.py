@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlsm_jax.synth.sketches.detours import POINTS, middles, places, plain, varied
+from vlsm_jax.synth.sketches.detours import POINTS, extent, middles, places, plain, varied
 from vlsm_jax.synth.sketches.geometry import Box, Point, crossed_squarely
 from vlsm_jax.synth.sketches.routes import (
     THROUGH_ICON,
@@ -72,17 +72,23 @@ def _drawn(path: list[Point], wire: Wire, floor: _Floor) -> tuple[list[Point], b
     return seen, wire.flow and len(path) > 2 and math.dist(seen[-1], seen[-2]) < _HEAD
 
 
-def _badness(paths: np.ndarray, wire: Wire, obstacles: np.ndarray) -> np.ndarray:
-    """Returns how bad each path [P, K, 2] is by what it runs through and by its length; compare `costs`."""
+def _near(wire: Wire, obstacles: np.ndarray, where: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the obstacles that any path by some places may run through, and how bad it is for each."""
     count = len(obstacles) // 2
     weights = np.full(2 * count, THROUGH_NAME)
     weights[:count] = THROUGH_ICON
     weights[[wire.source, wire.target]] = 0
     weights[[count + wire.source, count + wire.target]] = _OWN_NAME
+    left, top, right, bottom = extent(where)
+    inside = (obstacles < (right, bottom, np.inf, np.inf)) & (obstacles > (-np.inf, -np.inf, left, top))
+    near = inside.all(1)
+    return obstacles[near], weights[near]
+
+
+def _badness(paths: np.ndarray, obstacles: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns how bad each path [P, K, 2] is by what it runs through and by its length; compare `costs`."""
     length = np.abs(paths[:, 1:] - paths[:, :-1]).sum((1, 2))
-    # Most of what stands on a page is far from any of the paths.
-    near = (obstacles[:, 2:] > paths.min((0, 1))).all(1) & (obstacles[:, :2] < paths.max((0, 1))).all(1)
-    return crossed_squarely(paths, obstacles[near]) @ weights[near] + _PIXEL * length
+    return crossed_squarely(paths, obstacles) @ weights + _PIXEL * length
 
 
 class _Search:
@@ -121,9 +127,10 @@ def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: Tracks)
     shift = (number % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
     ends = names[wire.source], names[wire.target]
     where = places(start, end, ends, floor.every, floor.page, 2.0 * (number % 4), shift)
+    near = _near(wire, floor.obstacles, where)
     search = _Search(wire, floor, tracks)
     paths, bends = plain(where)
-    badness = _badness(paths, wire, floor.obstacles) + bends
+    badness = _badness(paths, *near) + bends
     if again:
         badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
     order = np.argsort(badness, kind="stable")
@@ -133,7 +140,7 @@ def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: Tracks)
         if search.least <= enough:
             break
         paths, bends = varied(where, order[few:many])
-        badness = _badness(paths, wire, floor.obstacles) + bends
+        badness = _badness(paths, *near) + bends
         if again:
             badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
         search.among(paths, badness, np.argsort(badness, kind="stable")[:_MANY])

@@ -126,6 +126,13 @@ def places(
     return [*out, *heights, middle, *_sides(start, end, every, page, nudge)]
 
 
+def extent(places: list[float]) -> Box:
+    """Returns how far paths by some places may go."""
+    x = places[:_Y0] + places[_BESIDE_START[0] : _LEVELS[0]] + places[_SIDES[0] :]
+    y = places[_Y0 : _BESIDE_START[0]] + places[_LEVELS[0] : _SIDES[0]]
+    return Box(min(x), min(y), max(x), max(y))
+
+
 def plain(places: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Returns one path [T, POINTS, 2] per template, between the middles, and how bad each is by itself [T]."""
     return np.array(places)[_TEMPLATES[:, 0]], _BADNESS[:, 0]
