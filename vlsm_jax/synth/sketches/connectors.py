@@ -27,7 +27,7 @@ _KEPT = (0, 8, 24)
 """Of how many detours variants are tried, and of how many more where all of these lie on other lines."""
 _AGAIN = 6.0
 """How bad it is for the second line of a pair to run beside the first."""
-_FINE = 0.5
+_FINE = 2.0
 """A path that is worse by no more than this for the lines already drawn is taken without a look at more."""
 _ENOUGH_MORE = 6.0
 """And one that is worse by this much more before the last look."""
@@ -66,10 +66,15 @@ class _Floor(NamedTuple):
 
 
 def _drawn(path: list[Point], wire: Wire, floor: _Floor) -> tuple[list[Point], bool]:
-    """Returns what is seen of a path, and whether its last stretch has no room for an arrow head."""
+    """Returns what is seen of a path, and whether it is cramped.
+
+    It is where the last stretch has no room for an arrow head, or a name hides a bend.
+    """
     path = [path[0], *(b for a, b in itertools.pairwise(path) if a != b)]
     seen = ends_clipped(path, wire, floor.icons, floor.names)
-    return seen, wire.flow and len(path) > 2 and math.dist(seen[-1], seen[-2]) < _HEAD
+    if len(path) == 2:
+        return seen, False
+    return seen, len(seen) < len(path) or (wire.flow and math.dist(seen[-1], seen[-2]) < _HEAD)
 
 
 def _near(wire: Wire, obstacles: np.ndarray, where: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -107,17 +112,16 @@ class _Search:
           badness: [P], how bad they are, other lines being ignored.
           order: of those that are compared with the lines already drawn, the best first.
         """
-        for k in order.tolist():
-            bad = float(badness[k])
+        for k, bad in zip(order.tolist(), badness[order].tolist(), strict=True):
             if bad >= self.least:
                 return
-            path = list(map(tuple, paths[k].tolist()))
-            bad += self.tracks.misread(path, self.wire)
-            if bad < self.least:
-                path, cramped = _drawn(path, self.wire, self.floor)
-                bad += _CRAMPED * cramped
-                if bad < self.least:
-                    self.least, self.path = bad, path
+            path = paths[k].tolist()
+            total = bad + self.tracks.misread(path, self.wire)
+            if total < self.least:
+                seen, cramped = _drawn(path, self.wire, self.floor)
+                total += _CRAMPED * cramped
+                if total < self.least:
+                    self.least, self.path = total, seen
 
 
 def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: Tracks) -> list[Point]:

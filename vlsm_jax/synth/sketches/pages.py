@@ -118,6 +118,7 @@ _GAP = 3.0  # Between icon and name.
 _APART = 5.0  # Between what must not touch.
 _ROOM = 18.0  # Between what stands below each other, where there is room for a line.
 _LINE = 8.0  # What is linked is so much further apart.
+_FRAMES_APART = 17.0  # Beside each other: an arrow and its shaft.
 _FRAME = 4.0  # Between what is framed and the frame.
 _WIDEST_PITCH, _HIGHEST_PITCH = 0.34, 0.36  # Of the page.
 _LONGEST_WHEN_TIGHT = 1.4  # Of a conveyor, in icon sizes.
@@ -332,13 +333,15 @@ class _Layout:
         bottom = np.stack([y + icon_high, label_top + label_high])
         half = np.stack([icon_half + _APART, label_half + _APART / 2])
         if sheet.framed:
-            half = np.broadcast_to(np.maximum(icon_half, label_half) + pad + 6, half.shape)
+            half = np.broadcast_to(np.maximum(icon_half, label_half) + pad + _FRAMES_APART / 2, half.shape)
             top, bottom = (y - up)[None], (y + down)[None]
             half = half[:1]
         apart = _apart(half, top, bottom, 3.0 + line * self.linked)
         reach = np.maximum(icon_half, label_half) + pad + 1
         level = np.abs(y[:, None] - y) < icon_high[:, None] + icon_high
-        apart = np.maximum(apart, np.where(level, icon_half[:, None] + icon_half + 2 * pad + 7 + line * self.linked, 4))
+        apart = np.maximum(
+            apart, np.where(level, icon_half[:, None] + icon_half + 2 * pad + 7 + 1.5 * line * self.linked, 4)
+        )
         found = spaced(
             grid.columns, apart, reach, reach, wide, 0.8, lambda: np.maximum(apart, 0.85 * wide / (columns + 1))
         )

@@ -25,6 +25,8 @@ THROUGH_ICON, THROUGH_NAME, OFF_PAGE, OWN_NAME = 12.0, 5.0, 1000.0, 1.5
 _FINE = 4.0
 """Where no bow is less bad than this a way around is looked for."""
 _CORNER = 10.0
+_SHORT, _SLANTING = 15.0, 0.7
+"""Pixels below which a line is lengthened at its ends, and how far across the page it goes for each pixel down it."""
 _KEPT, _TRIED = 5, 30
 """Of how many ways around variants are tried, and how many of these are compared with the lines already drawn."""
 _BOWS = np.array((0.14, -0.14, 0.28, -0.28, 0.45, -0.45, 0.7, -0.7))
@@ -83,6 +85,10 @@ def straight_clipped(straight: np.ndarray, wires: Sequence[Wire], icons: np.ndar
     edge, name = last_inside(np.concatenate([here, here]), np.concatenate([there, there]), around).reshape(2, -1)
     near = (name - edge) * length < 1.2 * (names[ends, 3] - names[ends, 1]) + 6
     fraction = np.where((name > edge) & (name < 1) & near, name, edge)
+    # Between close neighbours a line that begins at their names is but a head; a slanting one grazes the names at most.
+    seen = (1 - fraction.reshape(2, -1).sum(0)) * length[: len(wires)]
+    slanting = np.abs(delta[:, 0]) > _SLANTING * np.abs(delta[:, 1])
+    fraction = np.where(np.tile(seen < _SHORT, 2) & slanting, edge, fraction)
     clipped = here + delta * np.where(fraction < 1, fraction, 0.0)[:, None]
     return clipped.reshape(2, -1, 2).transpose(1, 0, 2)
 
