@@ -8,7 +8,7 @@ Decoders: gemma3-270m, tinyllama-1.1b, mistral-7b, llama2-7b, codellama-7b, star
 trained whole from random values, the others by adapters on layers that are frozen in 4 bits. Other arguments: preset,
 split, tiny; `configs/common.py` says what they are.
 
-Memory and step time: `docs/plans.md`, planned by compiling the step for the hardware, not measured on it.
+Memory and step time where they are planned: `docs/plans.md`, from compiling the step for the hardware; not measured.
 """
 
 from ml_collections import ConfigDict

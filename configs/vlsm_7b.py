@@ -9,7 +9,7 @@ Arguments: encoder, connector, stage, preset, split, tiny; `configs/common.py` s
 decoder alone; stage 2 goes on from it with `--config.model.init.decoder=runs/vlsm_7b_stage_1/export`. The decoder's
 layers are frozen in 4 bits (NF4); adapters on all of them are trained, with the connector; the encoder is frozen.
 
-Memory and step time: `docs/plans.md`, planned by compiling the step for the hardware, not measured on it.
+Memory and step time where they are planned: `docs/plans.md`, from compiling the step for the hardware; not measured.
 """
 
 from ml_collections import ConfigDict
