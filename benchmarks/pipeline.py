@@ -255,6 +255,24 @@ def run(options: argparse.Namespace, config: Any, scratch: Path) -> None:
     def print_figure(figure: str, value: float, unit: str, **more: Any) -> None:
         print(json.dumps({"figure": figure, "value": value, "unit": unit, **more, **machine}), flush=True)
 
+    visual = pipeline_config(config).visual_tokens
+    width = config.pipeline.sequence_length
+    long = int((find_lengths(rows, tokenizer).positions(visual) > width).sum())
+    if long > 0.01 * len(rows):
+        message = f"throughput is not compared: {long} of {len(rows)} triplets do not fit {width} positions, so the two"
+        print(f"{message} would read different samples", file=sys.stderr)
+    else:
+        throughput(options, folder, tokenizer, print_figure)
+    for each, tokens in ((tokenizer, visual), *((load_tokenizer(t), options.visual_tokens) for t in options.tokenizer)):
+        for figure in packing(rows, each, tokens):
+            name = "trained on the data" if each is tokenizer else Path(each.directory).name
+            print(json.dumps({**figure, "tokenizer": name, **machine}), flush=True)
+
+
+def throughput(
+    options: argparse.Namespace, folder: Path, tokenizer: Tokenizer, print_figure: Callable[..., None]
+) -> None:
+    """Lets pipeline, DataLoader and training step take turns, and prints their medians."""
     tasks = [("step", 0), *((name, workers) for workers in WORKERS for name in ("pipeline", "dataloader"))]
     found: dict[tuple[str, int], list[dict[str, float]]] = {task: [] for task in tasks}
     load = os.getloadavg()[0]
@@ -293,11 +311,6 @@ def run(options: argparse.Namespace, config: Any, scratch: Path) -> None:
         round(median(("pipeline", 0), "samples") / median(("step", 0), "samples"), 2),
         "times",
     )
-    visual = pipeline_config(config).visual_tokens
-    for each, tokens in ((tokenizer, visual), *((load_tokenizer(t), options.visual_tokens) for t in options.tokenizer)):
-        for figure in packing(rows, each, tokens):
-            name = "trained on the data" if each is tokenizer else Path(each.directory).name
-            print(json.dumps({**figure, "tokenizer": name, **machine}), flush=True)
 
 
 if __name__ == "__main__":
