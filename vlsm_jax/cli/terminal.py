@@ -29,6 +29,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of the random streams.")]
 
 
 def read(path: str | Path) -> str:
+    """Returns the text of a script file, or of standard input for "-"; ends the program where it cannot be read."""
     from vlsm_jax.evaluation.pairing import MOST_BYTES, PairingError, decode_script, read_script
 
     try:
@@ -40,6 +41,7 @@ def read(path: str | Path) -> str:
 
 
 def check_times(until: float | None, warmup: float) -> None:
+    """Ends the program where simulated times make no sense."""
     if not 0 <= warmup < math.inf:
         fail(f"--warmup is {warmup:g}; give seconds, not negative")
     if until is not None and not 0 < until < math.inf:
@@ -49,6 +51,7 @@ def check_times(until: float | None, warmup: float) -> None:
 
 
 def report_object(report: Report) -> dict[str, Any]:
+    """Returns a Report as JSON, with the label of its failure."""
     from vlsm_jax.metrics import failure
 
     label = failure(report)
@@ -74,10 +77,12 @@ def progress_bar(total: int, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def say_json(value: Any) -> None:
+    """Prints one JSON object."""
     say(json.dumps(value, indent=2))
 
 
 def say(text: str) -> None:
+    """Prints text, whatever characters the terminal has; ends quietly where nobody reads on."""
     encoding = sys.stdout.encoding or "utf-8"
     try:
         # Scripts may hold characters that the terminal, or UTF-8, has not.
@@ -89,5 +94,6 @@ def say(text: str) -> None:
 
 
 def fail(message: str) -> NoReturn:
+    """Prints an error and ends the program with status 2: wrong usage or unreadable input."""
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(2)
