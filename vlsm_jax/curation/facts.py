@@ -168,11 +168,9 @@ def _look_at_some(task: tuple[TripletSource, range], look: Look) -> list[RowFact
     return [look_at(source, index, look) for index in indices]
 
 
-def look_at_all(
-    source: TripletSource, look: Look = Look(), *, workers: int = 1, rows: range | None = None
-) -> Iterator[RowFacts]:
-    """Yields the facts of every row of a source (or of `rows`), in order, found out by `workers` processes."""
-    rows = range(len(source)) if rows is None else rows
+def look_at_all(source: TripletSource, look: Look = Look(), *, workers: int = 1) -> Iterator[RowFacts]:
+    """Yields the facts of every row of a source, in order, found out by `workers` processes."""
+    rows = range(len(source))
     tasks = [(source, rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)]
     for facts in in_order(functools.partial(_look_at_some, look=look), tasks, min(workers, len(tasks))):
         yield from facts

@@ -19,7 +19,6 @@ import gc
 import json
 import multiprocessing
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -391,12 +390,3 @@ def write_dataset(
         ) from error
     Path(lock.lock_file).unlink(missing_ok=True)
     return Dataset(target, counts, written=True)
-
-
-def discard_partial(directory: str | os.PathLike[str]) -> bool:
-    """Removes what a stopped run left of a data set; returns whether there was anything."""
-    target = Path(directory)
-    partial = target.parent / f".{target.name}.partial"
-    found = partial.exists()
-    shutil.rmtree(partial, ignore_errors=True)
-    return found

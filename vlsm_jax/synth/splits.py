@@ -127,16 +127,11 @@ def has_held_out_shape(factory: Factory, keys: Keys) -> bool:
     return _fraction(keys.topology[8:]) < HELD_OUT_SHAPES and not is_chain(factory.twin)
 
 
-def belongs(factory: Factory, keys: Keys, split: Split) -> bool:
-    """Whether a factory may go to a split. At most one split says yes.
+def split_of(factory: Factory, keys: Keys) -> Split | None:
+    """Returns the one split a factory may go to, None when it is of no use: it mixes what two splits hold out.
 
     The rules do not use how the factory was sampled, so that any Twin of a known industry can be asked about.
     """
-    return split is split_of(factory, keys)
-
-
-def split_of(factory: Factory, keys: Keys) -> Split | None:
-    """Returns the one split a factory may go to, None when it is of no use: it mixes what two splits hold out."""
     large = len(factory.twin.objects) > TRAINED_OBJECTS
     held_out = {
         Split.INDUSTRY: factory.industry in HELD_OUT_INDUSTRIES,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from vlsm_jax.synth.layouts import OUTSIDE
 from vlsm_jax.synth.prompts.grammar import Field, Grammar, Rules, join_words
-from vlsm_jax.synth.prompts.settings import EXECUTERS
 from vlsm_jax.synth.prompts.voice import Voice
 from vlsm_jax.twin import Connection, Twin
 
@@ -274,20 +274,20 @@ def center_runs(twin: Twin) -> list[Run]:
     for wire in twin.connections:
         if wire.port == "S":
             works, uses = wire.source, wire.target
-            if twin.by_name[works].cls in EXECUTERS and twin.by_name[uses].cls not in EXECUTERS:
+            if twin.by_name[works].cls in OUTSIDE and twin.by_name[uses].cls not in OUTSIDE:
                 works, uses = uses, works
             wires.append(Connection(works, uses, "S"))
     out: list[Run] = []
     i = 0
     while i < len(wires):
         wire = wires[i]
-        if wire.source == wire.target or twin.by_name[wire.target].cls not in EXECUTERS:
+        if wire.source == wire.target or twin.by_name[wire.target].cls not in OUTSIDE:
             out.append(("center", [wire.source, wire.target]))
             i += 1
             continue
         rule = _service(twin, wire)
         shared = _run_length(wires, i, lambda a, b, rule=rule: a.target == b.target and _service(twin, b) == rule)
-        several = _run_length(wires, i, lambda a, b: a.source == b.source and twin.by_name[b.target].cls in EXECUTERS)
+        several = _run_length(wires, i, lambda a, b: a.source == b.source and twin.by_name[b.target].cls in OUTSIDE)
         if several > shared:
             out.append(("served", [wire.source, *(w.target for w in wires[i : i + several])]))
         else:

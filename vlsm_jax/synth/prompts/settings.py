@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from vlsm_jax.synth.layouts import OUTSIDE
 from vlsm_jax.synth.prompts.grammar import Field, join_words, with_article
 from vlsm_jax.synth.prompts.units import complement
 from vlsm_jax.synth.prompts.values import (
@@ -23,11 +24,6 @@ from vlsm_jax.synth.prompts.values import (
 from vlsm_jax.synth.prompts.voice import Voice
 from vlsm_jax.synth.prompts.wordbook import MEASURES, NOUNS, WORDBOOK
 from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin, TwinObject, format_number, format_value
-
-EXECUTERS = frozenset(
-    ("Operator", "TaskExecuter", "Transporter", "AGV", "Robot", "Crane", "Elevator", "ASRSvehicle", "Dispatcher")
-)
-"""Classes that work for others, through center ports."""
 
 
 class Fact(NamedTuple):
@@ -143,7 +139,7 @@ def _is_count(value: ParameterValue) -> bool:
 def _capacity(obj: TwinObject, name: str, value: ParameterValue, voice: Voice) -> Fact:
     if not isinstance(value, (int, float)):
         return _other(name, value)
-    which = obj.cls if obj.cls in ("Queue", "Rack") else "executer" if obj.cls in EXECUTERS else "Processor"
+    which = obj.cls if obj.cls in ("Queue", "Rack") else "executer" if obj.cls in OUTSIDE else "Processor"
     fields = {"n": voice.number(value), "items": voice.items(value)}
     return Fact((name,), f"capacity.{which}", f"vp.capacity.{which}", fields)
 

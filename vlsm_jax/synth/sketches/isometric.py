@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from vlsm_jax.synth.sketches.shapes import Drawing, Icon, belt_length
+from vlsm_jax.synth.sketches.shapes import CONVEYOR, Drawing, Icon, belt_length
 from vlsm_jax.twin import TwinObject
 
 _COS, _SIN = math.cos(math.radians(30)), math.sin(math.radians(30))
@@ -212,7 +212,6 @@ _DRAW: Mapping[str, Callable[[Drawing], None]] = MappingProxyType(
         "Dispatcher": _dispatcher,
     }
 )
-CONVEYOR = "StraightConveyor"
 CLASSES = (*_DRAW, CONVEYOR)
 """Every class that has an icon."""
 

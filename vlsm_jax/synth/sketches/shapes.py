@@ -13,6 +13,9 @@ import numpy as np
 
 Corner = tuple[float, ...]
 
+CONVEYOR = "StraightConveyor"
+"""The class whose icon is as long as the object (`belt_length`)."""
+
 
 class Shape(NamedTuple):
     """A polygon or line of an icon.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from vlsm_jax.synth.sketches.shapes import Drawing, Icon, belt_length
+from vlsm_jax.synth.sketches.shapes import CONVEYOR, Drawing, Icon, belt_length
 from vlsm_jax.twin import TwinObject
 
 _PAPER, _TINT, _SOLID = 255, 214, 110
@@ -179,7 +179,6 @@ _DRAW: Mapping[str, Callable[[Drawing], None]] = MappingProxyType(
         "Dispatcher": _dispatcher,
     }
 )
-CONVEYOR = "StraightConveyor"
 
 
 @functools.lru_cache(maxsize=64)
