@@ -254,14 +254,14 @@ def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
     A twentieth of the training triplets is held out for validation where there is no such split, or where it has no
     pictures and training does: upstream's folder has workbooks of text beside its JSON lines.
     """
-    most_bad, form = config.data.get("most_bad", 0.0), config.data.get("format", "") or None
-    columns = {key: name for key, name in config.data.get("columns", {}).items() if name}
+    most_bad, form = config.data.most_bad, config.data.format or None
+    columns = {key: name for key, name in config.data.columns.items() if name}
     data = {}
     for split in SPLITS:
         if split != "train" and not has_split(folder, split, form):
             continue
         rows = open_triplets(folder, columns, split=split, form=form)
-        if not config.data.get("pictures", True):
+        if not config.data.pictures:
             rows = WithoutPictures(rows)
         if most_bad:
             rows = without_bad_rows(rows, most_bad)
@@ -282,7 +282,7 @@ def training_mixture(config: ConfigDict, rows: TripletSource) -> TripletSource |
     It is written "folder=share, folder=share": samples of each for one of our own. The tokenizer is learnt, and models
     are validated, on the own ones alone.
     """
-    named = [entry.strip() for entry in config.data.get("mixture", "").split(",") if entry.strip()]
+    named = [entry.strip() for entry in config.data.mixture.split(",") if entry.strip()]
     if not named:
         return rows
     sources, weights = [rows], [1.0]

@@ -13,6 +13,8 @@ nothing worth scoring.
 
 from ml_collections import ConfigDict
 
+from configs import reading
+
 
 def get_config(arg: str = "full") -> ConfigDict:
     """Returns the experiment; `arg` is "full" or "smoke"."""
@@ -23,16 +25,8 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.name = "quickstart"
     config.seed = 0
 
-    # Empty: the triplets are made in <workdir>/data, and a BPE is trained on them.
-    config.data = ConfigDict({"directory": "", "tokenizer": ""})
-    config.data.vocab_size = 512 if smoke else 1536
-    # The format, where a folder has several; names of its columns where they are not found by themselves; the share of
-    # bad rows that may be left out.
-    config.data.format = ""
-    config.data.columns = ConfigDict({"image": "", "prompt": "", "response": "", "id": ""})
-    config.data.most_bad = 0.0
-    # Training triplets of other folders among ours: "folder=share, folder=share", samples for one of our own.
-    config.data.mixture = ""
+    # No tokenizer: a BPE is trained on the triplets.
+    config.data = reading.data(tokenizer="", vocab_size=512 if smoke else 1536)
 
     # What is made: small factories, and scripts in the paper's style.
     config.synth = ConfigDict()
@@ -49,15 +43,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.synth.sketch_styles = ("pencil",)
     config.synth.plain = True
 
-    config.pipeline = ConfigDict()
-    config.pipeline.sequence_length = 512
-    config.pipeline.batch_size = 4
-    config.pipeline.fit = "pad"
-    config.pipeline.pack = True
-    config.pipeline.buckets = 1  # lengths of rows, without packing
-    config.pipeline.augmentation = 0.0  # 1: as a camera would
-    config.pipeline.bad_rows = "skip"
-    config.pipeline.workers = 0
+    config.pipeline = reading.pipeline(sequence_length=512, batch_size=4)
 
     # The decoder and the encoder are described as Hugging Face describes them.
     config.model = ConfigDict()

@@ -1,0 +1,46 @@
+"""How every experiment reads its triplets: what a folder of them is like, and how rows are filled; no experiment."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def data(**settings: Any) -> ConfigDict:
+    """Returns `config.data`; `settings` are those in which experiments differ, such as `tokenizer`.
+
+    An empty directory: the triplets are made in <workdir>/data.
+    """
+    return ConfigDict(
+        {
+            "directory": "",
+            # Which, where a folder has several; "" takes the one with pictures.
+            "format": "",
+            # Where they are not found by themselves.
+            "columns": {"image": "", "prompt": "", "response": "", "id": ""},
+            # The share of bad rows that may be left out.
+            "most_bad": 0.0,
+            # Training triplets of other folders among ours: "folder=share, folder=share", samples for one of our own.
+            "mixture": "",
+            # False: the sketches are left out.
+            "pictures": True,
+            **settings,
+        }
+    )
+
+
+def pipeline(**settings: Any) -> ConfigDict:
+    """Returns `config.pipeline`; `settings` are those in which experiments differ, such as `batch_size`."""
+    return ConfigDict(
+        {
+            "fit": "pad",
+            "pack": True,
+            # Lengths of rows, without packing.
+            "buckets": 1,
+            # 1: as a camera would.
+            "augmentation": 0.0,
+            "bad_rows": "skip",
+            # Processes that read; 0 uses threads.
+            "workers": 0,
+            **settings,
+        }
+    )
