@@ -221,6 +221,7 @@ def blank_row(row: dict[str, Any]) -> dict[str, Any]:
     return row | name | {"misspelt": {}, "sketch_style": "blank", "letter_height": 0, "legible_at": 0}
 
 
+@functools.cache  # one page for all twins of a data set, wherever they are made
 def blank_picture(options: TripletOptions) -> tuple[bytes, str]:
     """Returns the file of the empty page that all blank twins of a data set share, and the suffix of its name."""
     return encode_image(blank_sketch(options.image_size))
