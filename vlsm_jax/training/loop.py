@@ -27,11 +27,11 @@ from vlsm_jax.sharding import batch_sharding, param_table
 from vlsm_jax.training.checkpoints import Checkpoints, to_json
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.frozen_features import keep_features
-from vlsm_jax.training.logs import MetricsFile, Progress
 from vlsm_jax.training.loss import LossSum
 from vlsm_jax.training.network import Network, Params
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, split_frozen
-from vlsm_jax.training.step import TrainState, make_train_step, make_validation_step
+from vlsm_jax.training.recording import Recorder
+from vlsm_jax.training.step import StepMetrics, TrainState, make_train_step, make_validation_step
 from vlsm_jax.version import __version__
 
 
@@ -156,10 +156,10 @@ def train(
             batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard, features=kept))
             batches.set_state(place)
             validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard, features=kept)
-        metrics = MetricsFile(workdir / "metrics.jsonl", first) if lead else None
+        recorder = Recorder(workdir, first, config.steps)
         facts = to_json({**facts, **environment_facts()})
         return _run_steps(
-            network, optimizer, plan, state, first, batches, validation, config, mesh, checkpoints, metrics, facts
+            network, optimizer, plan, state, first, batches, validation, config, mesh, checkpoints, recorder, facts
         )
 
 
@@ -174,65 +174,48 @@ def _run_steps(
     config: TrainConfig,
     mesh: Mesh,
     checkpoints: Checkpoints,
-    metrics: MetricsFile | None,
+    recorder: Recorder,
     facts: dict[str, Any],
 ) -> TrainResult:
-    """Trains from step `first` to the last; `metrics` is None on every host but the first."""
+    """Trains from step `first` to the last."""
     rows = batch_sharding(mesh)
     replicated = NamedSharding(mesh, PartitionSpec())
     step_fn = jit_train_step(network, optimizer, plan, config.accumulation, mesh)
     validation_fn = jax.jit(
         make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
     )
-    progress = None if metrics is None else Progress(config.steps, first)
-    began = window_began = time.monotonic()
-    window_tokens = window_steps = 0
-    pending: list[tuple[int, Any]] = []
+    began = time.monotonic()
     with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
         stack.callback(close_iterator, batches)
+        recorder.start_window()
         for step in range(first + 1, config.steps + 1):
             host_batch = next(batches)
             state, step_metrics = step_fn(state, to_device(host_batch, rows))
-            pending.append((step, step_metrics))
-            window_tokens += int((host_batch["segment_ids"] > 0).sum()) * jax.process_count()
-            window_steps += 1
+            recorder.add(step, step_metrics, host_batch)
             last_step, saving = step == config.steps, step % config.checkpoint_every == 0
             if step % config.log_every == 0 or last_step or saving or step == first + 1:
                 # Reading the metrics waits for the device, so it is done once for many steps; and always before a
                 # checkpoint, which must neither hold a loss that is not a number nor be ahead of the log.
-                values = [(s, jax.device_get(m)) for s, m in pending]
-                pending.clear()
-                seconds = time.monotonic() - window_began
-                for at, value in values:
-                    if not np.isfinite(value.loss):
-                        raise NonFiniteLoss(
-                            f"the loss of step {at} is {value.loss}; try a lower optimizer.learning_rate or a longer "
-                            f"optimizer.warmup_steps (the last checkpoint, step {checkpoints.latest_step}, is whole)"
-                        )
-                    if metrics is not None:
-                        metrics.write(at, "train", **{k: float(v) for k, v in value._asdict().items()})
-                if metrics is not None and progress is not None:
-                    speed = window_tokens / seconds
-                    if step > first + 1:  # the first window is mostly compilation
-                        metrics.write(step, "speed", tokens_per_second=speed, seconds_per_step=seconds / window_steps)
-                    last = values[-1][1]
-                    progress.update(
-                        len(values), loss=float(last.loss), accuracy=float(last.accuracy), tokens_per_second=speed
-                    )
-                window_began, window_tokens, window_steps = time.monotonic(), 0, 0
+                for at, value in recorder.read():
+                    check_finite(at, value, checkpoints)
+                    recorder.write(at, value)
+                recorder.end_window()
             if step % config.validate_every == 0 or last_step:
                 total = validate(validation_fn, state, validation, config.validation_batches, rows)
-                if metrics is not None:
-                    metrics.write(step, "validation", **total)
-                    logging.info("step %d: validation loss %.4f accuracy %.4f", step, total["loss"], total["accuracy"])
-                window_began, window_tokens, window_steps = time.monotonic(), 0, 0
+                recorder.validated(step, total)
             if saving or last_step:
                 checkpoints.save(step, state, batches, facts)
-    if progress is not None:
-        progress.close()
-    if metrics is not None:
-        metrics.close()
+    recorder.close()
     return TrainResult({**state.frozen, **state.trained}, int(state.step), time.monotonic() - began)
+
+
+def check_finite(step: int, metrics: StepMetrics, checkpoints: Checkpoints) -> None:
+    """Raises NonFiniteLoss when the loss of a step is not a number."""
+    if not np.isfinite(metrics.loss):
+        raise NonFiniteLoss(
+            f"the loss of step {step} is {metrics.loss}; try a lower optimizer.learning_rate or a longer "
+            f"optimizer.warmup_steps (the last checkpoint, step {checkpoints.latest_step}, is whole)"
+        )
 
 
 def jit_train_step(
