@@ -101,6 +101,29 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
+def batch_share(mesh: Mesh) -> tuple[int, int]:
+    """Returns which part of every batch this process reads, and how many parts there are: (index, count).
+
+    Processes whose devices hold the same rows, as where `tensor` goes over several hosts, read the same part.
+
+    Raises:
+      ValueError: the rows of two processes overlap and are not the same.
+    """
+    groups = mesh.devices.reshape(-1, mesh.shape["tensor"])  # [rows, devices that share them]
+    held: dict[int, set[int]] = {}
+    for row, group in enumerate(groups):
+        for device in group:
+            held.setdefault(device.process_index, set()).add(row)
+    parts = sorted({tuple(sorted(rows)) for rows in held.values()})
+    if sum(map(len, parts)) != len(groups) or len({len(rows) for rows in parts}) > 1:
+        said = ", ".join(f"{name}={size}" for name, size in mesh.shape.items())
+        raise ValueError(
+            f"mesh {said}: the {len(held)} processes hold parts of a batch that overlap; choose a mesh.tensor that divides "
+            "the devices of a process, or is a multiple of them"
+        )
+    return parts.index(tuple(sorted(held[jax.process_index()]))), len(parts)
+
+
 def constrain_batch(x: jax.Array) -> jax.Array:
     """Keeps [B, ...] spread over the batch and whole otherwise, between layers.
 

@@ -23,7 +23,7 @@ from vlsm_jax.data.mixture import Mixture, sources_of
 from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.data.triplets import TripletSource
-from vlsm_jax.sharding import batch_sharding, param_table
+from vlsm_jax.sharding import batch_share, batch_sharding, param_table
 from vlsm_jax.training.checkpoints import Checkpoints, to_json
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.frozen_features import keep_features
@@ -124,7 +124,7 @@ def train(
     check_batch(pipeline.batch_size, config.accumulation, mesh)
 
     # --- Data ---------------------------------------------------------------------------------------------------------
-    shard = {"shard_index": jax.process_index(), "shard_count": jax.process_count()}
+    shard = dict(zip(("shard_index", "shard_count"), batch_share(mesh), strict=True))
     batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard))
     validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard)
 
