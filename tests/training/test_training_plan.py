@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from vlsm_jax.training.hardware import CHIPS
 from vlsm_jax.training.planning import topology
-from vlsm_jax.training.planning.hardware import CHIPS
 from vlsm_jax.training.planning.hlo import Collective, Module, collectives, temporaries
 from vlsm_jax.training.planning.roofline import roofline, traffic_of
 from vlsm_jax.training.planning.topology import PlanError, find_target

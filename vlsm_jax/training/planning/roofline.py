@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from vlsm_jax.training.planning.hardware import Chip
+from vlsm_jax.training.hardware import Chip
 from vlsm_jax.training.planning.hlo import Collective
 
 ASSUMPTIONS = (

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import jax
 from jax.experimental import topologies
 
-from vlsm_jax.training.planning.hardware import CHIPS, Chip
+from vlsm_jax.training.hardware import CHIPS, Chip
 
 _FORM = re.compile(r"(?P<kind>[a-z]+[0-9]*[a-z]*):(?P<shape>\d+(?:x\d+)*)(?:\*(?P<slices>\d+))?")
 _EXAMPLES = "v5e:4x4, v5p:4x4x4, v6e:16x16*4 (four slices) or cpu:8"

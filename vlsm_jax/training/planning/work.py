@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.extend import core
 
 from vlsm_jax.data.pipeline import PipelineConfig
+from vlsm_jax.training.flops import BatchCounts, StepFlops
 from vlsm_jax.training.loop import StatePlan
 from vlsm_jax.training.network import Network
 
@@ -114,39 +113,7 @@ def count_step(step: jax.stages.Traced) -> Work:
 def model_flops(network: Network, plan: StatePlan, pipeline: PipelineConfig, pictures: int) -> float:
     """Returns the FLOPs that a step needs over all devices, nothing made again: what MFU is counted in.
 
-    2 for each weight and token forward, 2 more where a gradient goes through the layer, 2 more where it is trained, for
-    matrices; and causal attention at half of all pairs, three times over where a gradient goes through it. Padding and
-    packing are not looked at: every position counts, and sees all of its row.
+    Padding and packing are not looked at: every position counts, and sees all of its row before it.
     """
-    trained = plan.abstract.trained
-    tokens = pipeline.batch_size * pipeline.sequence_length
-    decoder = network.config.decoder
-    total = 0.0
-    for name, shape in network.shapes.items():
-        part = name.split("/", 1)[0]
-        size = _weights(name, shape, network)
-        if not size:
-            continue
-        places = tokens
-        if part != "decoder":
-            vision = network.config.vision
-            places = pipeline.batch_size * pictures * (vision.tokens if vision else 0)
-        before = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}[part]
-        through = any(other.startswith(before) for other in trained)
-        total += size * places * (2 + 2 * through + 2 * (name in trained))
-    pairs = pipeline.sequence_length * min(pipeline.sequence_length, 2 * (decoder.sliding_window or 10**9)) / 2
-    attention = 4 * pairs * decoder.heads * decoder.head_dim * decoder.layers * pipeline.batch_size
-    return total + 3 * attention
-
-
-_MATRIX = re.compile(r"(kernel|kernel/codes|head|lora/[ab])$")
-
-
-def _weights(name: str, shape: jax.ShapeDtypeStruct, network: Network) -> int:
-    """Returns how many weights an array has that tokens are multiplied by; two to a byte where it holds 4-bit codes."""
-    if name == "decoder/embedding/table":
-        return shape.size if network.config.decoder.tied else 0
-    if not _MATRIX.search(name):
-        return 0
-    packed = name.endswith("/codes") and shape.dtype == jnp.uint8
-    return shape.size * (2 if packed else 1)
+    flops = StepFlops.create(network, plan.abstract.trained)
+    return flops.padded(BatchCounts.full(pipeline.batch_size, pipeline.sequence_length, flops.window, pictures))

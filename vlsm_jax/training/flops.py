@@ -1,0 +1,242 @@
+"""Arithmetic that training needs, by formula: what MFU is counted in.
+
+Of a matrix: 2 FLOPs for each weight and position forward, 2 more where a gradient goes on through it, and 2 more where
+the matrix itself is trained. Of attention: 4 for each pair of positions and width of all heads forward, three times
+over where a gradient goes through it. Nothing that rematerialisation makes again, no element-wise arithmetic. Encoder,
+connector and decoder count as wholes: a gradient goes through all of one in or before which something is trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vlsm_jax.models.decoder_config import DecoderConfig
+from vlsm_jax.models.vlsm import VlsmConfig
+from vlsm_jax.training.network import Network
+
+
+class BatchCounts(NamedTuple):
+    """What there is in a batch, or in several together.
+
+    Attributes:
+      samples: triplets.
+      tokens: positions that hold one, visual ones included.
+      pairs: of positions of which one sees the other, in layers without a sliding window.
+      local_pairs: the same in layers with one.
+      pictures: that are there.
+      positions: of all rows, padding included.
+      padded_pairs, padded_local_pairs, padded_pictures: as if each row were one sample, and every place for a picture
+        held one: about what is computed.
+    """
+
+    samples: float = 0
+    tokens: float = 0
+    pairs: float = 0
+    local_pairs: float = 0
+    pictures: float = 0
+    positions: float = 0
+    padded_pairs: float = 0
+    padded_local_pairs: float = 0
+    padded_pictures: float = 0
+
+    def plus(self, other: BatchCounts) -> BatchCounts:
+        """Returns what is in both together."""
+        return BatchCounts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def times(self, count: int) -> BatchCounts:
+        """Returns what is in so many alike."""
+        return BatchCounts(*(count * n for n in self))
+
+    @classmethod
+    def of(cls, batch: Mapping[str, np.ndarray], window: int | None, visual_tokens: int) -> BatchCounts:
+        """Counts a batch on the host, in the form that `make_dataset` gives.
+
+        Args:
+          batch: arrays by the names of `Batch`'s fields.
+          window: the decoder's `sliding_window`.
+          visual_tokens: positions that a picture takes.
+        """
+        seen = batch["positions"].astype(np.int64) + 1  # of its own sample, the position itself included
+        pictures = batch["images"] if batch.get("features") is None else batch["features"]
+        rows, length = seen.shape
+        visual = np.count_nonzero(batch["visual_index"] >= 0)
+        return cls(
+            samples=float(batch["segment_ids"].max(axis=1).sum()),
+            tokens=float(np.count_nonzero(batch["segment_ids"])),
+            pairs=float(seen.sum()),
+            local_pairs=float(np.minimum(seen, window or length).sum()),
+            pictures=visual / visual_tokens if visual_tokens else 0.0,
+            **cls.full(rows, length, window, pictures.shape[1] if visual_tokens else 0)._padded(),
+        )
+
+    @classmethod
+    def full(cls, rows: int, length: int, window: int | None, pictures: int) -> BatchCounts:
+        """Returns the counts of rows that one sample each fills, with so many pictures a row."""
+        width = min(window or length, length)
+        pairs = rows * length * (length + 1) / 2
+        local = rows * (width * (width + 1) / 2 + (length - width) * width)
+        half = (float(rows * length), pairs, local, float(rows * pictures))
+        return cls(rows, *half, *half)
+
+    def _padded(self) -> dict[str, float]:
+        return {name: value for name, value in self._asdict().items() if name.startswith(("positions", "padded"))}
+
+
+class Flops(NamedTuple):
+    """FLOPs, by what they are for: matrices that are trained, matrices that are frozen, attention."""
+
+    trained: float = 0.0
+    frozen: float = 0.0
+    attention: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return sum(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepFlops:
+    """What training takes for each of the things that are in a batch.
+
+    Attributes:
+      token: of a token, in the decoder, attention apart.
+      pair: of a pair of positions, in the decoder's layers without a window. local_pair: in those with one.
+      picture: of a picture, in encoder and connector.
+      window: the decoder's, for `BatchCounts`.
+      visual_tokens: positions that a picture takes, for `BatchCounts`.
+    """
+
+    token: Flops
+    pair: float
+    local_pair: float
+    picture: Flops
+    window: int | None
+    visual_tokens: int
+
+    def useful(self, counts: BatchCounts) -> float:
+        """Returns what the tokens and pictures of a batch need: none of it for padding."""
+        return self._sum(counts.tokens, counts.pairs, counts.local_pairs, counts.pictures)
+
+    def padded(self, counts: BatchCounts) -> float:
+        """Returns the same if all of every row were one sample."""
+        return self._sum(counts.positions, counts.padded_pairs, counts.padded_local_pairs, counts.padded_pictures)
+
+    def _sum(self, tokens: float, pairs: float, local_pairs: float, pictures: float) -> float:
+        attention = pairs * self.pair + local_pairs * self.local_pair
+        return tokens * self.token.total + attention + pictures * self.picture.total
+
+    def describe(self, length: int) -> str:
+        """Returns a line for the log: what a token and a picture of a row of `length` take."""
+        full = BatchCounts.full(1, length, self.window, 0)
+        attention = (full.pairs * self.pair + full.local_pairs * self.local_pair) / length
+        parts = self.token._replace(attention=attention)
+        said = (
+            f"a token of a full row of {length} takes {parts.total / 1e9:.3g} GFLOP in training: trained matrices "
+            f"{parts.trained / 1e9:.3g}, frozen ones {parts.frozen / 1e9:.3g}, attention {parts.attention / 1e9:.3g}"
+        )
+        return said + (f"; a picture {self.picture.total / 1e9:.3g}" if self.picture.total else "")
+
+    @classmethod
+    def create(cls, network: Network, trained: Collection[str], *, features: bool = False) -> StepFlops:
+        """Counts a network.
+
+        Args:
+          network: sizes and parameters.
+          trained: paths of the parameters that are trained; none of them counts the forward pass alone.
+          features: the encoder does not run, its features are kept.
+        """
+        config, decoder = network.config, network.config.decoder
+        first_trained = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}
+        through = {part: any(name.startswith(before) for name in trained) for part, before in first_trained.items()}
+        token, picture = Flops(), Flops()
+        for name, shape in network.shapes.items():
+            part = name.split("/", 1)[0]
+            size = matrix_size(name, shape, decoder)
+            if not size or (part == "vision" and features):
+                continue
+            each = size * (2 + 2 * through[part] + 2 * (name in trained))
+            if part == "decoder":
+                token = _add(token, name in trained, each)
+            else:
+                picture = _add(picture, name in trained, each * _places(name, config))
+        passes = {part: 3 if through[part] else 1 for part in through}
+        seen = passes["vision"] * (not features) * _vision_attention(config)
+        picture = picture._replace(attention=seen + passes["connector"] * _connector_attention(config))
+        layer = 4.0 * passes["decoder"] * decoder.heads * decoder.head_dim
+        local = 0 if decoder.sliding_window is None else decoder.layers - len(decoder.global_layers or ())
+        return cls(
+            token=token,
+            pair=layer * (decoder.layers - local),
+            local_pair=layer * local,
+            picture=picture,
+            window=decoder.sliding_window,
+            visual_tokens=config.visual_tokens,
+        )
+
+
+_MATRIX = re.compile(r"(kernel|kernel/codes|head|lora/[ab])$")
+
+
+def matrix_size(name: str, shape: jax.ShapeDtypeStruct, decoder: DecoderConfig) -> int:
+    """Returns how many weights an array has that positions are multiplied by; of 4-bit codes a byte holds two."""
+    if name == "decoder/embedding/table":
+        return shape.size if decoder.tied else 0
+    if not _MATRIX.search(name):
+        return 0
+    packed = name.endswith("/codes") and shape.dtype == jnp.uint8
+    return shape.size * (2 if packed else 1)
+
+
+def _add(flops: Flops, trained: bool, more: float) -> Flops:
+    if trained:
+        return flops._replace(trained=flops.trained + more)
+    return flops._replace(frozen=flops.frozen + more)
+
+
+_SEES_VISUAL = re.compile(r"connector/(projection/|cross/[kv]/)")
+_SEES_BOTH = re.compile(r"connector/layers/[kv]/")
+
+
+def _places(name: str, config: VlsmConfig) -> float:
+    """Returns how many positions of one picture a matrix of encoder or connector is multiplied by."""
+    vision, sizes = config.vision, config.connector.sizes
+    if name.startswith("vision/patch/"):
+        return vision.patches
+    if name.startswith("vision/"):
+        return (vision.patches + 1) * _encoder_layers(config) / vision.layers
+    if sizes is None or _SEES_VISUAL.match(name):
+        return vision.tokens
+    if config.connector.kind == "perceiver" and _SEES_BOTH.match(name):
+        return vision.tokens + sizes.queries  # latents see themselves along with the visual tokens
+    return sizes.queries
+
+
+def _encoder_layers(config: VlsmConfig) -> int:
+    """Returns how many layers run: those up to the one whose output is taken."""
+    return config.vision.layers + 1 + config.vision.feature_layer
+
+
+def _vision_attention(config: VlsmConfig) -> float:
+    """Returns the FLOPs of the encoder's attention for one picture, forward."""
+    if config.vision is None:
+        return 0.0
+    return 4.0 * (config.vision.patches + 1) ** 2 * config.vision.width * _encoder_layers(config)
+
+
+def _connector_attention(config: VlsmConfig) -> float:
+    """Returns the FLOPs of a resampler's attention for one picture, forward."""
+    if config.vision is None or config.connector.sizes is None:
+        return 0.0
+    sizes, visual = config.connector.sizes, config.vision.tokens
+    if config.connector.kind == "perceiver":
+        return 4.0 * sizes.queries * (visual + sizes.queries) * sizes.heads * sizes.head_dim * sizes.depth
+    crossings = sizes.depth // sizes.cross_every
+    return 4.0 * sizes.queries * sizes.width * (sizes.queries * sizes.depth + visual * crossings)
