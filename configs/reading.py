@@ -23,6 +23,8 @@ def data(**settings: Any) -> ConfigDict:
             "mixture": "",
             # False: the sketches are left out.
             "pictures": True,
+            # Whether prompts begin with the tokenizer's beginning-of-text id, where it has one.
+            "beginning": True,
             **settings,
         }
     )
@@ -36,6 +38,15 @@ def pipeline(**settings: Any) -> ConfigDict:
             "pack": True,
             # Lengths of rows, without packing.
             "buckets": 1,
+            # Prompt and script are encoded apart, or jointly; with white space at their ends, or stripped of it.
+            "joint": False,
+            "strip": False,
+            # What a script ends with: token, nothing or padding, which then counts in the loss.
+            "end": "token",
+            # What is too long for a row is cut, and not left out.
+            "truncate": False,
+            # n: the loss is the mean of the means of n rows each, and not the mean over all of a batch's targets.
+            "rows_per_mean": 0,
             # 1: as a camera would.
             "augmentation": 0.0,
             "bad_rows": "skip",

@@ -36,7 +36,7 @@ def test_lengths_are_kept_beside_the_data_and_counted_anew_when_it_changes(copie
     monkeypatch.setattr(lengths_py, "CACHED_FROM", 10)
     counted = []
     monkeypatch.setattr(
-        lengths_py, "count_lengths", lambda source, _: counted.append(source) or count_lengths(source, tokenizer)
+        lengths_py, "count_lengths", lambda source, *rest: counted.append(source) or count_lengths(source, *rest)
     )
     first = find_lengths(triplets, tokenizer)
     again = find_lengths(JsonlTriplets(triplets.path), tokenizer)

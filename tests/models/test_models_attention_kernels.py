@@ -30,11 +30,19 @@ def packed_mask(window: int | None) -> tuple[AttentionMask, np.ndarray]:
     return AttentionMask(place, place, window, *[jnp.asarray(segments)] * 2, aligned=True), positions >= 0
 
 
-@pytest.mark.parametrize("window", [None, 9])
-def test_splash_equals_products(window):
+def watching_mask(window: int | None) -> tuple[AttentionMask, np.ndarray]:
+    """Two rows of one sequence each, and behind it tokens that see it and that nobody sees."""
+    segments = jnp.asarray(np.stack([np.repeat([1, -1], [90, LENGTH - 90]), np.repeat([1, -1], [30, LENGTH - 30])]))
+    place = jnp.broadcast_to(jnp.arange(LENGTH), (2, LENGTH))
+    mask = AttentionMask(place, place, window, jnp.abs(segments), segments, aligned=True)
+    return mask, np.ones((2, LENGTH), bool)
+
+
+@pytest.mark.parametrize(("make_mask", "window"), [(packed_mask, None), (packed_mask, 9), (watching_mask, 120)])
+def test_splash_equals_products(make_mask, window):
     """Values and gradients, packed, grouped heads; padding sends nothing."""
     q, k, v, weight = operands(4, 2)
-    mask, text = packed_mask(window)
+    mask, text = make_mask(window)
     weight *= text[:, :, None, None]
 
     def value(attend):

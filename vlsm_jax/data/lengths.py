@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from vlsm_jax.data.text_form import DEFAULT_FORM, TextForm
 from vlsm_jax.data.tokenizer import PROMPT_PREFIX, Tokenizer
 from vlsm_jax.data.triplets import DataError, Record
 
@@ -39,58 +40,53 @@ class Lengths(NamedTuple):
         return np.where(self.text > 0, self.text.astype(np.int64) + visual_tokens * self.pictures - 1, 0)
 
 
-def find_lengths(source: Sequence[Record], tokenizer: Tokenizer) -> Lengths:
-    """Returns the lengths of a source's rows, from the file beside the data if there is one for this tokenizer.
+def find_lengths(source: Sequence[Record], tokenizer: Tokenizer, form: TextForm = DEFAULT_FORM) -> Lengths:
+    """Returns the lengths of a source's rows, from the file beside the data if there is one for tokenizer and form.
 
     The file, `<data>.lengths-<rows and tokenizer>.npz`, holds `text`, `pictures` and `identity`, a digest of the names,
     sizes and times of the data's files. It may be deleted at any time. Where the folder cannot be written to, there is
     none.
     """
-    path = _cache_path(source, tokenizer)
+    path = _cache_path(source, tokenizer, form)
     if path is None or len(source) < CACHED_FROM:
-        return count_lengths(source, tokenizer)
+        return count_lengths(source, tokenizer, form)
     identity = _identity(source)
     # A file that is torn or of another kind is not an error: it is written anew.
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as file:
         if str(file["identity"]) == identity and len(file["text"]) == len(source):
             return Lengths(file["text"], file["pictures"])
     logging.info("counting the tokens of %d rows of %s, once", len(source), path.name.split(".lengths-")[0])
-    lengths = count_lengths(source, tokenizer)
+    lengths = count_lengths(source, tokenizer, form)
     with contextlib.suppress(OSError):
         _write(path, lengths, identity)
     return lengths
 
 
-def count_lengths(source: Sequence[Record], tokenizer: Tokenizer) -> Lengths:
+def count_lengths(source: Sequence[Record], tokenizer: Tokenizer, form: TextForm = DEFAULT_FORM) -> Lengths:
     """Returns the lengths of a source's rows by reading and encoding all of them."""
     text, pictures = np.zeros(len(source), np.int32), np.zeros(len(source), bool)
     encode = tokenizer.backend.encode_batch_fast
     for start in range(0, len(source), _CHUNK):
-        numbers, prompts, responses = [], [], []
+        numbers, parts = [], []
         for number in range(start, min(start + _CHUNK, len(source))):
             with contextlib.suppress(DataError):  # its length stays 0, and the pipeline speaks of it
                 record = source[number]
                 numbers.append(number)
-                prompts.append(PROMPT_PREFIX + record.prompt)
-                responses.append(record.response)
+                parts.append(form.encoded(record.prompt, record.response))
                 pictures[number] = record.image is not None
-        around = len(tokenizer.beginning) + 1
-        for number, prompt, response in zip(
-            numbers,
-            encode(prompts, add_special_tokens=False),
-            encode(responses, add_special_tokens=False),
-            strict=True,
-        ):
-            text[number] = around + len(prompt) + len(response)
+        # Prompts together, then scripts, or both as one.
+        encoded = [encode(list(texts), add_special_tokens=False) for texts in zip(*parts, strict=True)]
+        for number, (first, *rest) in zip(numbers, zip(*encoded, strict=True), strict=True):
+            text[number] = form.length([len(tokenizer.beginning) + len(first), *map(len, rest)])
     return Lengths(text, pictures)
 
 
-def _cache_path(source: Sequence[Record], tokenizer: Tokenizer) -> Path | None:
+def _cache_path(source: Sequence[Record], tokenizer: Tokenizer, form: TextForm) -> Path | None:
     path = getattr(source, "path", None)
     if path is None or not Path(path).exists():
         return None
     # The source's own name for itself tells a part of a file from the whole.
-    facts = (repr(source), tokenizer.beginning, tokenizer.eos_id, PROMPT_PREFIX)
+    facts = (repr(source), tokenizer.beginning, tokenizer.eos_id, PROMPT_PREFIX, repr(form))
     key = hashlib.blake2b(tokenizer.backend.to_str().encode() + repr(facts).encode(), digest_size=6).hexdigest()
     path = Path(path)
     return path.with_name(f"{path.name}.lengths-{key}.npz")

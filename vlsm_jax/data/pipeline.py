@@ -27,6 +27,7 @@ from vlsm_jax.data.images import Fit, ImageError, load_image
 from vlsm_jax.data.lengths import find_lengths
 from vlsm_jax.data.mixture import Mixture
 from vlsm_jax.data.plan import Place, Plan, Sample
+from vlsm_jax.data.text_form import DEFAULT_FORM, End, TextForm
 from vlsm_jax.data.tokenizer import Tokenizer, load_tokenizer
 from vlsm_jax.data.triplets import DataError, Record
 
@@ -58,9 +59,11 @@ class Batch(NamedTuple):
     Attributes:
       tokens: int32 [B, S]; the image token at visual positions.
       targets: int32 [B, S]; the id that follows.
-      weights: float32 [B, S]; 1 where the target belongs to a response (its end-of-text id included), else 0.
-      segment_ids: int32 [B, S]; which sample of the row, from 1; 0 is padding.
-      positions: int32 [B, S]; place within the sample, from 0; -1 is padding.
+      weights: float32 [B, S]; 1 where the target belongs to a response (its end-of-text id included), else 0. What
+        counts by `rows_per_mean` adds up to 1 over so many rows.
+      segment_ids: int32 [B, S]; which sample of the row, from 1; 0 is padding. Padding that counts has the sample's
+        number with a minus: it sees the sample and is seen by nobody.
+      positions: int32 [B, S]; place within the sample, from 0; -1 is padding that does not count.
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
       images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
       features: [B, K, T, D]; what a frozen encoder made of the pictures.
@@ -88,6 +91,10 @@ class PipelineConfig:
       fit: how a picture becomes a square.
       pack: several samples in a row, or one sample a row and padding behind it.
       buckets: without packing, how many lengths rows may have; every one is one more compilation of the step.
+      joint, strip, end: how texts become ids, see `TextForm`.
+      truncate: samples too long for a row are cut, see `TextForm.limit`, and not left out.
+      rows_per_mean: how targets count in the loss. 0: each alike. n: every n rows count alike, and within them each
+        target: the mean of the means of n rows, which is what accumulating the mean losses of microbatches comes to.
       augmentation: how much training pictures are changed; 0 not at all, 1 as a camera would (augmentation.py).
       bad_rows: what happens to rows that cannot be used.
       seed: of the order of the data.
@@ -101,28 +108,52 @@ class PipelineConfig:
     fit: Fit = Fit.PAD
     pack: bool = True
     buckets: int = 1
+    joint: bool = False
+    strip: bool = False
+    end: End = End.TOKEN
+    truncate: bool = False
+    rows_per_mean: int = 0
     augmentation: float = 0.0
     bad_rows: BadRows = BadRows.SKIP
     seed: int = 0
     workers: int = 0
 
     def __post_init__(self):
-        for name, least in (("sequence_length", 1), ("batch_size", 1), ("buckets", 1), ("augmentation", 0)):
+        least_of = {"sequence_length": 1, "batch_size": 1, "buckets": 1, "rows_per_mean": 0, "augmentation": 0}
+        for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is below {least}")
         if self.pack and self.buckets > 1:
             raise ValueError(f"pack and buckets={self.buckets} exclude one another; set pack=False to use buckets")
+        if self.pack and self.end is End.PADDING:
+            raise ValueError("pack and end='padding' exclude one another; set pack=False, or end='token'")
+        if self.batch_size % (self.rows_per_mean or 1):
+            raise ValueError(f"rows_per_mean={self.rows_per_mean} does not divide batch_size={self.batch_size}")
+
+    @property
+    def form(self) -> TextForm:
+        """How texts become ids."""
+        limit = max(0, self.sequence_length - self.visual_tokens) if self.truncate else 0
+        return TextForm(self.joint, self.strip, self.end, limit)
 
 
-def encode_example(record: Record, tokenizer: Tokenizer, visual_tokens: int) -> dict[str, np.ndarray]:
+def encode_example(
+    record: Record, tokenizer: Tokenizer, visual_tokens: int, form: TextForm = DEFAULT_FORM
+) -> dict[str, np.ndarray]:
     """Returns one sample as inputs and next-token targets, each [n - 1] for a sample of n ids."""
-    prompt = tokenizer.encode_prompt(record.prompt)
-    response = tokenizer.encode_response(record.response)
+    text, asked = form.encode(record.prompt, record.response, tokenizer)
     visual = visual_tokens if record.image is not None else 0
-    ids = np.asarray([*[tokenizer.image_id] * visual, *prompt, *response], np.int32)
+    ids = np.asarray([*[tokenizer.image_id] * visual, *text], np.int32)
     weights = np.zeros(len(ids) - 1, np.float32)
-    weights[-len(response) :] = 1
+    weights[visual + asked - 1 :] = 1
     return {"tokens": ids[:-1], "targets": ids[1:], "weights": weights}
+
+
+def mean_of_means(weights: np.ndarray, rows: int) -> np.ndarray:
+    """Returns weights [B, S] scaled so that every `rows` rows have 1 in all, or 0 where none of theirs counts."""
+    groups = weights.reshape(-1, rows * weights.shape[1])
+    totals = groups.sum(axis=1, keepdims=True)
+    return np.divide(groups, totals, out=np.zeros_like(groups), where=totals > 0).reshape(weights.shape)
 
 
 def make_dataset(
@@ -151,8 +182,9 @@ def make_dataset(
       DataError: the batch does not divide over the hosts, no row fits, rows are bad and `config` forbids it, or kept
         features are to be augmented.
     """
-    if config.batch_size % shard_count:
-        raise DataError(f"pipeline.batch_size={config.batch_size} does not divide over {shard_count} hosts")
+    if config.batch_size % (shard_count * (config.rows_per_mean or 1)):
+        groups = f", in groups of rows_per_mean={config.rows_per_mean}" if config.rows_per_mean else ""
+        raise DataError(f"pipeline.batch_size={config.batch_size} does not divide over {shard_count} hosts{groups}")
     if features is not None and config.augmentation and shuffle:
         raise DataError(
             f"pipeline.augmentation={config.augmentation:g} changes pictures, and features are kept of them as they "
@@ -161,7 +193,7 @@ def make_dataset(
     mixture = source if isinstance(source, Mixture) else Mixture((source,), (1.0,))
     lengths, pictures = [], False
     for part in mixture.sources:
-        found = find_lengths(part, tokenizer)
+        found = find_lengths(part, tokenizer, config.form)
         lengths.append(found.positions(config.visual_tokens))
         pictures |= bool(found.pictures.any())
         _check_lengths(part, lengths[-1], config)
@@ -330,7 +362,7 @@ class _Reader:
     ):
         self._sources = sources
         self._tokenizer: Tokenizer | None = tokenizer
-        self._tokenizer_name = tokenizer.directory
+        self._tokenizer_name, self._beginning = tokenizer.directory, tokenizer.beginning
         self._config = config
         self._pictures = pictures
         self._strength = config.augmentation if training else 0.0
@@ -344,7 +376,7 @@ class _Reader:
     def read(self, rows: Sequence[Sequence[Sample]], width: int) -> dict[str, np.ndarray]:
         """Returns the arrays of a batch whose rows hold `width` positions."""
         if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self._tokenizer_name)
+            self._tokenizer = dataclasses.replace(load_tokenizer(self._tokenizer_name), beginning=self._beginning)
         shape, config = (len(rows), width), self._config
         text = {
             "tokens": np.full(shape, self._tokenizer.pad_id, np.int32),
@@ -383,6 +415,16 @@ class _Reader:
                     pictures[row, picture] = image
                     picture += 1
                 at = end
+            if config.end is End.PADDING and segment:
+                # What fills the row is read and predicted like text, but no sample sees it. The row holds as many ids
+                # as it has places, so that behind the last there is nothing to predict.
+                text["tokens"][row, at:] = text["targets"][row, at:] = self._tokenizer.eos_id
+                text["weights"][row, at:] = 1
+                text["weights"][row, -1] = 0
+                segments[row, at:] = -segment
+                positions[row, at:] = np.arange(at, width)
+        if config.rows_per_mean:
+            text["weights"] = mean_of_means(text["weights"], config.rows_per_mean)
         return text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
 
     def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None] | None:
@@ -397,7 +439,7 @@ class _Reader:
             self._skip(sample, f"{where}{error}", error)
             return None
         self._good = True
-        return encode_example(record, self._tokenizer, self._config.visual_tokens), image
+        return encode_example(record, self._tokenizer, self._config.visual_tokens, self._config.form), image
 
     def _picture(self, picture: str | bytes, sample: Sample) -> np.ndarray:
         if self._features is not None:

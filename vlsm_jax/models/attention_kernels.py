@@ -23,7 +23,7 @@ PLATFORMS = {"splash": "tpu", "cudnn": "gpu"}
 # Lengths are padded to a multiple of a block; blocks of 128 suit short rows, larger ones keep the matrix units busy.
 SMALL_BLOCK, LARGE_BLOCK = 128, 512
 # No token has this segment, so that padding sees padding only.
-PADDING_SEGMENT = -1
+PADDING_SEGMENT = -(2**30)
 # Mesh axis over which heads are spread.
 HEAD_AXIS = "tensor"
 
@@ -48,10 +48,14 @@ def check_platform(implementation: str) -> None:
         )
 
 
-def padded_segments(mask: AttentionMask) -> jax.Array:
-    """Returns int32 [B, S], the segment of each token of an aligned mask, padding in a segment of its own."""
-    segments = jnp.zeros_like(mask.q_positions) if mask.q_segments is None else mask.q_segments
-    return jnp.where(mask.q_positions >= 0, segments, PADDING_SEGMENT).astype(jnp.int32)
+def padded_segments(mask: AttentionMask) -> tuple[jax.Array, jax.Array]:
+    """Returns int32 [B, S] twice, the segments of queries and keys of an aligned mask, padding in one of its own."""
+
+    def padded(positions: jax.Array, segments: jax.Array | None) -> jax.Array:
+        segments = jnp.zeros_like(positions) if segments is None else segments
+        return jnp.where(positions >= 0, segments, PADDING_SEGMENT).astype(jnp.int32)
+
+    return padded(mask.q_positions, mask.q_segments), padded(mask.kv_positions, mask.kv_segments)
 
 
 # --- TPU --------------------------------------------------------------------------------------------------------------
@@ -75,23 +79,24 @@ def splash_attention(
       [B, S, N, H] in the dtype of `q`.
     """
     batch, length = q.shape[:2]
-    segments = jnp.zeros((batch, length), jnp.int32) if mask is None else padded_segments(mask)
+    segments = (jnp.zeros((batch, length), jnp.int32),) * 2 if mask is None else padded_segments(mask)
     window = None if mask is None else mask.window
 
-    def local(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
+    def local(q: jax.Array, k: jax.Array, v: jax.Array, *segments: jax.Array) -> jax.Array:
         return _splash_rows(q * scale, k, v, segments, mask is not None, window, interpret)
 
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1:
-        return local(q, k, v, segments)
+        return local(q, k, v, *segments)
     rows = tuple(axis for axis in BATCH_AXES if axis in mesh.shape)
     if batch % math.prod(mesh.shape[axis] for axis in rows):
         rows = ()
     heads = HEAD_AXIS if HEAD_AXIS in mesh.shape and k.shape[2] % mesh.shape[HEAD_AXIS] == 0 else None
     spec = PartitionSpec(rows or None, None, heads, None)
-    return jax.shard_map(
-        local, in_specs=(spec, spec, spec, PartitionSpec(rows or None, None)), out_specs=spec, check_vma=False
-    )(q, k, v, segments)
+    plain = PartitionSpec(rows or None, None)
+    return jax.shard_map(local, in_specs=(spec, spec, spec, plain, plain), out_specs=spec, check_vma=False)(
+        q, k, v, *segments
+    )
 
 
 def _splash_rows(q, k, v, segments, causal: bool, window: int | None, interpret: bool) -> jax.Array:
@@ -105,7 +110,7 @@ def _splash_rows(q, k, v, segments, causal: bool, window: int | None, interpret:
     block = LARGE_BLOCK if padded % LARGE_BLOCK == 0 else SMALL_BLOCK
     rows = ((0, 0), (0, padded - length))
     q, k, v = (jnp.pad(x, (*rows, (0, 0), (0, 0))).transpose(0, 2, 1, 3) for x in (q, k, v))  # [B, heads, S, H]
-    segments = jnp.pad(segments, rows, constant_values=PADDING_SEGMENT)
+    segments = [jnp.pad(x, rows, constant_values=PADDING_SEGMENT) for x in segments]
     shape = (padded, padded)
     if not causal:
         one = masks.FullMask(shape)
@@ -117,7 +122,7 @@ def _splash_rows(q, k, v, segments, causal: bool, window: int | None, interpret:
     kernel = kernels.make_splash_mha(
         masks.MultiHeadMask([one] * q.shape[1]), block_sizes=sizes, head_shards=1, q_seq_shards=1, interpret=interpret
     )
-    out = jax.vmap(kernel)(q, k, v, kernels.SegmentIds(segments, segments))
+    out = jax.vmap(kernel)(q, k, v, kernels.SegmentIds(*segments))
     return out.transpose(0, 2, 1, 3)[:, :length]
 
 
@@ -137,8 +142,8 @@ def cudnn_attention(q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMas
     k, v = k.astype(q.dtype), v.astype(q.dtype)
     if mask is None:
         return jax.nn.dot_product_attention(q, k, v, scale=scale, implementation="cudnn")
-    segments = padded_segments(mask)
-    visible = segments[:, :, None] == segments[:, None, :]
+    queries, keys = padded_segments(mask)
+    visible = queries[:, :, None] == keys[:, None, :]
     if mask.window is not None:
         place = jnp.arange(q.shape[1])
         visible &= place[:, None] - place[None, :] < mask.window

@@ -162,7 +162,8 @@ class Decoder(nnx.Module):
           positions: int32 [B, S]; each token's place in its own sequence, -1 for padding, which nobody sees and which
             gives a finite value without meaning.
           segment_ids: int32 [B, S] when a row holds several sequences; tokens see their own segment only. Without a
-            cache, the tokens of a sequence stand side by side in order, with padding before or after them only.
+            cache, the tokens of a sequence stand side by side in order, with padding before or after them only. A token
+            behind a sequence with its segment negated sees the sequence and is seen by none, itself included.
           cache: keys and values of earlier tokens. The new ones are written at their positions first.
 
         Returns:
@@ -184,7 +185,9 @@ class Decoder(nnx.Module):
         return self.norm(x), cache
 
     def _run_layers(self, x: jax.Array, positions: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
-        kinds = self._kinds(AttentionMask(positions, positions, None, segment_ids, segment_ids, aligned=True))
+        # A token with a negative segment sees that segment's, and matches no query.
+        queries = None if segment_ids is None else jnp.abs(segment_ids)
+        kinds = self._kinds(AttentionMask(positions, positions, None, queries, segment_ids, aligned=True))
 
         def body(block: Block, x: jax.Array, index: jax.Array | int) -> jax.Array:
             attend = functools.partial(self._attend, kinds, index)
