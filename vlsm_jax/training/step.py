@@ -41,6 +41,7 @@ class StepMetrics(NamedTuple):
       tokens: response tokens in the batch.
       positions: share of positions that hold a token and not padding.
       gradient_norm: global norm before clipping.
+      skipped: 1 where loss or gradients were not finite, and the update was left out.
     """
 
     loss: jax.Array
@@ -48,6 +49,7 @@ class StepMetrics(NamedTuple):
     tokens: jax.Array
     positions: jax.Array
     gradient_norm: jax.Array
+    skipped: jax.Array
 
 
 def visual_tokens(model: Vlsm, batch: Batch) -> jax.Array:
@@ -127,15 +129,22 @@ def make_train_step(
             (grads, total), _ = jax.lax.scan(add, zero, (jnp.arange(accumulation), micro))
         weight = jnp.maximum(total.weight, 1)  # a batch without a target leaves the parameters alone
         grads = jax.tree.map(lambda g: g / weight, grads)
+        norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(total.loss) & jnp.isfinite(norm)
         updates, optimizer_state = optimizer.update(grads, state.optimizer, state.trained)
         metrics = StepMetrics(
             loss=total.loss / weight,
             accuracy=total.correct / weight,
             tokens=total.weight,
             positions=jnp.mean(batch.segment_ids > 0),
-            gradient_norm=optax.tree.norm(grads),
+            gradient_norm=norm,
+            skipped=1 - finite.astype(jnp.float32),
         )
         trained = optax.apply_updates(state.trained, updates)
+        # An update that is not finite is left out here, on the device: what it would have changed stays as it was.
+        trained, optimizer_state = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old), (trained, optimizer_state), (state.trained, state.optimizer)
+        )
         return TrainState(state.step + 1, trained, state.frozen, optimizer_state), metrics
 
     return step
