@@ -9,6 +9,11 @@ compiles the training step for the hardware that `--topology` names and says wha
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from vlsm_jax.cpu_settings import start_with_cpu_settings
+
+    start_with_cpu_settings()
+
 import dataclasses
 import json
 import os

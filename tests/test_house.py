@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "flexscript": ("twin",),
     "simulator": ("twin", "flexscript"),
     "processes": (),
+    "cpu_settings": (),
     "metrics": ("twin", "processes", "flexscript", "simulator"),
     "synth": ("twin", "processes", "flexscript", "simulator", "version"),
     # Data sets are looked through by reading them and by running their scripts.

@@ -6,6 +6,8 @@ Exit status: 0 all is well, 1 the script (or the data) fails, 2 wrong usage or u
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from vlsm_jax.cli.convert import convert_app
@@ -13,6 +15,10 @@ from vlsm_jax.cli.data import data_app
 from vlsm_jax.cli.generate import generate
 from vlsm_jax.cli.score import score
 from vlsm_jax.cli.scripts import check, run
+from vlsm_jax.cpu_settings import start_with_cpu_settings
+
+# Verbs that compute with a model.
+COMPUTING = ("generate",)
 
 app = typer.Typer(
     name="vlsm",
@@ -29,4 +35,6 @@ app.add_typer(convert_app, name="convert")
 
 def main() -> None:
     """Runs the command line."""
+    if sys.argv[1:] and sys.argv[1] in COMPUTING:
+        start_with_cpu_settings()
     app()
