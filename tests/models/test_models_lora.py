@@ -9,7 +9,7 @@ from flax import nnx
 from vlsm_jax.models import Decoder, DecoderConfig
 from vlsm_jax.models.adaptation import Adaptation, adapt, plain
 from vlsm_jax.models.layers import Axes, Declare, Dense, normal
-from vlsm_jax.models.lora import LoraConfig, LoraParam, add_lora, with_dropout
+from vlsm_jax.models.lora import LoraConfig, LoraParam, add_lora, kept_inputs, with_dropout
 from vlsm_jax.models.quantised import QuantisedDense
 
 CONFIG = DecoderConfig("llama", 64, 64, 2, 4, 2, 16, 64)
@@ -98,6 +98,29 @@ def test_dropout_scales_what_it_keeps():
     np.testing.assert_allclose(sums.mean(), 128, rtol=2e-3)
     np.testing.assert_allclose(sums.var(), 128 * 0.25 / 0.75, rtol=0.05)
     assert np.allclose(sums * 0.75, np.round(sums * 0.75), atol=1e-3)
+
+
+@pytest.mark.parametrize("dropout", [0.05, 0.5])
+def test_dropout_is_independent_of_row_column_and_key(dropout):
+    """Correlations of a mask with itself shifted, and with the masks of nearby keys, are those of chance."""
+    rows, columns = 1024, 768
+    masks = [np.asarray(kept_inputs(jax.random.wrap_key_data(jnp.uint32([a, b])), dropout, (rows, columns)))
+             for a, b in ((0, 0), (0, 1), (1, 0), (2**31, 0), (0, 2**31))]  # fmt: skip
+    chance = 5 / np.sqrt(rows * columns)  # five standard deviations
+    normed = [(mask - (1 - dropout)) / np.sqrt(dropout * (1 - dropout)) for mask in masks]
+    assert all(abs(mask.mean()) < chance for mask in normed)
+    first = normed[0]
+    for other in normed[1:]:
+        assert abs((first * other).mean()) < chance
+    for shift in (1, 2, 64, 128, 512):
+        assert abs((first * np.roll(first, shift, 0)).mean()) < chance
+        assert abs((first * np.roll(first, shift, 1)).mean()) < chance
+        assert abs((first * np.roll(first, (shift, shift), (0, 1))).mean()) < chance
+    # No two rows, and no two columns, go together: of half a million pairs none lies nine deviations off.
+    for axis in (first, first.T):
+        together = axis @ axis.T / axis.shape[1]
+        np.fill_diagonal(together, 0)
+        assert np.abs(together).max() < 9 / np.sqrt(axis.shape[1])
 
 
 def test_every_layer_and_every_step_drops_others():
