@@ -65,9 +65,13 @@ class Code:
 ParameterValue = int | float | str | tuple | Distribution | Code
 """A number, an option name or text, a vector of numbers, a `Distribution`, or `Code`."""
 
+_CANONICAL = frozenset({int, str, Distribution, Code})  # Types of which every value is stored as it is.
+
 
 def canonical_number(value: Any, where: str) -> int | float:
     """Returns `value` as an int when it is whole, else as a float; raises `TwinError` unless it is a finite number."""
+    if type(value) is int:
+        return value
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
@@ -92,6 +96,8 @@ def format_number(value: float) -> str:
     """Returns the shortest text that reads back as the same number, without an exponent where it can be avoided."""
     value = canonical_number(value, "number")
     text = repr(value)
+    if type(value) is int:
+        return text
     if "e" in text and abs(value) < 1e15:
         text = f"{value:.20f}".rstrip("0")
         if float(text) != value:
@@ -133,10 +139,15 @@ class TwinObject:
             raise TwinError(f"object {self.name!r} has the class {self.cls!r}; give it a non-empty string")
         if len(self.location) != 3:
             raise TwinError(f"object {self.name!r} has {len(self.location)} coordinates; location is (x, y, z)")
-        location = tuple(canonical_number(c, f"location of object {self.name!r}") for c in self.location)
+        # Most values are canonical already; where they stand is put into words for the others alone.
+        location = tuple(
+            [c if type(c) is int else canonical_number(c, f"location of object {self.name!r}") for c in self.location]
+        )
         object.__setattr__(self, "location", location)
         parameters = {
-            key: canonical_value(value, f"parameter {key!r} of object {self.name!r}")
+            key: value
+            if type(value) in _CANONICAL
+            else canonical_value(value, f"parameter {key!r} of object {self.name!r}")
             for key, value in sorted(self.parameters.items())
         }
         object.__setattr__(self, "parameters", MappingProxyType(parameters))

@@ -8,7 +8,7 @@ from synth_examples import examples
 
 from vlsm_jax.synth.distributions import SERVICES
 from vlsm_jax.synth.industries import INDUSTRIES
-from vlsm_jax.synth.sampler import sample_factory, timing_pairs
+from vlsm_jax.synth.sampler import sample_factory, sample_unless, timing_pairs
 from vlsm_jax.synth.splits import (
     HELD_OUT_INDUSTRIES,
     HELD_OUT_PAIRS,
@@ -16,8 +16,10 @@ from vlsm_jax.synth.splits import (
     TRAINED_OBJECTS,
     Keys,
     Split,
+    fits,
     has_held_out_shape,
     industries_of,
+    refused_shapes,
     sampling,
     split_of,
 )
@@ -106,3 +108,18 @@ def test_shares_of_the_keys():
 
 def test_tests_are_the_splits_of_the_house():
     assert [split.value for split in TESTS] == ["iid", "industry", "layout", "size", "timing"]
+
+
+@pytest.mark.parametrize("split", Split)
+def test_what_was_sampled_for_a_split_is_told_quicker(split):
+    rng, found = np.random.default_rng(1), []
+    for i in range(150):
+        industries = industries_of(split)
+        choices = {"industry": industries[i % len(industries)], **sampling(split)}
+        sampled = sample_unless(refused_shapes(split), rng, **choices)
+        if sampled is not None:
+            keys = Keys.of(sampled.factory)
+            assert sampled.topology == keys.topology
+            assert fits(split, sampled.factory, keys) == (split_of(sampled.factory, keys) is split)
+            found.append(fits(split, sampled.factory, keys))
+    assert any(found)

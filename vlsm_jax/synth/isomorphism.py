@@ -7,34 +7,51 @@ keeping splits apart that errs on the safe side.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from vlsm_jax.twin import Twin, TwinObject, format_value
 
 FLOW = ("Source", "Queue", "Processor", "Combiner", "Separator", "MultiProcessor", "Sink", "StraightConveyor", "Rack")
 """Classes through which items flow from port to port."""
 
+Links = Sequence[Sequence[int]]
+"""Of each node, the numbers of others."""
 
+
+@functools.lru_cache(maxsize=1 << 15)
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _refined(colors: dict[str, str], neighbours: Mapping[str, Sequence[Sequence[str]]], ordered: bool) -> str:
-    """Returns one key for coloured nodes with lists of neighbours; `ordered` keeps the order of a list."""
-    kinds = len(set(colors.values()))
+def _refined(colors: list[str], sides: Sequence[Links], ordered: bool) -> str:
+    """Returns one key for coloured nodes, linked on several sides; `ordered` keeps the order of the links of a side."""
+    kinds = len(set(colors))
     while True:
-        arrange = list if ordered else sorted
-        colors = {
-            name: _digest(
-                "|".join([color, *(",".join(arrange([colors[n] for n in group])) for group in neighbours[name])])
-            )
-            for name, color in colors.items()
-        }
-        refined = len(set(colors.values()))
+        texts = colors
+        for side in sides:
+            texts = [
+                f"{text}|{colors[links[0]]}"
+                if len(links) == 1
+                else f"{text}|{','.join([colors[n] for n in links] if ordered else sorted([colors[n] for n in links]))}"
+                for text, links in zip(texts, side, strict=True)
+            ]
+        colors = [_digest(text) for text in texts]
+        refined = len(set(colors))
         if refined == kinds:
-            return _digest(",".join(sorted(colors.values())))
+            return _digest(",".join(sorted(colors)))
         kinds = refined
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def shape_key(outputs: tuple[tuple[int, ...], ...]) -> str:
+    """Returns the key of the shape of a flow, see `topology_key`, from the numbers of what each object feeds."""
+    inputs: list[list[int]] = [[] for _ in outputs]
+    for source, targets in enumerate(outputs):
+        for target in targets:
+            inputs[target].append(source)
+    return _refined([""] * len(outputs), (outputs, inputs), ordered=False)
 
 
 def topology_key(twin: Twin) -> str:
@@ -43,14 +60,15 @@ def topology_key(twin: Twin) -> str:
     The shape is the directed graph of the wires between objects of the classes in `FLOW`. Names, classes, parameters,
     locations, port order and who carries or operates do not matter: a chain of four is one shape.
     """
-    flow = {obj.name for obj in twin.objects if obj.cls in FLOW}
-    outputs: dict[str, list[str]] = {name: [] for name in flow}
-    inputs: dict[str, list[str]] = {name: [] for name in flow}
+    number: dict[str, int] = {}
+    for obj in twin.objects:
+        if obj.cls in FLOW:
+            number[obj.name] = len(number)
+    outputs: list[list[int]] = [[] for _ in number]
     for wire in twin.connections:
-        if wire.port == "A" and wire.source in flow and wire.target in flow:
-            outputs[wire.source].append(wire.target)
-            inputs[wire.target].append(wire.source)
-    return _refined(dict.fromkeys(flow, ""), {name: (outputs[name], inputs[name]) for name in flow}, ordered=False)
+        if wire.port == "A" and wire.source in number and wire.target in number:
+            outputs[number[wire.source]].append(number[wire.target])
+    return shape_key(tuple(map(tuple, outputs)))
 
 
 def is_chain(twin: Twin) -> bool:
@@ -64,7 +82,7 @@ def is_chain(twin: Twin) -> bool:
 
 
 def _color(obj: TwinObject) -> str:
-    return ";".join([obj.cls, *(f"{key}={format_value(value)}" for key, value in obj.parameters.items())])
+    return ";".join([obj.cls, *[f"{key}={format_value(value)}" for key, value in obj.parameters.items()]])
 
 
 def factory_key(twin: Twin) -> str:
@@ -73,9 +91,16 @@ def factory_key(twin: Twin) -> str:
     Equal for two Twins of the same classes, parameters, connections and port orders, whatever objects are called and
     wherever they stand.
     """
-    ports = twin.ports
-    return _refined(
-        {obj.name: _digest(_color(obj)) for obj in twin.objects},
-        {name: (p.outputs, p.inputs, p.centers) for name, p in ports.items()},
-        ordered=True,
-    )
+    number = {obj.name: k for k, obj in enumerate(twin.objects)}
+    outputs: list[list[int]] = [[] for _ in number]
+    inputs: list[list[int]] = [[] for _ in number]
+    centers: list[list[int]] = [[] for _ in number]
+    for wire in twin.connections:
+        source, target = number[wire.source], number[wire.target]
+        if wire.port == "A":
+            outputs[source].append(target)
+            inputs[target].append(source)
+        else:
+            centers[source].append(target)
+            centers[target].append(source)
+    return _refined([_digest(_color(obj)) for obj in twin.objects], (outputs, inputs, centers), ordered=True)

@@ -8,9 +8,9 @@ equations (`vlsm_jax.synth.loads`), the time that places wait for carriers and o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.floor import Floor
 from vlsm_jax.synth.industries import INDUSTRIES, Industry
 from vlsm_jax.synth.industries import industry as industry_named
+from vlsm_jax.synth.isomorphism import shape_key
 from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, flow_columns, locate
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.loads import solve_rates, station_loads
@@ -32,7 +33,18 @@ from vlsm_jax.synth.trials import check_run, horizon
 from vlsm_jax.synth.trips import Duty, duties_of, waits
 from vlsm_jax.twin import Connection, Twin, TwinObject
 
-__all__ = ["FEWEST", "HIGHEST_LOAD", "MOST", "check_run", "horizon", "sample_factory", "timing_pairs"]
+__all__ = [
+    "FEWEST",
+    "HIGHEST_LOAD",
+    "MOST",
+    "Refuses",
+    "Sampled",
+    "check_run",
+    "horizon",
+    "sample_factory",
+    "sample_unless",
+    "timing_pairs",
+]
 
 FEWEST, MOST = 3, 40
 """Objects of the smallest and of the largest factory."""
@@ -69,6 +81,21 @@ def _draw_size(dice: Dice, fewest: int, most: int) -> int:
     return _SIZES[min(bisect_right(_SIZE_SUMS, dice.between(low, high)), most - FEWEST)]
 
 
+class Sampled(NamedTuple):
+    """A factory and the `topology_key` of its Twin."""
+
+    factory: Factory
+    topology: str
+
+
+Refuses = Callable[[str, bool], bool]
+"""Whether a flow is of no use, from its `topology_key` and whether it `is_chain`."""
+
+
+class _RefusedError(Exception):
+    """The flow that was drawn is of no use."""
+
+
 def sample_factory(
     rng: np.random.Generator,
     *,
@@ -100,6 +127,30 @@ def sample_factory(
       ValueError: a key that does not exist, or limits within which there is no such factory.
       RuntimeError: none was found in `TRIES` times `TRIES` tries.
     """
+    choices = {"industry": industry, "layout": layout, "automation": automation, "features": features}
+    limits = {"fewest": fewest, "most": most, "avoid_pairs": avoid_pairs}
+    sampled = sample_unless(_refuses_none, rng, **choices, **limits)
+    assert sampled is not None  # Nothing was refused.
+    return sampled.factory
+
+
+def _refuses_none(topology: str, chain: bool) -> bool:
+    return False
+
+
+def sample_unless(
+    refuses: Refuses,
+    rng: np.random.Generator,
+    *,
+    industry: str | None = None,
+    layout: str | None = None,
+    automation: str | None = None,
+    fewest: int = FEWEST,
+    most: int = MOST,
+    features: tuple[str, ...] | None = None,
+    avoid_pairs: frozenset[Pair] = frozenset(),
+) -> Sampled | None:
+    """Returns what `sample_factory` does, or None as soon as the flow is drawn and refused, which saves the rest."""
     _check_choices(layout, automation, features, fewest, most)
     allowed = frozenset(FEATURES if features is None else features)
     dice = Dice(rng)
@@ -113,7 +164,10 @@ def sample_factory(
             continue  # an automation or a layout was asked for that takes more
         # The same again first: what comes out hard is not to be rare for it.
         for _ in range(TRIES):
-            made = _draw_factory(dice, table, kind, level, count, allowed, avoid_pairs)
+            try:
+                made = _draw_factory(dice, table, kind, level, count, allowed, avoid_pairs, refuses)
+            except _RefusedError:
+                return None
             if made is not None:
                 return made
     limits = f"{fewest} to {most} objects, industry {table.key!r}, layout {layout!r}, automation {automation!r}"
@@ -164,7 +218,8 @@ def _draw_factory(
     count: int,
     allowed: frozenset[str],
     avoid: frozenset[Pair],
-) -> Factory | None:
+    refuses: Refuses,
+) -> Sampled | None:
     crews = draw_crews(dice, automation, count, allowed)
     flow = count - sum(crew.objects for crew in crews)
     while flow < LAYOUTS[layout].fewest:
@@ -175,6 +230,10 @@ def _draw_factory(
     if floor is None:
         return None
     order = in_flow_order(floor.spots)
+    number = {spot: k for k, spot in enumerate(order)}
+    topology = shape_key(tuple([tuple([number[other] for other in spot.outs]) for spot in order]))
+    if refuses(topology, all(len(spot.outs) <= 1 and len(spot.ins) <= 1 for spot in order)):
+        raise _RefusedError
     alike = _alike(floor)
     if not draw_families(order, alike, avoid, dice):
         return None
@@ -188,7 +247,7 @@ def _draw_factory(
         return None
     if not _set_pace(order, alike, pooled, dice):
         return None
-    return Factory(_twin(floor, people), table.key, layout, automation, _features(floor))
+    return Sampled(Factory(_twin(floor, people), table.key, layout, automation, _features(floor)), topology)
 
 
 def _alike(floor: Floor) -> list[list[Spot]]:
@@ -291,22 +350,41 @@ def _wires(floor: Floor, people: Sequence[Spot]) -> list[Connection]:
 # --- Pace -------------------------------------------------------------------------------------------------------------
 
 
-def _busiest(
-    order: Sequence[Spot], pooled: Sequence[Spot], duties: Sequence[Duty], held: Mapping[Spot, float]
-) -> float:
-    """Returns the highest load, of executers in relation to what is aimed at for them; rates have been solved."""
-    loads = {}
-    for spot in order:
-        most = capacity(spot)
-        if most < float("inf"):
-            loads[spot] = spot.rate * (1 / most + held.get(spot, 0.0) / places_of(spot.cls, spot.parameters))
-    for spot in pooled:
-        mean = sum(loads[other] for other in spot.outs) / len(spot.outs)
-        for other in spot.outs:
-            loads[other] = mean
-    busy = max(loads.values(), default=0.0)
-    people = max((duty.load for duty in duties), default=0.0)
-    return max(busy, people * (BUSIEST_LOAD[1] / BUSIEST_EXECUTER))
+class _Work(NamedTuple):
+    """What there is to do: of each place that takes time its load, and how much more for each second it is held."""
+
+    loads: dict[Spot, float]
+    more: dict[Spot, float]
+    pooled: Sequence[Spot]
+    people: float
+
+    @classmethod
+    def of(cls, order: Sequence[Spot], pooled: Sequence[Spot], duties: Sequence[Duty]) -> _Work:
+        """Returns the work of a floor whose rates have been solved."""
+        loads, more = {}, {}
+        for spot in order:
+            most = capacity(spot)
+            if most < float("inf"):
+                loads[spot] = spot.rate / most
+                more[spot] = spot.rate / places_of(spot.cls, spot.parameters)
+        people = max([duty.load for duty in duties], default=0.0)
+        return cls(loads, more, pooled, people * (BUSIEST_LOAD[1] / BUSIEST_EXECUTER))
+
+    def busiest(self, held: Mapping[Spot, float]) -> float:
+        """Returns the highest load, of executers in relation to what is aimed at for them.
+
+        Args:
+          held: for how many seconds per item places are taken beyond the work.
+        """
+        loads, more = dict(self.loads), self.more
+        for spot, seconds in held.items():
+            if spot in loads:
+                loads[spot] += more[spot] * seconds
+        for spot in self.pooled:
+            mean = sum([loads[other] for other in spot.outs]) / len(spot.outs)
+            for other in spot.outs:
+                loads[other] = mean
+        return max(self.people, max(loads.values(), default=0.0))
 
 
 def _set_pace(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], pooled: list[Spot], dice: Dice) -> bool:
@@ -320,10 +398,11 @@ def _set_pace(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], pooled: li
     solve_rates(order, unit)
     aim = dice.between(*BUSIEST_LOAD)
     duties = duties_of(order)
-    mean = _busiest(order, pooled, duties, {}) / aim
+    work = _Work.of(order, pooled, duties)
+    mean = work.busiest({}) / aim
     for _ in range(PACES if duties else 0):
         # The busier executers are, the longer one waits for them, and the slower it must go.
-        mean = (mean + _busiest(order, pooled, duties, waits(duties, 1 / mean)) / aim) / 2
+        mean = (mean + work.busiest(waits(duties, 1 / mean)) / aim) / 2
     shared = None
     for spot in lines:
         if same and shared is not None:
@@ -335,9 +414,16 @@ def _set_pace(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], pooled: li
             wanted *= 1.04
             shared = draw_duration(spot.family, wanted, dice)
         spot.parameters["InterArrivalTime"] = shared
-    arrivals = dict.fromkeys(sources, 1e6)
-    arrivals |= {spot: 1 / mean_of(spot.parameters["InterArrivalTime"]) for spot in lines}
-    solve_rates(order, arrivals)
+    if same:
+        # All that was found for one item a second goes as much slower as its Sources do.
+        pace = 1 / (unit[lines[0]] * mean_of(shared))
+        for spot in order:
+            spot.rate *= pace
+            spot.sent *= pace
+    else:
+        arrivals = dict.fromkeys(sources, 1e6)
+        arrivals |= {spot: 1 / mean_of(spot.parameters["InterArrivalTime"]) for spot in lines}
+        solve_rates(order, arrivals)
     for spot in list(pooled):
         if not _lanes_have_work(spot):
             pooled.remove(spot)

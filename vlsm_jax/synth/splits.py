@@ -21,7 +21,7 @@ from typing import Any, Final
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.isomorphism import factory_key, is_chain, topology_key
-from vlsm_jax.synth.sampler import timing_pairs
+from vlsm_jax.synth.sampler import Refuses, timing_pairs
 
 
 class Split(enum.Enum):
@@ -121,10 +121,34 @@ def sampling(split: Split) -> dict[str, Any]:
     return {"most": TRAINED_OBJECTS, "avoid_pairs": avoided}
 
 
+def is_held_out_shape(topology: str, chain: bool) -> bool:
+    """Whether flows with a `topology_key` are kept for the split `layout`; `chain` says if they are rows."""
+    # The topology key's other half: its first digits shall be free for whoever samples by key.
+    return not chain and _fraction(topology[8:]) < HELD_OUT_SHAPES
+
+
 def has_held_out_shape(factory: Factory, keys: Keys) -> bool:
     """Whether the shape of the flow is kept for the split `layout`."""
-    # The topology key's other half: its first digits shall be free for whoever samples by key.
-    return _fraction(keys.topology[8:]) < HELD_OUT_SHAPES and not is_chain(factory.twin)
+    return is_held_out_shape(keys.topology, False) and not is_chain(factory.twin)
+
+
+def refused_shapes(split: Split) -> Refuses:
+    """Returns which flows are of no use for a split, for `sample_unless`."""
+    if split is Split.SIZE:
+        return lambda topology, chain: False
+    if split is Split.LAYOUT:
+        return lambda topology, chain: not is_held_out_shape(topology, chain)
+    return is_held_out_shape
+
+
+def fits(split: Split, factory: Factory, keys: Keys) -> bool:
+    """Whether `split_of` is `split`, for a factory sampled for it; quicker, as what sampling heeds is not asked again.
+
+    It was sampled from `industries_of(split)` by `sample_unless` with `refused_shapes(split)` and `sampling(split)`.
+    """
+    if split is Split.TIMING:
+        return not HELD_OUT_PAIRS.isdisjoint(timing_pairs(factory.twin))
+    return split in (Split.LAYOUT, Split.SIZE) or _key_split(keys.factory) is split
 
 
 def split_of(factory: Factory, keys: Keys) -> Split | None:

@@ -81,15 +81,12 @@ def draw_families(order: Sequence[Spot], alike: Sequence[Sequence[Spot]], avoid:
         else:
             families, weights = SERVICES, ()
         if avoid:
-            earlier = {other.family for member in members for other in before.get(member, ())} - {""}
-            later = {other.family for member in members for other in behind.get(member, ())} - {""}
+            earlier = {other.family for member in members for other in before.get(member, ())}
+            later = {other.family for member in members for other in behind.get(member, ())}
             itself = any(other in members for member in members for other in behind.get(member, ()))
-            left = [
-                number for number, family in enumerate(families)
-                if not any((other, family) in avoid for other in earlier)
-                and not any((family, other) in avoid for other in later)
-                and not (itself and (family, family) in avoid)
-            ]  # fmt: skip
+            barred = {second for first, second in avoid if first in earlier}
+            barred |= {first for first, second in avoid if second in later or (itself and first == second)}
+            left = [number for number, family in enumerate(families) if family not in barred]
             if not left:
                 return False
             families, weights = [families[i] for i in left], [weights[i] for i in left] if weights else ()

@@ -12,12 +12,13 @@ import numpy as np
 from vlsm_jax import simulator
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import industry as industry_named
+from vlsm_jax.synth.isomorphism import factory_key
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import check_run, horizon, sample_factory
+from vlsm_jax.synth.sampler import check_run, horizon, sample_unless
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, paint_sketch
-from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, sampling, split_of
+from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, fits, industries_of, refused_shapes, sampling
 from vlsm_jax.twin import diff
 
 TRIES = 40
@@ -202,9 +203,10 @@ def _fitting(
     """Returns a factory that may go to a split, with its keys."""
     limits = sampling(split)
     limits["most"] = min(limits["most"], options.most_objects)
-    industries = options.industries_of(split)
+    industries, refuses = options.industries_of(split), refused_shapes(split)
     for _ in range(SAMPLES):
-        factory = sample_factory(
+        sampled = sample_unless(
+            refuses,
             rng,
             industry=_pick(industries, choice),
             layout=_pick(options.layouts, choice),
@@ -212,8 +214,11 @@ def _fitting(
             features=options.features,
             **limits,
         )
-        keys = Keys.of(factory)
-        if split_of(factory, keys) is split:
+        if sampled is None:
+            continue
+        factory = sampled.factory
+        keys = Keys(sampled.topology, factory_key(factory.twin))
+        if fits(split, factory, keys):
             return factory, keys
     raise TripletError(
         f"none of {SAMPLES} factories may go to split {split.value!r}; allow more layouts, features or objects"
