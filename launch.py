@@ -3,8 +3,11 @@
     python launch.py --config=configs/quickstart.py --workdir=runs/quickstart [--mode=train] [--config.train.steps=800]
     python launch.py --config=configs/vlsm_7b.py --workdir=runs/plan --mode=plan --topology=v5e:16x16
 
-Every stage picks up where an earlier run of the same command left off. `--mode=plan` needs neither data nor devices: it
-compiles the training step for the hardware that `--topology` names and says what it would take there.
+Every stage picks up where an earlier run of the same command left off. On several hosts, each starts the same command
+with `--coordinator=auto`, or with `--coordinator=host:port --process_id= --process_count=` (docs/pods.md).
+
+`--mode=plan` needs neither data nor devices: it compiles the training step for the hardware that `--topology` names and
+says what it would take there.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ if __name__ == "__main__":
     start_with_cpu_settings()
 
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -22,6 +26,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +65,17 @@ _TOPOLOGY = flags.DEFINE_string(
     "What to plan for: v5e:4x4, v5p:4x4x4, v6e:16x16*4 (four slices), or cpu:8 (simulated devices).",
 )
 
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    "",
+    "Of a job of several processes: 'auto' (SLURM, MPI, TPU VM, GKE), or host:port of process 0. Empty: one process.",
+)
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "With --coordinator=host:port: which process this is, from 0.")
+_PROCESS_COUNT = flags.DEFINE_integer("process_count", None, "With --coordinator=host:port: how many there are.")
+_PATIENCE = flags.DEFINE_integer(
+    "patience", 300, "Seconds that processes wait for one another to come; one silent for a third of it counts as dead."
+)
+
 SPLITS = ("train", "validation", "iid", "industry", "layout", "size", "timing", "test")
 """What a folder of triplets may have; the first is needed for training."""
 
@@ -74,49 +90,86 @@ def main(argv: Sequence[str]) -> None:
     from vlsm_jax.sharding import ShardingError
     from vlsm_jax.synth.dataset import DatasetError
     from vlsm_jax.training.checkpoints import CheckpointError
+    from vlsm_jax.training.distributed import Processes, ProcessesError, lost_touch, start_processes
     from vlsm_jax.training.logs import show_progress_only
     from vlsm_jax.training.loop import NonFiniteLoss
     from vlsm_jax.training.planning.topology import PlanError
 
     show_progress_only()
+    processes = Processes()
     try:
         if _MODE.value == "plan":
             plan(_CONFIG.value, Path(_WORKDIR.value), _TOPOLOGY.value)
             return
-        run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value)
+        processes = start_processes(_COORDINATOR.value, _PROCESS_ID.value, _PROCESS_COUNT.value, _PATIENCE.value)
+        run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value, processes)
+        processes.close()
+        return
     except (
         *(CheckpointError, ConfigError, DataError, DatasetError, EvaluationError, ImageError, NonFiniteLoss),
-        *(PlanError, ShardingError, TokenizerError, UnsupportedConfigError),
+        *(PlanError, ProcessesError, ShardingError, TokenizerError, UnsupportedConfigError),
     ) as error:
-        sys.exit(f"error: {error}")
+        said = f"error: {error}"
     except OSError as error:
-        sys.exit(f"error: {error.filename or _WORKDIR.value}: {error.strerror or error}")
+        said = f"error: {error.filename or _WORKDIR.value}: {error.strerror or error}"
+    except (Exception, KeyboardInterrupt) as error:
+        if processes.count == 1:
+            raise
+        traceback.print_exc()
+        said = f"error: {type(error).__name__}: {error}"
+        if lost_touch(error):
+            said = (
+                f"error: process {processes.index} has lost another one, whose log says why; start all of them again, "
+                f"and they go on from the last checkpoint ({str(error).splitlines()[0]})"
+            )
+    if processes.count > 1:
+        processes.fail(said)
+    sys.exit(said)
 
 
-def run(config: ConfigDict, workdir: Path, mode: str) -> None:
-    """Runs one experiment; see the module docstring."""
+def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None) -> None:
+    """Runs one experiment; see the module docstring. `processes` are those of the job; None is this one alone."""
     import jax
 
     from vlsm_jax.sharding import make_mesh
+    from vlsm_jax.training.distributed import Processes, ProcessesError, describe_rows
 
     began = time.monotonic()
+    processes = processes or Processes()
     workdir.mkdir(parents=True, exist_ok=True)
+    if processes.count > 1:
+        processes.agree("versions and config", started_with(config, mode))
+        processes.check_shared(workdir)
+    if not processes.first:
+        logging.set_verbosity(logging.WARNING)
+
+    for departure in config.get("departures", ()):
+        logging.info("not as in the recipe that is reproduced: %s", departure)
 
     # --- Data ---------------------------------------------------------------------------------------------------------
-    folder = data_folder(config, workdir)
+    folder = Path(processes.by_first("making the data", lambda: str(data_folder(config, workdir))))
     data = open_data(config, folder)
     evaluating = mode in ("all", "evaluate")
     if evaluating and config.evaluate.split not in data:
         if mode == "evaluate" or not config.data.directory:
             raise ConfigError(f"evaluate.split={config.evaluate.split!r}; choose one of {', '.join(data)}")
         evaluating = False
-        print(f"{folder} has no split {config.evaluate.split!r}: nothing will be evaluated")
+        if processes.first:
+            print(f"{folder} has no split {config.evaluate.split!r}: nothing will be evaluated")
+    processes.by_first("making the tokenizer", lambda: find_tokenizer(config, workdir, data["train"]).directory)
     tokenizer = find_tokenizer(config, workdir, data["train"])
+    if processes.count > 1:
+        texts = {"tokenizer": hashlib.blake2b(tokenizer.backend.to_str().encode(), digest_size=8).hexdigest()}
+        processes.agree("the data", texts | {split: describe_rows(rows) for split, rows in data.items()})
     logging.info("%s; %d token ids", ", ".join(f"{len(rows)} {split}" for split, rows in data.items()), tokenizer.size)
     if mode == "data":
         return
 
     # --- Model --------------------------------------------------------------------------------------------------------
+    if jax.process_count() != processes.count:
+        raise ProcessesError(
+            f"this is one of {jax.process_count()} hosts of a slice; --coordinator=auto makes them one job"
+        )
     try:
         mesh = make_mesh(**config.mesh)
     except (TypeError, ValueError) as error:
@@ -131,30 +184,38 @@ def run(config: ConfigDict, workdir: Path, mode: str) -> None:
     if mode == "train":
         return
 
-    # --- Evaluate -----------------------------------------------------------------------------------------------------
-    if evaluating and jax.process_index() == 0:
-        evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh, facts)
+    # --- Evaluate and export: on the devices of the first host, while the others wait ---------------------------------
+    exporting = mode == "export" or (mode == "all" and config.export)
+    if evaluating or exporting:
+        params, mesh = processes.copy_to_first(params, mesh, network.shardings)
 
-    # --- Export -------------------------------------------------------------------------------------------------------
-    if (mode == "export" or (mode == "all" and config.export)) and jax.process_index() == 0:
-        params = network.plain(params)
-        from convert.tables import fits_llava
-        from convert.to_hf import to_hf
+    def finish() -> str:
+        if evaluating:
+            evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh, facts)
+        if exporting:
+            export_model(workdir / "export", network, params, tokenizer, pipeline)
+        print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
+        return "done"
 
-        if model_config.vision is None:
-            export_decoder(workdir / "export", model_config, params, tokenizer)
-            print(f"export   {workdir / 'export'} (Hugging Face, a decoder)\nseconds  {time.monotonic() - began:.0f}")
-            return
-        target = workdir / "export"
-        with tempfile.TemporaryDirectory(dir=workdir, prefix=".export-") as scratch:
-            draft = Path(scratch, "export")
-            to_hf(draft, model_config, params, tokenizer=tokenizer, fit=pipeline.fit)
-            if target.exists():  # of an earlier run; replaced as a whole
-                target.rename(Path(scratch, "old"))
-            draft.rename(target)
-        layout = "LLaVA layout" if fits_llava(model_config) else "in parts, which no one model of transformers holds"
-        print(f"export   {target} (Hugging Face, {layout})")
-    print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
+    processes.by_first("evaluating and exporting", finish)
+
+
+def started_with(config: ConfigDict, mode: str) -> dict[str, Any]:
+    """Returns what must be the same in all processes of a job: name to value."""
+    from vlsm_jax.training.loop import code_facts
+
+    facts = {"--mode": mode, **code_facts()}
+    settings = json.loads(config.to_json_best_effort())
+
+    def flatten(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                flatten(f"{prefix}.{key}", inner)
+        else:
+            facts[prefix] = value
+
+    flatten("config", settings)
+    return facts
 
 
 def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
@@ -210,20 +271,29 @@ def build_network(config: ConfigDict, model_config: Any, platform: str) -> tuple
     return network, pipeline
 
 
-def export_decoder(target: Path, model_config: Any, params: dict[str, Any], tokenizer: Tokenizer) -> None:
-    """Writes the decoder of a model of text alone as a Hugging Face checkpoint, with its tokenizer."""
+def export_model(target: Path, network: Any, params: dict[str, Any], tokenizer: Tokenizer, pipeline: Any) -> None:
+    """Writes the model as a Hugging Face checkpoint; one of text alone as a decoder, with its tokenizer."""
     from convert.huggingface import write_hf_decoder
+    from convert.tables import fits_llava
+    from convert.to_hf import to_hf
 
-    decoder = {name.removeprefix("decoder/"): value for name, value in params.items()}
+    config, params = network.config, network.plain(params)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
         draft = Path(scratch, "export")
-        write_hf_decoder(draft, model_config.decoder, decoder)
-        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-            if (Path(tokenizer.directory) / name).is_file():
-                shutil.copyfile(Path(tokenizer.directory) / name, draft / name)
-        if target.exists():
+        if config.vision is None:
+            decoder = {name.removeprefix("decoder/"): value for name, value in params.items()}
+            write_hf_decoder(draft, config.decoder, decoder)
+            for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+                if (Path(tokenizer.directory) / name).is_file():
+                    shutil.copyfile(Path(tokenizer.directory) / name, draft / name)
+            layout = "a decoder"
+        else:
+            to_hf(draft, config, params, tokenizer=tokenizer, fit=pipeline.fit)
+            layout = "LLaVA layout" if fits_llava(config) else "in parts, which no one model of transformers holds"
+        if target.exists():  # of an earlier run; replaced as a whole
             target.rename(Path(scratch, "old"))
         draft.rename(target)
+    print(f"export   {target} (Hugging Face, {layout})")
 
 
 def data_folder(config: ConfigDict, workdir: Path) -> Path:
@@ -305,13 +375,15 @@ def training_mixture(config: ConfigDict, rows: TripletSource) -> TripletSource |
 
 def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> Tokenizer:
     """Returns the tokenizer the config names, or the run's own, trained on its training triplets."""
-    if config.data.tokenizer:
-        return load_tokenizer(config.data.tokenizer)
     directory = workdir / "tokenizer"
-    if directory.exists():
-        return load_tokenizer(directory)
-    # A few thousand triplets show a tokenizer all the words there are.
-    return train_bpe(batch_texts(list(rows), limit=4000), config.data.vocab_size, directory)
+    if config.data.tokenizer:
+        tokenizer = load_tokenizer(config.data.tokenizer)
+    elif directory.exists():
+        tokenizer = load_tokenizer(directory)
+    else:
+        # A few thousand triplets show a tokenizer all the words there are.
+        tokenizer = train_bpe(batch_texts(list(rows), limit=4000), config.data.vocab_size, directory)
+    return tokenizer if config.data.beginning else dataclasses.replace(tokenizer, beginning=())
 
 
 def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:

@@ -7,7 +7,7 @@ parameters, gradients and optimizer state all derive from these two.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -118,8 +118,8 @@ def batch_share(mesh: Mesh) -> tuple[int, int]:
     if sum(map(len, parts)) != len(groups) or len({len(rows) for rows in parts}) > 1:
         said = ", ".join(f"{name}={size}" for name, size in mesh.shape.items())
         raise ValueError(
-            f"mesh {said}: the {len(held)} processes hold parts of a batch that overlap; choose a mesh.tensor that divides "
-            "the devices of a process, or is a multiple of them"
+            f"mesh {said}: the {len(held)} processes hold parts of a batch that overlap; choose a mesh.tensor that "
+            "divides the devices of a process, or is a multiple of them"
         )
     return parts.index(tuple(sorted(held[jax.process_index()]))), len(parts)
 
@@ -178,21 +178,24 @@ def param_shardings(abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAUL
     return nnx.from_flat_state(placed)
 
 
-def param_table(abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> str:
-    """Returns one line per parameter: name, shape, dtype, spec and the rules that made it.
+def param_table(
+    abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAULT_RULES, *, notes: Mapping[str, str] | None = None
+) -> str:
+    """Returns one line per parameter: name, shape, dtype, spec and the rules that made it, and what `notes` say of it.
 
     Raises:
       ShardingError: as `param_shardings`.
     """
-    rows = [("parameter", "shape", "dtype", "spec", "rule")]
+    rows = [("parameter", "shape", "dtype", "spec", "rule", *(() if notes is None else ("kept",)))]
     for path, param in nnx.to_flat_state(abstract_state):
         value = param.get_value()
         spec = _spec(_name(path), param, mesh, rules)
         rule = ", ".join(f"{axis}->{_rule(_name(path), axis, rules).mesh or '*'}" for axis in param.logical_axes)
-        rows.append((_name(path), str(list(value.shape)), str(value.dtype), str(tuple(spec)), rule))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        row = (_name(path), str(list(value.shape)), str(value.dtype), str(tuple(spec)), rule)
+        rows.append(row if notes is None else (*row, notes[_name(path)]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4]]) for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 

@@ -23,7 +23,7 @@ from vlsm_jax.data.mixture import Mixture, sources_of
 from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.data.triplets import TripletSource
-from vlsm_jax.sharding import batch_share, batch_sharding, param_table
+from vlsm_jax.sharding import batch_sharding, batch_share, param_table
 from vlsm_jax.training.checkpoints import Checkpoints, to_json
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.frozen_features import keep_features
@@ -337,7 +337,12 @@ def restore_params(
 
 
 def environment_facts() -> dict[str, Any]:
-    """Returns versions, machine and git revision, for checkpoints and reports."""
+    """Returns versions, git revision and devices, for checkpoints and reports."""
+    return {**code_facts(), "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}"}
+
+
+def code_facts() -> dict[str, Any]:
+    """Returns versions and git revision, which hosts of a job must have in common; asks for no device."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
         revision = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
@@ -348,7 +353,6 @@ def environment_facts() -> dict[str, Any]:
         "jax": jax.__version__,
         "flax": flax.__version__,
         "python": platform.python_version(),
-        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "revision": revision,
     }
 
