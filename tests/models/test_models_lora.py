@@ -104,7 +104,7 @@ def test_dropout_scales_what_it_keeps():
 def test_dropout_is_independent_of_row_column_and_key(dropout):
     """Correlations of a mask with itself shifted, and with the masks of nearby keys, are those of chance."""
     rows, columns = 1024, 768
-    masks = [np.asarray(kept_inputs(jax.random.wrap_key_data(jnp.uint32([a, b])), dropout, (rows, columns)))
+    masks = [np.asarray(kept_inputs(jnp.uint32([a, b]), dropout, (rows, columns)))
              for a, b in ((0, 0), (0, 1), (1, 0), (2**31, 0), (0, 2**31))]  # fmt: skip
     chance = 5 / np.sqrt(rows * columns)  # five standard deviations
     normed = [(mask - (1 - dropout)) / np.sqrt(dropout * (1 - dropout)) for mask in masks]
@@ -129,7 +129,7 @@ def test_every_layer_and_every_step_drops_others():
     for step in (0, 1):
         with_dropout(model, jax.random.fold_in(jax.random.key(7), step))
         for name in ("gate", "up", "down"):
-            keys[step, name] = jax.random.key_data(getattr(model.layers.mlp, name).lora.key[...])
+            keys[step, name] = getattr(model.layers.mlp, name).lora.key[...]
     values = np.concatenate([np.asarray(k) for k in keys.values()])
     assert values.shape == (2 * 3 * CONFIG.layers, 2)
     assert len(np.unique(values, axis=0)) == len(values)

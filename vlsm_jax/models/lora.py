@@ -57,7 +57,7 @@ class LoraParam(nnx.Param):
 
 
 class DropoutKey(nnx.Variable):
-    """The random key of one adapter in one step; a stack has one for each layer."""
+    """What one adapter drops by in one step, uint32 [2]; a stack has one for each layer."""
 
 
 def _kaiming_uniform(fan_in: int) -> layers.Initializer:
@@ -96,15 +96,14 @@ class Lora(nnx.Module):
         return jnp.matmul(a, b, precision="highest") * self.config.scale
 
 
-def kept_inputs(key: jax.Array, dropout: float, shape: tuple[int, int]) -> jax.Array:
-    """Returns bool [R, I], what dropout leaves; the same for the same key, however rows are spread over devices.
+def kept_inputs(key: jax.Array, dropout: float, shape: tuple[int, ...]) -> jax.Array:
+    """Returns bool [R, I], what dropout leaves; the same for the same `key` [2], however rows are spread over devices.
 
     By a hash of key, row and column. Threefry, what `jax.random` has, takes ten times the arithmetic per element, and
     three times over with remat: for each input of each adapter that was a third of the compiled step.
     """
-    row_key, column_key = jax.random.key_data(key)[:2]
-    row = _mixed(jax.lax.broadcasted_iota(jnp.uint32, (shape[0], 1), 0) ^ row_key)
-    column = _mixed(jax.lax.broadcasted_iota(jnp.uint32, (1, shape[1]), 1) ^ column_key)
+    row = _mixed(jax.lax.broadcasted_iota(jnp.uint32, (shape[0], 1), 0) ^ key[0])
+    column = _mixed(jax.lax.broadcasted_iota(jnp.uint32, (1, shape[1]), 1) ^ key[1])
     # Mixed once more before they meet, or the same columns would go together in many rows.
     return _mixed(row ^ _mixed(column)) >= jnp.uint32(round(dropout * 2**32))
 
@@ -158,9 +157,11 @@ def with_dropout(model: nnx.Module, key: jax.Array) -> nnx.Module:
       model: as merged for one training step; what is set here goes when the model goes.
       key: one per step, and per microbatch.
     """
+    words = jax.random.bits(key, (2,), jnp.uint32)
     for path, module in nnx.iter_modules(model):
         if isinstance(module, Lora) and module.config.dropout:
-            own = jax.random.fold_in(key, zlib.crc32("/".join(map(str, path)).encode()))
-            stacked = module.a.get_value().ndim > len(module.inputs.sizes) + 1
-            module.key = DropoutKey(jax.random.split(own, module.a.get_value().shape[0]) if stacked else own)
+            own = _mixed(words ^ jnp.uint32(zlib.crc32("/".join(map(str, path)).encode())))
+            if module.a.get_value().ndim > len(module.inputs.sizes) + 1:  # a stack
+                own = _mixed(own + jnp.arange(module.a.get_value().shape[0], dtype=jnp.uint32)[:, None])
+            module.key = DropoutKey(own)
     return model
