@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from vlsm_jax.synth.sketches.connectors import connect
 from vlsm_jax.synth.sketches.geometry import Box, SketchError
 from vlsm_jax.synth.sketches.lettering import LINE_HEIGHT, Lettering, wraps
 from vlsm_jax.synth.sketches.routes import route
-from vlsm_jax.synth.sketches.spacing import folded, grouped, ranks, spaced, stretched
+from vlsm_jax.synth.sketches.spacing import Apart, folded, grouped, ranks, spaced, stretched
 from vlsm_jax.synth.sketches.tracks import Wire
 from vlsm_jax.twin import Twin, TwinObject
 
@@ -149,14 +150,11 @@ def _apart(half: np.ndarray, top: np.ndarray, bottom: np.ndarray, margin: np.nda
     Args:
       half: [P, N], half the width of each of P parts of every object.
       top, bottom: [P, N], where the parts are on the page.
-      margin: [N, N], how far apart parts must be upright, not to be beside each other.
+      margin: [N, N], alike either way: how far apart parts must be upright, not to be beside each other.
     """
-    high, low = top[:, None, :, None], bottom[:, None, :, None]
-    meet = (high < np.swapaxes(np.swapaxes(low, 0, 1), 2, 3) + margin) & (
-        np.swapaxes(np.swapaxes(high, 0, 1), 2, 3) < low + margin
-    )
-    room = half[:, None, :, None] + half[None, :, None, :]  # [P, P, N, N]
-    return np.where(meet, room, 0).max((0, 1))
+    above = top[:, None, :, None] < bottom[None, :, None, :] + margin  # [P, P, N, N]
+    meet = above & above.transpose(1, 0, 3, 2)
+    return (meet * (half[:, None, :, None] + half[None, :, None, :])).max((0, 1))
 
 
 class _Grid(NamedTuple):
@@ -165,7 +163,8 @@ class _Grid(NamedTuple):
     Attributes:
       column, row: ranks [N].
       columns, rows: who is in each.
-      same: [N, N], whether two are in one column.
+      behind: [N, N], whether the second is in a column behind that of the first.
+      below: pairs of objects of one column that stand one below the other.
       crowd: the objects of the fullest column.
     """
 
@@ -173,8 +172,17 @@ class _Grid(NamedTuple):
     row: np.ndarray
     columns: list[list[int]]
     rows: list[list[int]]
-    same: np.ndarray
+    behind: np.ndarray
+    below: list[tuple[int, int]]
     crowd: int
+
+    @classmethod
+    def of(cls, column: np.ndarray, row: np.ndarray) -> _Grid:
+        """Returns the grid of ranks [N]; no two objects have both in common."""
+        columns, order = grouped(column), row.tolist()
+        below = [pair for group in columns for pair in itertools.pairwise(sorted(group, key=order.__getitem__))]
+        behind = column[:, None] < column
+        return cls(column, row, columns, grouped(row), behind, below, max([len(group) for group in columns]))
 
 
 class _Layout:
@@ -198,9 +206,11 @@ class _Layout:
         self.grids: dict[tuple[int, bool, bool], _Grid] = {}
         self.fitting: dict[tuple, float] = {}
         index = {obj.name: i for i, obj in enumerate(twin.objects)}
+        ends = [(index[wire.source], index[wire.target]) for wire in twin.connections]
+        self.links = {*ends, *[(b, a) for a, b in ends]}
         self.linked = np.zeros((len(places), len(places)))
-        for wire in twin.connections:
-            a, b = index[wire.source], index[wire.target]
+        if ends:
+            a, b = np.array(ends).T
             self.linked[a, b] = self.linked[b, a] = 1.0
 
     @functools.cached_property
@@ -252,11 +262,7 @@ class _Layout:
             column, row = folded(column, row, bands)
         if staggered:
             row = ranks(2 * row + column % 2)
-        columns = grouped(column)
-        grid = _Grid(
-            column, row, columns, grouped(row), column[:, None] == column, max([len(group) for group in columns])
-        )
-        self.grids[bands, packed, staggered] = grid
+        grid = self.grids[bands, packed, staggered] = _Grid.of(column, row)
         return grid
 
     def _too_wide(self, attempt: _Try) -> bool:
@@ -304,20 +310,26 @@ class _Layout:
             above = grid.column % 2 == 1
             up, down = np.where(above, down, up), np.where(above, up, down)
         # --- Upright: objects of one column below each other -------------------------------------------------------
-        below = down[:, None] + up
         if np.bincount(grid.column, up + down + _APART).max() > high + _APART:
             return None
-        least = np.where(grid.same, below + _APART + line * self.linked, 0.0)
-        step = float(below.max() + _APART) / 2 if attempt.staggered else 4.0
+        ups, downs, row, links = up.tolist(), down.tolist(), grid.row.tolist(), self.links
+        pairs = [(row[a], row[b], downs[a] + ups[b], line * ((a, b) in links)) for a, b in grid.below]
+
+        def upright(apart: float, more: float) -> Apart:
+            out: list[list[tuple[int, float]]] = [[] for _ in range(rows)]
+            for a, b, distance, between in pairs:
+                out[b].append((a, distance + apart + more * between))
+            return out
+
         # Tries that are staggered are short of room in any case.
         found = spaced(
-            grid.rows,
-            np.maximum(least, step),
-            up,
-            down,
+            upright(_APART, 1.0),
+            (max(downs) + max(ups) + _APART) / 2 if attempt.staggered else 4.0,
+            [max([ups[i] for i in group]) for group in grid.rows],
+            [max([downs[i] for i in group]) for group in grid.rows],
             high,
             0.0 if attempt.staggered else 0.7,
-            lambda: np.maximum(np.where(grid.same, below + _ROOM, 0.0), 0.6 * high / (rows + 1)),
+            lambda: (upright(_ROOM, 0.0), 0.6 * high / (rows + 1)),
         )
         if found.positions is None:
             self._note(attempt, high / found.total)
@@ -326,29 +338,33 @@ class _Layout:
         if roominess:
             page_height = min(max(found.total * roominess + margin.top + margin.bottom, width / 3), height)
         stretch = page_height - margin.top - margin.bottom
-        y = stretched(found, stretch, max(_HIGHEST_PITCH * stretch * rows / found.total, 1.0)) + margin.top
+        y = stretched(found, stretch, max(_HIGHEST_PITCH * stretch * rows / found.total, 1.0))[grid.row] + margin.top
         # --- Across: whatever is level with something else beside it -----------------------------------------------
-        label_top = np.where(above, y - near, y + icon_high + _GAP)
-        top = np.stack([y - icon_high, label_top])
-        bottom = np.stack([y + icon_high, label_top + label_high])
-        half = np.stack([icon_half + _APART, label_half + _APART / 2])
+        label_top = np.where(above, y - near, y + icon_high + _GAP) if attempt.alternate else y + (icon_high + _GAP)
+        widest, between = np.maximum(icon_half, label_half), line * self.linked
         if sheet.framed:
-            half = np.broadcast_to(np.maximum(icon_half, label_half) + pad + _FRAMES_APART / 2, half.shape)
-            top, bottom = (y - up)[None], (y + down)[None]
-            half = half[:1]
-        apart = _apart(half, top, bottom, 3.0 + line * self.linked)
-        reach = np.maximum(icon_half, label_half) + pad + 1
+            half, top, bottom = widest + (pad + _FRAMES_APART / 2), y - up, y + down
+            apart = _apart(half[None], top[None], bottom[None], 3.0 + between)
+        else:
+            half = np.array((icon_half + _APART, label_half + _APART / 2))
+            top, bottom = np.array((y - icon_high, label_top)), np.array((y + icon_high, label_top + label_high))
+            apart = _apart(half, top, bottom, 3.0 + between)
         level = np.abs(y[:, None] - y) < icon_high[:, None] + icon_high
-        apart = np.maximum(
-            apart, np.where(level, icon_half[:, None] + icon_half + 2 * pad + 7 + 1.5 * line * self.linked, 4)
-        )
-        found = spaced(
-            grid.columns, apart, reach, reach, wide, 0.8, lambda: np.maximum(apart, 0.85 * wide / (columns + 1))
-        )
+        apart = np.maximum(apart, level * (icon_half[:, None] + icon_half + (2 * pad + 7) + 1.5 * between))
+        step = 4.0
+        first, second = ((apart > step) & grid.behind).nonzero()
+        across: list[list[tuple[int, float]]] = [[] for _ in range(columns)]
+        for a, b, distance in zip(
+            grid.column[first].tolist(), grid.column[second].tolist(), apart[first, second].tolist(), strict=True
+        ):
+            across[b].append((a, distance))
+        reaches = (widest + (pad + 1)).tolist()
+        reach = [max([reaches[i] for i in group]) for group in grid.columns]
+        found = spaced(across, step, reach, reach, wide, 0.8, lambda: (across, max(step, 0.85 * wide / (columns + 1))))
         if found.positions is None:
             self._note(attempt, wide / found.total)
             return None
-        x = stretched(found, wide, max(_WIDEST_PITCH * wide * columns / found.total, 1.0)) + margin.left
+        x = stretched(found, wide, max(_WIDEST_PITCH * wide * columns / found.total, 1.0))[grid.column] + margin.left
         return int(page_height), {
             "x": x,
             "y": y,

@@ -13,9 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+Apart = Sequence[Sequence[tuple[int, float]]]
+"""For each rank, lower ones with how far it must be from them, where that is further than a step for each rank."""
+
 
 class Spaced(NamedTuple):
-    """Positions [N] along an axis of length `total`; None where it would become longer than there is room."""
+    """Positions of the ranks [R] along an axis of length `total`; None where it would be longer than there is room."""
 
     positions: np.ndarray | None
     total: float
@@ -36,75 +39,69 @@ def grouped(rank: np.ndarray) -> list[list[int]]:
     return groups
 
 
-# Plain numbers below: there are a few dozen objects at most, for which arrays cost more than they save.
+# Plain numbers below: there are a few dozen ranks at most, for which arrays cost more than they save.
 
 
-def _least(groups: Sequence[list[int]], need: list[list[float]], near: list[float]) -> list[float]:
+def _least(apart: Apart, step: float, near: Sequence[float]) -> list[float]:
     """Returns the least positions, counted from the low end."""
-    early = [0.0] * len(near)
-    placed: list[int] = []
-    for group in groups:
-        least = max([near[i] for i in group])
-        for k in placed:
-            at, row = early[k], need[k]
-            for i in group:
-                if at + row[i] > least:
-                    least = at + row[i]
-        for i in group:
-            early[i] = least
-        placed += group
-    return early
+    out: list[float] = []
+    last = -step
+    for least, before in zip(near, apart, strict=True):
+        if last + step > least:
+            least = last + step
+        for k, distance in before:
+            if out[k] + distance > least:
+                least = out[k] + distance
+        out.append(least)
+        last = least
+    return out
 
 
-def _greatest(groups: Sequence[list[int]], need: list[list[float]], far: list[float], total: float) -> list[float]:
+def _greatest(apart: Apart, step: float, far: Sequence[float], total: float) -> list[float]:
     """Returns the greatest positions on an axis of length `total`."""
-    late = [0.0] * len(far)
-    placed: list[int] = []
-    for group in reversed(groups):
-        most = total - max([far[i] for i in group])
-        for i in group:
-            row = need[i]
-            for k in placed:
-                if late[k] - row[k] < most:
-                    most = late[k] - row[k]
-        for i in group:
-            late[i] = most
-        placed += group
-    return late
+    out = [total - end for end in far]
+    last = total + step
+    for rank in range(len(far) - 1, -1, -1):
+        most = out[rank]
+        if last - step < most:
+            out[rank] = most = last - step
+        for k, distance in apart[rank]:
+            if most - distance < out[k]:
+                out[k] = most - distance
+        last = most
+    return out
 
 
 def spaced(
-    groups: Sequence[list[int]],
-    apart: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
+    apart: Apart,
+    step: float,
+    near: Sequence[float],
+    far: Sequence[float],
     room: float,
     enough: float = 0.0,
-    roomy: Callable[[], np.ndarray] | None = None,
+    roomy: Callable[[], tuple[Apart, float]] | None = None,
 ) -> Spaced:
-    """Returns positions at which objects keep their ranks and least distances.
+    """Returns positions at which ranks keep their order and least distances.
 
     Args:
-      groups: who has each rank, see `grouped`.
-      apart: [N, N], how far an object of a higher rank must be from one of a lower.
-      before, after: [N], how far an object must be from the low and the high end.
+      apart: distances of the ranks.
+      step: how far each rank is at least from the one before it.
+      near, far: [R], how far a rank must be from the low and the high end.
       room: how long the axis may become.
       enough: where less than this part of the room is taken, distances are those of `roomy` if these fit.
-      roomy: returns distances as `apart`; asked only where they are wanted.
+      roomy: returns other `apart` and `step`; asked only where they are wanted.
     """
-    near, far = before.tolist(), after.tolist()
-    need = apart.tolist()
-    early = _least(groups, need, near)
+    early = _least(apart, step, near)
     total = max(map(operator.add, early, far))
     if total > room:
         return Spaced(None, total)
     if roomy is not None and total < enough * room:
-        wider = roomy().tolist()
-        found = _least(groups, wider, near)
+        wider, wider_step = roomy()
+        found = _least(wider, wider_step, near)
         length = max(map(operator.add, found, far))
         if length <= room:
-            need, early, total = wider, found, length
-    late = _greatest(groups, need, far, total)
+            apart, step, early, total = wider, wider_step, found, length
+    late = _greatest(apart, step, far, total)
     return Spaced((np.array(early) + late) / 2, total)
 
 
