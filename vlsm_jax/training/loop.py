@@ -23,14 +23,16 @@ from vlsm_jax.data.mixture import Mixture, sources_of
 from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.data.triplets import TripletSource
-from vlsm_jax.sharding import batch_sharding, batch_share, param_table
+from vlsm_jax.sharding import batch_sharding, batch_share
 from vlsm_jax.training.checkpoints import Checkpoints, to_json
 from vlsm_jax.training.config import ConfigError
+from vlsm_jax.training.flops import StepFlops
 from vlsm_jax.training.frozen_features import keep_features
 from vlsm_jax.training.loss import LossSum
 from vlsm_jax.training.network import Network, Params
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, split_frozen
-from vlsm_jax.training.recording import Recorder
+from vlsm_jax.training.parameters import describe_parameters
+from vlsm_jax.training.recording import LogConfig, Recorder, describe_peak
 from vlsm_jax.training.step import StepMetrics, TrainState, make_train_step, make_validation_step
 from vlsm_jax.version import __version__
 
@@ -97,6 +99,7 @@ def train(
     mesh: Mesh,
     workdir: Path,
     facts: dict[str, Any],
+    log: LogConfig = LogConfig(),
     initial_params: Callable[[], Params] | None = None,
 ) -> TrainResult:
     """Trains until `config.steps`, going on from the newest checkpoint in `workdir`.
@@ -110,8 +113,9 @@ def train(
       pipeline: how rows become batches.
       optimizer_config, config: see there.
       mesh: devices; the batch is spread over `data` and `fsdp`.
-      workdir: holds `checkpoints/` and `metrics.jsonl`.
+      workdir: holds `checkpoints/`, `metrics.jsonl` and what else is recorded.
       facts: the resolved config and whatever else should stand in every checkpoint.
+      log: where metrics go.
       initial_params: where a new run starts; None draws fresh parameters from `config.seed`.
 
     Raises:
@@ -132,7 +136,7 @@ def train(
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
     if lead:
-        logging.info("parameters\n%s\n%s", param_table(network.abstract, mesh), plan.freeze_table)
+        logging.info("parameters\n%s\n%s", describe_parameters(network, plan.abstract, mesh), plan.freeze_table)
     with Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
         first = checkpoints.latest_step or 0
         if first:
@@ -156,11 +160,17 @@ def train(
             batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard, features=kept))
             batches.set_state(place)
             validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard, features=kept)
-        recorder = Recorder(workdir, first, config.steps)
         facts = to_json({**facts, **environment_facts()})
-        return _run_steps(
-            network, optimizer, plan, state, first, batches, validation, config, mesh, checkpoints, recorder, facts
-        )
+        flops = StepFlops.create(network, plan.abstract.trained, features=bool(config.features))
+        if lead:
+            logging.info("%s; %s", flops.describe(pipeline.sequence_length), describe_peak(mesh))
+        shares = shard["shard_count"]
+        with Recorder(
+            workdir, first, config.steps, flops=flops, mesh=mesh, shares=shares, config=log, facts=facts
+        ) as recorder:
+            return _run_steps(
+                network, optimizer, plan, state, first, batches, validation, config, mesh, checkpoints, recorder, facts
+            )
 
 
 def _run_steps(
@@ -189,7 +199,7 @@ def _run_steps(
         stack.callback(close_iterator, batches)
         recorder.start_window()
         for step in range(first + 1, config.steps + 1):
-            host_batch = next(batches)
+            host_batch = recorder.fetch(step, batches)
             state, step_metrics = step_fn(state, to_device(host_batch, rows))
             recorder.add(step, step_metrics, host_batch)
             last_step, saving = step == config.steps, step % config.checkpoint_every == 0
@@ -205,7 +215,6 @@ def _run_steps(
                 recorder.validated(step, total)
             if saving or last_step:
                 checkpoints.save(step, state, batches, facts)
-    recorder.close()
     return TrainResult({**state.frozen, **state.trained}, int(state.step), time.monotonic() - began)
 
 

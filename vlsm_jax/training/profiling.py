@@ -1,0 +1,87 @@
+"""A trace of some steps, for TensorBoard's profiler (XProf) and Perfetto."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import logging
+
+from vlsm_jax.training.config import ConfigError
+
+
+class StepProfiler:
+    """Traces steps, and those alone: the device is waited for before the first of them and after the last.
+
+    Args:
+      steps: the first and the last; None traces nothing.
+      folder: where the trace goes.
+      pause: what surrounds the beginning of a trace, and its writing.
+    """
+
+    def __init__(
+        self,
+        steps: tuple[int, int] | None,
+        folder: Path,
+        pause: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ):
+        self._first, self._last = steps or (0, 0)
+        self._folder, self._pause = Path(folder), pause
+        self._annotation: Any = None
+        self._tracing = False
+
+    def begin(self, step: int, before: Any) -> None:
+        """Begins a step; `before` are results of the steps that still run."""
+        if step == self._first:
+            jax.block_until_ready(before)
+            with self._pause():
+                jax.profiler.start_trace(str(self._folder))
+            self._tracing = True
+        if self._tracing:
+            self._annotation = jax.profiler.StepTraceAnnotation("train", step_num=step)
+            self._annotation.__enter__()
+
+    def end(self, step: int, result: Any) -> None:
+        """Ends a step, of which `result` is what it gives."""
+        if not self._tracing:
+            return
+        self._annotation.__exit__(None, None, None)
+        if step == self._last:
+            jax.block_until_ready(result)
+            with self._pause():
+                self.close()
+
+    def close(self) -> None:
+        """Writes what there is of a trace that has begun."""
+        if self._tracing:
+            self._tracing = False
+            jax.profiler.stop_trace()
+            logging.info("trace of steps %d to %d: %s", self._first, self._last, self._folder)
+
+
+def parse_steps(text: str) -> tuple[int, int] | None:
+    """Returns the first and the last step of "10:15", which has both; None of "".
+
+    Raises:
+      ConfigError: it is of another form, or ends before it begins.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(
+            f"--profile_steps={text}: write the first and the last step to be traced, counted from 1, such as 10:15"
+        )
+    return int(match[1]), int(match[2])
+
+
+def check_steps(steps: tuple[int, int] | None, first: int, last: int) -> None:
+    """Raises ConfigError when a run of steps `first` to `last` does not have all those that are to be traced."""
+    if steps is not None and not first <= steps[0] <= steps[1] <= last:
+        there = f"goes from step {first} to {last}" if first <= last else f"is over: it has {last} steps"
+        raise ConfigError(f"--profile_steps={steps[0]}:{steps[1]}: this run {there}")

@@ -1,0 +1,132 @@
+"""Where metrics go besides `metrics.jsonl`: TensorBoard's event files, Weights & Biases."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from absl import logging
+
+from vlsm_jax.training.config import ConfigError
+
+
+class Writer(Protocol):
+    """Takes metrics of a run, those of one step and kind at a time."""
+
+    def write(self, step: int, kind: str, **values: Any) -> None:
+        """Takes what there is to say of a step."""
+
+    def flush(self) -> None:
+        """Sees to it that others can read what was written."""
+
+    def close(self) -> None:
+        """Ends the run."""
+
+
+class TensorBoardWriter:
+    """Event files in a folder, by the writer that TensorBoard itself has; scalars are named "kind/name".
+
+    Going on from step n hides what an interrupted run wrote after it.
+    """
+
+    def __init__(self, folder: Path, resume_step: int = 0):
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+        self._file = EventFileWriter(str(folder))
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._file.add_event(self._event(wall_time=time.time(), step=resume_step + 1, session_log=start))
+
+    def write(self, step: int, kind: str, **values: Any) -> None:
+        """Adds those values that are numbers."""
+        found = [self._summary.Value(tag=f"{kind}/{name}", simple_value=x) for name, x in _numbers(values).items()]
+        self._file.add_event(self._event(wall_time=time.time(), step=step, summary=self._summary(value=found)))
+
+    def flush(self) -> None:
+        """Puts all there is on disk."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._file.close()
+
+
+class WandbWriter:
+    """A run of Weights & Biases, with its files in `workdir`; a run that goes on is the same run there.
+
+    Project, mode, entity and the rest are chosen as everywhere, by `WANDB_PROJECT`, `WANDB_MODE` and their like.
+    """
+
+    def __init__(self, workdir: Path, facts: Mapping[str, Any]):
+        import wandb
+
+        kept = Path(workdir) / "wandb-run"
+        name = kept.read_text().strip() if kept.exists() else ""
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "vlsm_jax"),
+                dir=str(workdir),
+                config=dict(facts),
+                id=name or None,
+                resume="allow",
+                settings=wandb.Settings(console="off", quiet=True),
+            )
+        except wandb.Error as error:
+            raise ConfigError(
+                f"log.writers has 'wandb', and Weights & Biases does not start: {error}; log in by `wandb login`, or "
+                "set WANDB_MODE=offline and upload later by `wandb sync`"
+            ) from error
+        kept.write_text(self._run.id + "\n")
+        # Its own steps only go up; ours go back where a run goes on from a checkpoint.
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+
+    def write(self, step: int, kind: str, **values: Any) -> None:
+        """Logs those values that are numbers."""
+        self._run.log({"step": step, **{f"{kind}/{name}": x for name, x in _numbers(values).items()}})
+
+    def flush(self) -> None:
+        """Nothing to do: it uploads by itself."""
+
+    def close(self) -> None:
+        """Ends the run, once all of it is uploaded."""
+        self._run.finish()
+
+
+WRITERS: Mapping[str, Callable[[Path, int, Mapping[str, Any]], Writer]] = {
+    "tensorboard": lambda workdir, step, facts: TensorBoardWriter(workdir / "tensorboard", step),
+    "wandb": lambda workdir, step, facts: WandbWriter(workdir, facts),
+}
+
+
+def open_writers(names: Sequence[str], workdir: Path, resume_step: int, facts: Mapping[str, Any]) -> list[Writer]:
+    """Returns the writers of these names; one whose package is not installed is left out, and that is said.
+
+    Args:
+      names: of `WRITERS`.
+      workdir: of the run.
+      resume_step: what was written after this step is to be forgotten.
+      facts: the config and what else describes the run.
+
+    Raises:
+      ConfigError: one of them does not start.
+    """
+    writers = []
+    for name in names:
+        try:
+            writers.append(WRITERS[name](Path(workdir), resume_step, facts))
+        except ModuleNotFoundError as error:
+            logging.warning(
+                "log.writers has %r, but %s is not installed (pip install %s): metrics.jsonl has the same figures",
+                *(name, error.name, name),
+            )
+    return writers
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if isinstance(value, numbers.Real)}
