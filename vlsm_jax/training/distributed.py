@@ -40,6 +40,8 @@ AUTO = "auto"
 _LONGEST = 8 * 3600.0  # seconds that a process waits for another's work: one that dies or fails is noticed much sooner
 _REMIND = 60.0
 _ENDED = "vlsm_jax/ended"  # with a process's index: why it is to end; "" when its own work is done
+_LAST = 3.0  # seconds by which process 0, from which the others hear why, outlives them
+_SIGHT = 30.0  # seconds after which a network's file system shows a new file
 _SAMPLED = 64  # rows that stand for a data set
 _SHOWN = 10
 
@@ -140,17 +142,19 @@ class Processes:
             return
         name = self.by_first(f"a file in {folder.name}", lambda: _leave_mark(folder))
         seen = folder / name
-        limit = time.monotonic() + 30  # a network's file system may show a new file late
-        while not seen.exists():
-            if time.monotonic() > limit:
-                raise ProcessesError(
-                    f"{folder} on {socket.gethostname()} is not the folder of that name that process 0 sees; put "
-                    "--workdir on a file system that all hosts share"
-                )
-            time.sleep(0.2)
-        self.agree(f"sight of {folder.name}", {})
-        if self.first:
-            seen.unlink(missing_ok=True)
+        limit = time.monotonic() + _SIGHT
+        try:
+            while not seen.exists():
+                if time.monotonic() > limit:
+                    raise ProcessesError(
+                        f"{folder} on {socket.gethostname()} is not the folder of that name that process 0 sees; put "
+                        "--workdir on a file system that all hosts share"
+                    )
+                time.sleep(0.2)
+            self.agree(f"sight of {folder.name}", {})
+        finally:
+            if self.first:
+                seen.unlink(missing_ok=True)
 
     def copy_to_first(
         self, params: Mapping[str, jax.Array], mesh: Mesh, places: Callable[[Mesh], Mapping[str, NamedSharding]]
@@ -186,9 +190,7 @@ class Processes:
                 # The first word counts; and where process 0 is gone, nobody is left to be told.
                 with contextlib.suppress(jax.errors.JaxRuntimeError):
                     self.store.key_value_set(f"{_ENDED}/{index}", f"{self.index} {message}")
-            time.sleep(2)  # the others read it from process 0, which may be this one
-        sys.stdout.flush()
-        os._exit(1)  # an orderly end would wait for the others
+        _leave(self.index)
 
     def close(self) -> None:
         """Ends this process's part in the job, when its work is done."""
@@ -383,7 +385,14 @@ def _end_with_others(own: int, store: _Store) -> None:
     index, _, message = said.partition(" ")
     if said and int(index) != own:
         print(f"process {own} ends, since process {index} failed: {message}", file=sys.stderr, flush=True)
-        os._exit(1)
+        _leave(own)
+
+
+def _leave(index: int) -> NoReturn:
+    if index == 0:
+        time.sleep(_LAST)
+    sys.stdout.flush()
+    os._exit(1)  # an orderly end would wait for the others
 
 
 # --- Comparing --------------------------------------------------------------------------------------------------------
