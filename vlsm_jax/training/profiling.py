@@ -39,8 +39,11 @@ class StepProfiler:
         """Begins a step; `before` are results of the steps that still run."""
         if step == self._first:
             jax.block_until_ready(before)
+            options = jax.profiler.ProfileOptions()
+            # Calls of Python functions would be nine tenths of the trace, and slow what is traced.
+            options.python_tracer_level = 0
             with self._pause():
-                jax.profiler.start_trace(str(self._folder))
+                jax.profiler.start_trace(str(self._folder), profiler_options=options)
             self._tracing = True
         if self._tracing:
             self._annotation = jax.profiler.StepTraceAnnotation("train", step_num=step)

@@ -51,9 +51,12 @@ class LogConfig:
     profile: tuple[int, int] | None = None
 
     def __post_init__(self):
-        unknown = [name for name in self.writers if name not in WRITERS]
-        if unknown or isinstance(self.writers, str):
-            raise ValueError(f"writers={self.writers!r}; a tuple of any of {', '.join(map(repr, WRITERS))}")
+        given = [self.writers] if isinstance(self.writers, str) else self.writers
+        # A command line gives "tensorboard,wandb" as one name.
+        names = [name for entry in given for name in str(entry).replace(" ", "").split(",") if name]
+        if unknown := [name for name in names if name not in WRITERS]:
+            raise ValueError(f"writers: there is no {unknown[0]!r}; choose any of {', '.join(WRITERS)}")
+        object.__setattr__(self, "writers", tuple(dict.fromkeys(names)))
 
 
 @dataclasses.dataclass

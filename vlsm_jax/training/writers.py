@@ -123,7 +123,7 @@ def open_writers(names: Sequence[str], workdir: Path, resume_step: int, facts: M
         except ModuleNotFoundError as error:
             logging.warning(
                 "log.writers has %r, but %s is not installed (pip install %s): metrics.jsonl has the same figures",
-                *(name, error.name, name),
+                *(name, str(error.name).split(".")[0], name),
             )
     return writers
 
