@@ -65,6 +65,10 @@ _TOPOLOGY = flags.DEFINE_string(
     "What to plan for: v5e:4x4, v5p:4x4x4, v6e:16x16*4 (four slices), or cpu:8 (simulated devices).",
 )
 
+_PROFILE_STEPS = flags.DEFINE_string(
+    "profile_steps", "", "Training steps to trace into <workdir>/profile, first and last, such as 10:15."
+)
+
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
     "",
@@ -102,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
             plan(_CONFIG.value, Path(_WORKDIR.value), _TOPOLOGY.value)
             return
         processes = start_processes(_COORDINATOR.value, _PROCESS_ID.value, _PROCESS_COUNT.value, _PATIENCE.value)
-        run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value, processes)
+        run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value, processes, _PROFILE_STEPS.value)
         processes.close()
         return
     except (
@@ -127,15 +131,18 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(said)
 
 
-def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None) -> None:
+def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, profile_steps: str = "") -> None:
     """Runs one experiment; see the module docstring. `processes` are those of the job; None is this one alone."""
     import jax
 
     from vlsm_jax.sharding import make_mesh
     from vlsm_jax.training.distributed import Processes, ProcessesError, describe_rows
+    from vlsm_jax.training.profiling import parse_steps
+    from vlsm_jax.training.recording import LogConfig
 
     began = time.monotonic()
     processes = processes or Processes()
+    log = build(LogConfig, config.get("log", {}), "log", profile=parse_steps(profile_steps))
     workdir.mkdir(parents=True, exist_ok=True)
     if processes.count > 1:
         processes.agree("versions and config", started_with(config, mode))
@@ -180,7 +187,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None) -> 
 
     # --- Train --------------------------------------------------------------------------------------------------------
     facts = {"config": json.loads(config.to_json_best_effort()), "model": model_config.to_dict()}
-    params, step = find_params(config, workdir, mode, network, tokenizer, data, pipeline, mesh, facts)
+    params, step = find_params(config, workdir, mode, network, tokenizer, data, pipeline, mesh, facts, log)
     if mode == "train":
         return
 
@@ -446,6 +453,7 @@ def find_params(
     pipeline: Any,
     mesh: Any,
     facts: dict[str, Any],
+    log: Any,
 ) -> tuple[dict[str, Any], int]:
     """Returns parameters and their step: trained to the end, or, to evaluate or export, of the newest checkpoint."""
     from vlsm_jax.training.loop import TrainConfig, restore_params, train
@@ -467,6 +475,7 @@ def find_params(
         mesh=mesh,
         workdir=workdir,
         facts=facts,
+        log=log,
         initial_params=starter(network, config.seed, mesh, dict(config.model.get("init", {}))),
     )
     return result.params, result.steps

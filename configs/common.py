@@ -21,7 +21,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import reading
+from configs import reading, recording
 from vlsm_jax.models.presets import DECODER_PRESETS, vision_preset
 
 ENCODERS = {
@@ -166,6 +166,8 @@ def make(choice: Choice) -> ConfigDict:
     config.optimizer = ConfigDict({"schedule": "cosine", "weight_decay": 0.1, "clip_norm": 1.0})
     config.optimizer.learning_rate = 2e-4
     config.optimizer.warmup_steps = 100
+
+    config.log = recording.log()
 
     # Eight devices hold one copy of the parameters; every further eight read other rows. One device: mesh.fsdp=1.
     config.mesh = ConfigDict({"data": -1, "fsdp": 8, "tensor": 1})

@@ -13,7 +13,7 @@ nothing worth scoring.
 
 from ml_collections import ConfigDict
 
-from configs import reading
+from configs import reading, recording
 
 
 def get_config(arg: str = "full") -> ConfigDict:
@@ -99,6 +99,8 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.optimizer.warmup_steps = 2 if smoke else 100
     config.optimizer.weight_decay = 0.1
     config.optimizer.clip_norm = 1.0
+
+    config.log = recording.log()
 
     # Devices along each axis; -1 takes what is left.
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
