@@ -17,6 +17,8 @@ STATES = (
 )  # fmt: skip
 """The names of the states; the number of a state is its place."""
 
+_SHOWN = tuple(name.lower().replace("_", " ") for name in STATES)
+
 IDLE, PROCESSING, BUSY, BLOCKED, GENERATING, EMPTY, COLLECTING, RELEASING = 1, 2, 3, 4, 5, 6, 7, 8
 WAITING_FOR_OPERATOR, WAITING_FOR_TRANSPORT, BREAKDOWN, SCHEDULED_DOWN, CONVEYING = 9, 10, 11, 12, 13
 TRAVEL_EMPTY, TRAVEL_LOADED, OFFSET_TRAVEL_EMPTY, OFFSET_TRAVEL_LOADED, LOADING, UNLOADING = 14, 15, 16, 17, 18, 19
@@ -68,7 +70,7 @@ def constants() -> Mapping[str, int]:
 
 def state_name(number: int) -> str:
     """Returns the name of a state as reports show it: "waiting for operator"."""
-    return STATES[number].lower().replace("_", " ")
+    return _SHOWN[number]
 
 
 def state_number(name: str) -> int | None:

@@ -16,6 +16,7 @@ generator is not public either: single numbers cannot be reproduced, only their 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import zlib
@@ -267,7 +268,7 @@ def sampler(
         with np.errstate(all="ignore"):
             values = draw(generator, size, *arguments)
         # nan, from arguments at the edge of a domain, counts as the minimum, so that no event is due at nan.
-        return np.where(values > minimum, values, minimum).tolist() if minimum > -math.inf else values.tolist()
+        return np.fmax(minimum, values).tolist() if minimum > -math.inf else values.tolist()
 
     try:
         # Short runs use few values. Where a value takes two draws, blocks of other lengths would pair them otherwise.
@@ -299,7 +300,26 @@ def stream(seed: int, replication: int, owner: str, purpose: str) -> np.random.G
     every platform; the last bit of a transformed value is the platform's mathematical library's.
     """
     key = (replication, zlib.crc32(owner.encode()), zlib.crc32(purpose.encode()))
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
+    return np.random.Generator(np.random.PCG64(_Seeding(_seed_words(seed, key))))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _seed_words(seed: int, key: tuple[int, int, int]) -> np.ndarray:
+    """Returns the four words that a stream starts from. Finding them takes far longer than drawing a few values.
+
+    They are kept, since models that are run one after the other have most of their names, and the seed, in common.
+    """
+    return np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(4, np.uint64)
+
+
+class _Seeding(np.random.bit_generator.ISeedSequence):
+    """Hands out words that are known already, for `PCG64`, which asks once for four of 64 bits."""
+
+    def __init__(self, words: np.ndarray):
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: type = np.uint32) -> np.ndarray:
+        return self._words
 
 
 def mean(distribution: Distribution) -> float | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from vlsm_jax.flexscript import CompiledCode, Diagnostic, Dialect, Fault, OutOfBudget, Severity
 from vlsm_jax.simulator.building import build_world, fault_diagnostic, internal_error, unique_names
@@ -168,7 +170,7 @@ class _Experiment:
             called = any(live.shown_state in _CALLED for live in simulation.objects.values())
             lasting = found.cause is Cause.DEADLOCK or (found.cause is Cause.BLOCKED and called)
             self.stands_still = found if lasting else None
-        self.figures.append({node: _Figures(live) for node, live in simulation.objects.items()})
+        self.figures.append({node: _figures_of(live) for node, live in simulation.objects.items()})
         self.model.append(_ModelFigures(simulation, self.until - self.warmup))
 
     def dismantle(self) -> None:
@@ -203,22 +205,11 @@ class _Experiment:
 
     def _object(self, node: Node) -> ObjectStatistics:
         each = [figures[node] for figures in self.figures]
-        longest = each[0].states if len(each) == 1 else map(max, *(f.states for f in each))
-        occurred = [number for number, seconds in enumerate(longest) if seconds > 0]
+        *numbers, utilisation = map(estimate, zip(*[figures.numbers for figures in each], strict=True))
+        longest = each[0].states if len(each) == 1 else list(map(max, *(f.states for f in each)))
+        occurred = itertools.compress(range(len(longest)), longest)
         states = {state_name(number): _known([f.states[number] for f in each]) for number in occurred}
-        return ObjectStatistics(
-            cls=node.cls.name,
-            input=_known([f.received for f in each]),
-            output=_known([f.sent for f in each]),
-            content_current=_known([f.content for f in each]),
-            content_average=_known([f.content_average for f in each]),
-            content_max=_known([f.content_max for f in each]),
-            staytime_min=estimate([f.stay_min for f in each]),
-            staytime_average=estimate([f.stay_average for f in each]),
-            staytime_max=estimate([f.stay_max for f in each]),
-            states=MappingProxyType(states),
-            utilisation=estimate([f.utilisation for f in each]),
-        )
+        return ObjectStatistics(node.cls.name, *numbers, MappingProxyType(states), utilisation)
 
     def no_flow(self) -> Diagnostic:
         """Returns the finding that no item arrived, with where the items are instead."""
@@ -253,30 +244,36 @@ def _known(values: Sequence[float]) -> Estimate:
     return result
 
 
-class _Figures:
-    """The statistics of one object in one replication, as plain numbers."""
+class _Figures(NamedTuple):
+    """The statistics of one object in one replication, as plain numbers.
 
-    def __init__(self, resource: LiveObject):
-        observed = resource.calendar.now - resource.observed_from
-        is_sink = isinstance(resource, Sink)
-        self.received = resource.received
-        self.sent = resource.sent
-        self.content = len(resource.items)
-        self.content_average = resource.content_time() / observed
-        self.content_max = resource.most
-        self.stay_min = resource.stay_least if resource.sent else None
-        self.stay_average = resource.stay_total / resource.sent if resource.sent else None
-        self.stay_max = resource.stay_most if resource.sent else None
-        self.states = resource.state_time
-        self.per_hour = resource.received * 3600.0 / observed if is_sink else 0.0
-        self.utilisation = None
-        if isinstance(resource, Processor):
-            self.utilisation = (resource.state_time[PROCESSING] + resource.state_time[SETUP]) / observed
-        elif isinstance(resource, MultiProcessor):
-            working = {process.state for process in resource.processes}
-            self.utilisation = sum(resource.state_time[state] for state in working) / observed
-        elif isinstance(resource, TaskExecuter):
-            self.utilisation = 1.0 - sum(resource.state_time[state] for state in _NOT_WORKING) / observed
+    Attributes:
+      numbers: what `ObjectStatistics` has, in its order: input to staytime, then utilisation. None where there is none.
+      states: seconds in each state, by its number.
+      content: items inside at the end.
+      per_hour: items that entered per hour; 0 for all but Sinks.
+    """
+
+    numbers: tuple[float | None, ...]
+    states: list[float]
+    content: int
+    per_hour: float
+
+
+def _figures_of(live: LiveObject) -> _Figures:
+    observed = live.calendar.now - live.observed_from
+    sent, state_time, content = live.sent, live.state_time, len(live.items)
+    stays = (live.stay_least, live.stay_total / sent, live.stay_most) if sent else (None, None, None)
+    utilisation = None
+    if isinstance(live, Processor):
+        utilisation = (state_time[PROCESSING] + state_time[SETUP]) / observed
+    elif isinstance(live, MultiProcessor):
+        working = {process.state for process in live.processes}
+        utilisation = sum(state_time[state] for state in working) / observed
+    elif isinstance(live, TaskExecuter):
+        utilisation = 1.0 - sum([state_time[state] for state in _NOT_WORKING]) / observed
+    numbers = (live.received, sent, content, live.content_time() / observed, live.most, *stays, utilisation)
+    return _Figures(numbers, state_time, content, live.received * 3600.0 / observed if isinstance(live, Sink) else 0.0)
 
 
 class _ModelFigures:

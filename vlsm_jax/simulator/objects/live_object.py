@@ -71,8 +71,7 @@ class LiveObject:
     def dismantle(self) -> None:
         """Lets go of everything; the object cannot be used any more."""
         for name in _slots_of(type(self)):
-            if hasattr(self, name):
-                delattr(self, name)
+            setattr(self, name, None)
 
     # --- Statistics ---------------------------------------------------------------------------------------------------
 
