@@ -1,20 +1,24 @@
 """Plans: reading a compiled program, counting its work, devices that are not there, and a plan by the command."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from vlsm_jax.training.hardware import CHIPS
-from vlsm_jax.training.planning import topology
+from vlsm_jax.training.planning import nvidia, topology
+from vlsm_jax.training.planning.groups import exchange
 from vlsm_jax.training.planning.hlo import Collective, Module, collectives, temporaries
 from vlsm_jax.training.planning.roofline import roofline, traffic_of
-from vlsm_jax.training.planning.topology import PlanError, find_target
+from vlsm_jax.training.planning.topology import PlanError, Target, find_target
 from vlsm_jax.training.planning.work import count_work
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +81,24 @@ def test_collectives_count_as_often_as_their_loops_run():
     }
 
 
+@pytest.mark.parametrize(
+    ("groups", "group", "axes"),
+    [
+        ("mesh['a'=2,'b'=4] {'b'}", 4, ("fsdp",)),
+        ("mesh['a'=4,'b'=2], device_ids=([2,4]T(1,0)) {'a'}", 4, ("fsdp",)),
+        ("mesh['a'=4,'b'=2], device_ids=([2,4]T(1,0)) {'b'}", 2, ("data",)),
+        ("mesh['a'=2,'b'=4], device_ids=(0,4,1,5,2,6,3,7) {'a'}", 2, ("fsdp",)),
+        ("mesh['a'=2,'b'=4], device_ids=(0,4,1,5,2,6,3,7) {'b'}", 4, ("data", "fsdp")),
+        ("[4,2]<=[2,4]T(1,0)", 2, ("data",)),
+        ("{{0,1,2,3},{4,5,6,7}}", 4, ("fsdp",)),
+        ("{}", 8, ("data", "fsdp")),
+        ("{{0,8}}", 2, ("?",)),
+    ],
+)
+def test_groups_are_told_by_mesh_axes(groups, group, axes):
+    assert exchange(f"all-gather(%x), replica_groups={groups}, dimensions={{0}}", MESH) == (group, axes)
+
+
 def test_the_largest_arrays_are_those_the_step_makes():
     found = temporaries(Module.parse(PROGRAM), least=2**20)
     assert [(t.bytes, t.dtype, t.shape, t.opcode, t.source) for t in found] == [
@@ -98,29 +120,64 @@ def test_work_is_counted_as_often_as_it_runs():
     assert count_work(jax.make_jaxpr(jax.grad(loss, (0, 1)))(ws, x)).flops == 4 * 5 * product
 
 
+def test_fused_attention_is_counted_by_its_shapes():
+    shapes = ((2, 96, 8, 64), (2, 96, 4, 64))
+    invars = [types.SimpleNamespace(aval=jax.ShapeDtypeStruct(shape, jnp.bfloat16)) for shape in shapes]
+
+    def work(name, mask_type):
+        primitive = types.SimpleNamespace(name=f"dot_product_attention_{name}_wrapper")
+        equation = types.SimpleNamespace(primitive=primitive, invars=invars, params={"mask_type": mask_type})
+        return count_work(types.SimpleNamespace(eqns=[equation])).kernels
+
+    product = 2 * 2 * 8 * 96 * 96 * 64
+    assert work("fwd", "MaskType.NO_MASK") == 2 * product
+    assert work("fwd", "MaskType.CAUSAL") == product
+    assert work("bwd", "MaskType.PADDING_CAUSAL") == 2.5 * product
+
+
+def test_slices_that_an_axis_goes_over():
+    devices = [types.SimpleNamespace(id=7 - i) for i in range(8)]  # ids say nothing of slices, the order does
+    target = Target("h200:4*2", devices, CHIPS["h200"], (4,), slices=2)
+    mesh = types.SimpleNamespace(axis_names=("data", "fsdp"), devices=np.array(devices).reshape(2, 4))
+    assert [target.slices_along(mesh, axes) for axes in (["data"], ["fsdp"], ["data", "fsdp"], ["?"])] == [2, 1, 2, 2]
+    wide = types.SimpleNamespace(axis_names=("fsdp",), devices=np.array(devices))
+    assert target.slices_along(wide, ["fsdp"]) == 2
+
+
 def test_a_ring_sends_what_it_must():
     gather = Collective("all-gather", ("fsdp",), 4, 1000, 3, "bf16", "")
     assert traffic_of(gather) == 750
     assert traffic_of(gather._replace(kind="all-reduce")) == 1500
     chip = CHIPS["v5e"]
-    bound = roofline(chip, (4, 4), 1, flops=chip.flops, traffic=2 * chip.bandwidth, moved=[gather])
+    bound = roofline(chip, (4, 4), flops=chip.flops, traffic=2 * chip.bandwidth, moved=[gather])
     assert (bound.arithmetic, bound.memory) == (1, 2)
     assert bound.network == pytest.approx(3 * 750 / 9e10)  # two links, neither dimension long enough for a ring
     assert bound.overlapped == 2
     assert bound.serial == pytest.approx(2 + bound.network)
-    ring = roofline(chip, (16, 16), 1, flops=0, traffic=0, moved=[gather])
+    ring = roofline(chip, (16, 16), flops=0, traffic=0, moved=[gather])
     assert ring.network == pytest.approx(bound.network / 2)
-    # Between slices, by the network of the data centre.
-    crossing = roofline(chip, (4, 4), 2, flops=0, traffic=0, moved=[gather._replace(axes=("data",))])
-    assert crossing.network == pytest.approx(3 * 750 / chip.network)
+
+
+def test_what_crosses_slices_goes_by_the_network_of_the_data_centre():
+    def seconds(kind, group, slices):
+        moved = Collective(kind, ("data",), group, 1000, 1, "bf16", "")
+        return roofline(chip, (8,), flops=0, traffic=0, moved=[moved], slices_along=lambda axes: slices).network
+
+    chip = CHIPS["h200"]
+    assert seconds("all-gather", 4, 4) == pytest.approx(750 / chip.network)
+    # Of 8 devices in 2 nodes, 4 in each put a quarter of the array each across.
+    assert seconds("all-reduce", 8, 2) == pytest.approx(1500 / chip.link + 250 / chip.network)
+    assert seconds("all-reduce", 8, 1) == pytest.approx(1750 / chip.link)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("v5e-16", "not of the form <kind>:<shape>"),
-        ("v9:4x4", "'v9' is not one of cpu, v4, v5e"),
-        ("h200:8", "no plans for NVIDIA GPUs; --topology=cpu:8"),
+        ("v9:4x4", "'v9' is not one of cpu, v4, v5e.*h100, h200"),
+        ("a100:8", "'a100' is not one of"),
+        ("h200:16", r"a node has 1 to 8 GPUs, as in h200:8; h200:8\*4 are four nodes"),
+        ("h100:2x4", "a node has 1 to 8 GPUs"),
         ("cpu:4096", "jax has started with . CPU devices already"),
     ],
 )
@@ -134,6 +191,23 @@ def test_a_compiler_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(topology.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(PlanError, match=r"pip install 'vlsm_jax\[plan\]'.*--topology=cpu:8"):
         find_target("v5e:4x4")
+
+
+def test_a_compiler_for_gpus_that_is_not_installed_is_named(monkeypatch):
+    there = {"jax_plugins.xla_cuda12", "jax_cuda12_plugin", "nvidia.cuda_nvcc"}
+    monkeypatch.setattr(nvidia, "_there", lambda module: module in there)
+    with pytest.raises(PlanError, match=r"pip install --no-deps --target=cuda nvidia-cudnn-cu12; then PYTHONPATH=cuda"):
+        find_target("h200:8")
+    there.clear()
+    with pytest.raises(PlanError, match=rf"jax-cuda12-plugin=={jax.__version__} nvidia-cuda-nvcc-cu12"):
+        find_target("h100:8*2")
+
+
+def test_a_share_of_a_cards_memory_that_is_no_number(monkeypatch):
+    monkeypatch.setattr(nvidia, "missing", lambda: ())
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "most")
+    with pytest.raises(PlanError, match="MEM_FRACTION=most; a share"):
+        find_target("h200:8")
 
 
 def plan(workdir, *options):
@@ -162,6 +236,30 @@ def test_the_command_plans_for_simulated_devices(tmp_path):
     assert {axis for c in made["collectives"] for axis in c["axes"]} <= {"data", "fsdp"}
     assert 0.9 < made["work"]["products"] / made["model_flops"] < 1.2
     assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.skipif(bool(nvidia.missing()), reason="needs XLA's compiler for GPUs")
+def test_the_command_plans_for_gpus(tmp_path):
+    sizes = ("--config.pipeline.batch_size=16", "--config.pipeline.sequence_length=128", "--config.mesh.fsdp=8")
+    more = ("--config.model.compute_dtype=bfloat16", "--config.model.vision.image_size=64")
+    done = plan(tmp_path, "--topology=h100:8*2", *sizes, *more)
+    assert done.returncode == 0, done.stderr
+    assert "kernels are not tuned" in done.stdout
+    made = json.loads((tmp_path / "plan-h100-8-times-2.json").read_text())
+    assert made["devices"] == 16
+    assert made["fits"]
+    assert made["bound"]["network"] > 0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs the compiler for TPUs")
+def test_the_command_plans_for_slices_of_tpus(tmp_path):
+    sizes = ("--config.pipeline.batch_size=16", "--config.pipeline.sequence_length=128", "--config.mesh.fsdp=4")
+    done = plan(tmp_path, "--topology=v5e:2x2*2", *sizes, "--config.model.vision.image_size=64")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "plan-v5e-2x2-times-2.json").read_text())
+    assert made["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
+    axes = {axis for c in made["collectives"] for axis in c["axes"]}
+    assert axes == {"data", "fsdp"}
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):

@@ -70,9 +70,11 @@ class Plan:
       model_flops: the same without what remat makes again: forward once, backward as far as something is trained.
       collectives: of one device.
       temporaries: the largest arrays that the step makes on one device.
-      unpacked: arrays that look like all layers of a quantised kernel at once, unpacked: what must not be there.
+      stacks: arrays that look like a kernel of all layers at once, unpacked from few bits or gathered from all devices:
+        what must not be there.
       implied_traffic: bytes that one device has to send as the rules of sharding have it, see `implied_traffic`.
       bound: the least seconds of a step, or None where nothing is known of the devices.
+      notes: what a plan for these devices cannot know, a sentence each.
       compile_seconds: on the machine that planned.
     """
 
@@ -90,9 +92,10 @@ class Plan:
     model_flops: float
     collectives: tuple[Collective, ...]
     temporaries: tuple[Temporary, ...]
-    unpacked: tuple[Temporary, ...]
+    stacks: tuple[Temporary, ...]
     implied_traffic: float
     bound: Roofline | None
+    notes: tuple[str, ...]
     compile_seconds: float
 
     @property
@@ -105,7 +108,8 @@ class Plan:
         data = dataclasses.asdict(self)
         data["collectives"] = [c._asdict() for c in self.collectives]
         data["temporaries"] = [t._asdict() for t in self.temporaries]
-        data["unpacked"] = [t._asdict() for t in self.unpacked]
+        data["stacks"] = [t._asdict() for t in self.stacks]
+        data["work"]["flops"] = self.work.flops
         return data | {"fits": self.fits}
 
 
@@ -140,20 +144,21 @@ def plan_step(
     began = time.monotonic()
     with jax.set_mesh(mesh):
         step = jit_train_step(network, optimizer, plan, config.accumulation, mesh)
-        traced = step.trace(plan.abstract, batch)
+        traced = _trace(step, plan, batch, target)
         work = count_step(traced)
         lowered = traced.lower()
         compiled, refused = None, ""
         try:
-            compiled = lowered.compile()
+            compiled = lowered.compile(compiler_options=dict(target.compiler_options) or None)
         except Exception as error:  # a plugin's error has no class of its own
             refused = _out_of_memory(str(error))
             if not refused:
                 raise PlanError(f"the compiler for {target.name} failed: {error}") from error
-    if keep is not None and compiled is not None:
-        keep.write_text(compiled.as_text())
     seconds = time.monotonic() - began
-    module = Module({}, {}) if compiled is None else Module.parse(compiled.as_text())
+    text = "" if compiled is None else compiled.as_text()
+    if keep is not None:
+        keep.write_text(text)
+    module = Module.parse(text)
     made = temporaries(module, _LEAST_TEMPORARY)
     moved = tuple(collectives(module, dict(mesh.shape)))
     memory = _memory(compiled, refused, plan.abstract, batch, target)
@@ -162,10 +167,10 @@ def plan_step(
         bound = roofline(
             target.chip,
             target.shape,
-            target.slices,
             flops=work.flops / mesh.size,
             traffic=least_traffic(plan, memory, network, pipeline, config, mesh),
             moved=moved,
+            slices_along=lambda axes: target.slices_along(mesh, axes),
         )
     return Plan(
         topology=target.name,
@@ -182,11 +187,22 @@ def plan_step(
         model_flops=model_flops(network, plan, pipeline, pictures),
         collectives=moved,
         temporaries=tuple(made[:20]),
-        unpacked=tuple(unpacked_stacks(made, network, plan, pipeline)),
+        stacks=tuple(whole_stacks(made, network, plan, pipeline)),
         implied_traffic=implied_traffic(plan, config, mesh),
         bound=bound,
+        notes=target.notes,
         compile_seconds=seconds,
     )
+
+
+def _trace(step: Any, plan: StatePlan, batch: Batch, target: Target) -> jax.stages.Traced:
+    try:
+        return step.trace(plan.abstract, batch)
+    except (NotImplementedError, RuntimeError) as error:  # of an attention kernel
+        raise PlanError(
+            f"the step cannot be made for {target.name}: {error}. Without an attention kernel: "
+            "--config.model.attention=xla"
+        ) from error
 
 
 def abstract_batch(network: Network, pipeline: PipelineConfig, pictures: int, mesh: Mesh) -> Batch:
@@ -255,16 +271,22 @@ def implied_traffic(plan: StatePlan, config: TrainConfig, mesh: Mesh) -> float:
     return config.accumulation * (gathered + scattered)
 
 
-def unpacked_stacks(
+def whole_stacks(
     made: Sequence[Temporary], network: Network, plan: StatePlan, pipeline: PipelineConfig
 ) -> list[Temporary]:
-    """Returns the arrays among `made` that have the size of a quantised kernel of all layers, in floating point."""
+    """Returns the arrays among `made` that have the size of a kernel of all layers, in floating point.
+
+    Of a quantised kernel that is also a device's part of it. Of others a part is what a gradient looks like, and only
+    the whole tells that it was gathered.
+    """
     sizes: dict[int, set[int]] = {}
-    for name, x in plan.abstract.frozen.items():
+    for name, x in (*plan.abstract.frozen.items(), *plan.abstract.trained.items()):
+        part = x.sharding.shard_shape(x.shape)
         if name.endswith("/kernel/codes"):
             packed = 2 if x.dtype == jnp.uint8 else 1
-            for shape in (x.shape, x.sharding.shard_shape(x.shape)):
-                sizes.setdefault(x.shape[0], set()).add(packed * math.prod(shape[1:]))
+            sizes.setdefault(x.shape[0], set()).update(packed * math.prod(shape[1:]) for shape in (x.shape, part))
+        elif "/layers/" in name and name.endswith("/kernel") and part != x.shape:
+            sizes.setdefault(x.shape[0], set()).add(math.prod(x.shape[1:]))
     # What a scan keeps of each layer for the backward pass may have as many elements.
     boundary = [pipeline.sequence_length, network.config.decoder.width]
     return [

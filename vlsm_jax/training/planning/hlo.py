@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
+from vlsm_jax.training.planning.groups import exchange
 
 _COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{\s*$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<rest>.*)$")
@@ -22,10 +22,6 @@ _CALLED = re.compile(
     r"(\{[^}]*\}|%?[\w.\-]+)"
 )
 _TRIPS = re.compile(r'known_trip_count"?:\s*\{"?n"?:\s*"?(\d+)')
-_GROUPS_IOTA = re.compile(r"replica_groups=\[(?P<groups>[\d,]+)\]<=\[(?P<dims>[\d,]+)\](?:T\((?P<order>[\d,]+)\))?")
-_GROUPS_MESH = re.compile(r"replica_groups=(?:@\w+|mesh)\[(?P<axes>[^\]]*)\][^{]* \{(?P<over>[^}]*)\}")
-_GROUPS_LIST = re.compile(r"replica_groups=\{(?P<groups>(?:\{[\d,]*\},?)*)\}")
-_PAIRS = re.compile(r"source_target_pairs=\{(?P<pairs>(?:\{\d+,\d+\},?)*)\}")
 _CHANNEL = re.compile(r"channel_id=(\d+)")
 _LIMIT = re.compile(r"compare\(.*direction=L[TE]")
 _OPERANDS = re.compile(r"%[\w.\-]+")
@@ -163,7 +159,7 @@ def collectives(module: Module, mesh_shape: dict[str, int]) -> list[Collective]:
     found: dict[tuple, Collective] = {}
     for instruction, runs in module.collectives():
         kind = _collective_kind(instruction)
-        group, axes = _axes(instruction.text, mesh_shape)
+        group, axes = exchange(instruction.text, mesh_shape)
         if group <= 1:
             continue
         arrays = _payload(instruction, kind, group)
@@ -295,42 +291,6 @@ def _payload(instruction: Instruction, kind: str, group: int) -> Sequence[Array]
     if not instruction.opcode.endswith("-start") or kind == "all-reduce" or len(arrays) < 2:
         return arrays
     return [a for a in arrays if a.dtype not in ("u32", "s32")][len(arrays) // 2 :] or arrays[1:2]
-
-
-def _axes(text: str, mesh_shape: dict[str, int]) -> tuple[int, tuple[str, ...]]:
-    """Returns how many devices exchange data, and the mesh axes along which they differ."""
-    count = math.prod(mesh_shape.values())
-    named = _GROUPS_MESH.search(text)
-    iota, listed, pairs = _GROUPS_IOTA.search(text), _GROUPS_LIST.search(text), _PAIRS.search(text)
-    if iota is not None:
-        dims = [int(n) for n in iota["dims"].split(",")]
-        ids = np.arange(math.prod(dims)).reshape(dims)
-        if iota["order"]:
-            ids = ids.transpose([int(n) for n in iota["order"].split(",")])
-        groups = ids.reshape([int(n) for n in iota["groups"].split(",")]).tolist()
-    elif named is not None:
-        sizes = {name: int(size) for name, size in re.findall(r"'?([\w]+)'?=(\d+)", named["axes"])}
-        over = re.findall(r"'([\w]+)'", named["over"])
-        ids = np.arange(math.prod(sizes.values())).reshape(tuple(sizes.values()))
-        last = [i for i, axis in enumerate(sizes) if axis in over]
-        ids = ids.transpose([i for i in range(ids.ndim) if i not in last] + last)
-        groups = ids.reshape(-1, math.prod(ids.shape[ids.ndim - len(last) :])).tolist()
-    elif pairs is not None:
-        groups = [[int(n) for n in pair.split(",")] for pair in re.findall(r"\{([\d,]+)\}", pairs["pairs"])]
-        groups = [pair for pair in groups if pair[0] != pair[1]]
-    elif listed is not None:
-        groups = [[int(n) for n in g.split(",") if n] for g in re.findall(r"\{([\d,]*)\}", listed["groups"])]
-    else:
-        groups = []
-    groups = groups or [list(range(count))]
-    if max(max(group, default=0) for group in groups) >= count:
-        return len(groups[0]), ("?",)
-    places = np.stack(np.unravel_index(np.arange(count), tuple(mesh_shape.values())), axis=1)  # [devices, axes]
-    differing = np.zeros(len(mesh_shape), bool)
-    for group in groups:
-        differing |= (places[group] != places[group[:1]]).any(axis=0)
-    axes = tuple(name for name, differs in zip(mesh_shape, differing, strict=True) if differs)
-    return len(groups[0]) if pairs is None else math.prod(mesh_shape[a] for a in axes), axes
 
 
 def _bits(dtype: str) -> int:

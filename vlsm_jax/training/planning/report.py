@@ -41,6 +41,8 @@ def format_plan(plan: Plan) -> str:
         for name, seconds in (("overlapped", plan.bound.overlapped), ("serial", plan.bound.serial)):
             lines.append(f"  {name:12}{seconds:9.3f} s   {tokens / seconds:,.0f} positions/s per device")
         lines += ["assumed", *(f"  - {line}" for line in ASSUMPTIONS)]
+    if plan.notes:
+        lines += ["", "not known", *(f"  - {note}" for note in plan.notes)]
     return "\n".join(lines)
 
 

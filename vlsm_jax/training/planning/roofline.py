@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vlsm_jax.training.hardware import Chip
 from vlsm_jax.training.planning.hlo import Collective
@@ -12,9 +12,10 @@ ASSUMPTIONS = (
     "arithmetic at the data sheet's dense bfloat16 rate, whatever is computed in; what remat makes again counts again",
     "memory: every parameter read once per pass in the dtype it is kept in, moments and trained parameters read and "
     "written once, each layer's boundary written and read once; the temporaries of kernels are left out",
-    "network: each collective over all links of the mesh axes it uses at their full rate, one way, none hidden behind "
-    "arithmetic (serial) or all of it (overlapped)",
-    "between slices every chip has its share of the data centre's network",
+    "network: each collective over all links of a chip at their full rate, one way, none hidden behind arithmetic "
+    "(serial) or all of it (overlapped)",
+    "between slices or nodes every chip has its share of the data centre's network, and a collective sends across what "
+    "was put together within",
     "no time for input, host, launch or imbalance: a bound, not a forecast",
 )
 
@@ -47,30 +48,33 @@ class Roofline:
 def roofline(
     chip: Chip,
     shape: Sequence[int],
-    slices: int,
     *,
     flops: float,
     traffic: float,
     moved: Sequence[Collective],
-    slice_axis: str = "data",
+    slices_along: Callable[[Sequence[str]], int] = lambda axes: 1,
 ) -> Roofline:
     """Returns the bounds of one step.
 
     Args:
       chip: what a device can do.
       shape: chips along each dimension of a slice.
-      slices: how many.
       flops: of one device.
       traffic: bytes that one device reads and writes.
       moved: collectives of one device.
-      slice_axis: mesh axis that goes over slices, if there are several.
+      slices_along: over how many slices or nodes a collective along these mesh axes goes.
     """
     links = _links(chip, shape)
     seconds = 0.0
     for collective in moved:
-        crossing = slices > 1 and slice_axis in collective.axes
-        rate = chip.network if crossing else links
-        seconds += collective.count * traffic_of(collective) / rate
+        slices = min(slices_along(collective.axes), collective.group)
+        within = collective._replace(group=max(1, collective.group // slices))
+        once = traffic_of(within) / links
+        if slices > 1:
+            # Each of those within has its part of what goes across, but for permutations, which send it all.
+            part = collective.bytes if collective.kind == "collective-permute" else collective.bytes / within.group
+            once += traffic_of(collective._replace(group=slices, bytes=part)) / chip.network
+        seconds += collective.count * once
     return Roofline(flops / chip.flops, traffic / chip.bandwidth, seconds)
 
 

@@ -1,4 +1,4 @@
-"""Devices to compile for: TPU slices, or simulated CPU devices. None of them has to be there."""
+"""Devices to compile for: TPU slices, NVIDIA GPUs, or simulated CPU devices. None of them has to be there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ import re
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from jax.experimental import topologies
+from jax.sharding import Mesh
 
 from vlsm_jax.training.hardware import CHIPS, Chip
+from vlsm_jax.training.planning import nvidia
 
 _FORM = re.compile(r"(?P<kind>[a-z]+[0-9]*[a-z]*):(?P<shape>\d+(?:x\d+)*)(?:\*(?P<slices>\d+))?")
-_EXAMPLES = "v5e:4x4, v5p:4x4x4, v6e:16x16*4 (four slices) or cpu:8"
+_EXAMPLES = "v5e:4x4, v5p:4x4x4, v6e:16x16*4 (four slices), h100:8, h200:8*4 (four nodes) or cpu:8"
+_SIMULATED = (
+    "these devices are simulated on a CPU, without an accelerator's attention kernel and fusions: parameters, "
+    "optimizer and arithmetic are the same elsewhere, temporaries and collectives are about the same at best",
+)
+# What jax takes of a GPU's memory unless it is told another share.
+_SHARE_VARIABLE, _SHARE = "XLA_PYTHON_CLIENT_MEM_FRACTION", 0.75
 
 
 class PlanError(RuntimeError):
@@ -30,8 +39,10 @@ class Target:
       name: as it was asked for.
       devices: of one slice after another.
       chip: what is known of them; None for simulated CPU devices.
-      shape: chips along each dimension of a slice.
-      slices: connected by the network of a data centre.
+      shape: chips along each dimension of a slice, or GPUs of a node.
+      slices: slices or nodes, connected by the network of a data centre.
+      compiler_options: for XLA, name and value.
+      notes: what a plan for them cannot know, a sentence each.
     """
 
     name: str
@@ -39,6 +50,18 @@ class Target:
     chip: Chip | None
     shape: tuple[int, ...]
     slices: int = 1
+    compiler_options: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def slices_along(self, mesh: Mesh, axes: Sequence[str]) -> int:
+        """Returns in how many slices or nodes devices lie that differ along these axes of the mesh alone."""
+        if self.slices == 1:
+            return 1
+        if not set(axes) <= set(mesh.axis_names):
+            return self.slices
+        line = mesh.devices[tuple(slice(None) if name in axes else 0 for name in mesh.axis_names)]
+        number = {device.id: place * self.slices // len(self.devices) for place, device in enumerate(self.devices)}
+        return len({number[device.id] for device in np.ravel(line)})
 
     @property
     def platform(self) -> str:
@@ -47,7 +70,7 @@ class Target:
 
 
 def find_target(name: str) -> Target:
-    """Returns the devices that `name` describes, such as "v5e:16x16", "v6e:16x16*4" or "cpu:8".
+    """Returns the devices that `name` describes, such as "v5e:16x16", "v6e:16x16*4", "h200:8" or "cpu:8".
 
     To be called before anything has asked jax for a device: the process then computes on its CPU alone.
 
@@ -61,15 +84,11 @@ def find_target(name: str) -> Target:
     slices = int(match["slices"] or 1)
     if kind == "cpu":
         return _simulated(name, math.prod(shape) * slices)
-    if kind in ("h100", "h200", "a100", "b200"):
-        raise PlanError(
-            f"topology {name!r}: there are no plans for NVIDIA GPUs; --topology=cpu:{math.prod(shape) * slices} shows "
-            "collectives and arithmetic, and a run on the GPU itself its memory"
-        )
     chip = CHIPS.get(kind)
-    if chip is None:
-        raise PlanError(f"topology {name!r}: {kind!r} is not one of cpu, {', '.join(CHIPS)}; examples are {_EXAMPLES}")
-    return _tpu(name, chip, shape, slices)
+    known = [c.name for c in CHIPS.values() if c.platform == "tpu"] + list(nvidia.described())
+    if chip is None or kind not in known:
+        raise PlanError(f"topology {name!r}: {kind!r} is not one of cpu, {', '.join(known)}; examples are {_EXAMPLES}")
+    return (_tpu if chip.platform == "tpu" else _gpu)(name, chip, shape, slices)
 
 
 def _simulated(name: str, count: int) -> Target:
@@ -83,7 +102,7 @@ def _simulated(name: str, count: int) -> Target:
         raise PlanError(
             f"topology {name!r}: jax has started with {len(found)} CPU devices already; plan in a process of its own"
         )
-    return Target(name, found[:count], None, (count,))
+    return Target(name, found[:count], None, (count,), notes=_SIMULATED)
 
 
 def _tpu(name: str, chip: Chip, shape: tuple[int, ...], slices: int) -> Target:
@@ -103,6 +122,43 @@ def _tpu(name: str, chip: Chip, shape: tuple[int, ...], slices: int) -> Target:
     except Exception as error:  # whatever the plugin raises, its first line says what is wrong
         raise PlanError(f"topology {name!r} is not one that the TPU compiler knows: {_first_line(error)}") from error
     return Target(name, found.devices, chip, shape, slices)
+
+
+def _gpu(name: str, chip: Chip, shape: tuple[int, ...], slices: int) -> Target:
+    if len(shape) > 1 or shape[0] > nvidia.NODE or not shape[0]:
+        raise PlanError(
+            f"topology {name!r}: a node has 1 to {nvidia.NODE} GPUs, as in {chip.name}:{nvidia.NODE}; "
+            f"{chip.name}:{nvidia.NODE}*4 are four nodes"
+        )
+    if lacking := nvidia.missing():
+        raise PlanError(
+            f"topology {name!r} needs XLA's compiler for GPUs, which runs on any Linux host, and of it here is no "
+            f"{', '.join(lacking)}. Into a folder of its own, so that nothing looks for a card when training on a CPU: "
+            f"pip install --no-deps --target=cuda {' '.join(lacking)}; then PYTHONPATH=cuda python launch.py ... "
+            "Without it, plan for simulated devices: --topology=cpu:8"
+        )
+    share = os.environ.get(_SHARE_VARIABLE, str(_SHARE))
+    try:
+        memory = nvidia.memory(chip) * float(share)
+    except ValueError as error:
+        raise PlanError(f"{_SHARE_VARIABLE}={share}; a share of a GPU's memory is a number such as 0.9") from error
+    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # of the versions of CUDA's libraries, which are not here
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        found = topologies.get_topology_desc(
+            chip.name,
+            platform="cuda",
+            target_config=nvidia.describe(chip),
+            topology=f"1x{slices}x{shape[0]}",
+        )
+    except Exception as error:  # whatever the plugin raises
+        raise PlanError(f"topology {name!r}: XLA's compiler for GPUs does not take it: {_first_line(error)}") from error
+    notes = (
+        *nvidia.NOTES,
+        f"available is {float(share):g} of the card's memory, what jax takes with {_SHARE_VARIABLE}={share}",
+    )
+    chip = dataclasses.replace(chip, memory=memory)
+    return Target(name, found.devices, chip, shape, slices, nvidia.COMPILER_OPTIONS, notes)
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 import jax
@@ -58,6 +59,8 @@ def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> Work:
             total += max((count_work(branch) for branch in params["branches"]), key=lambda w: w.flops)
         elif name == "pallas_call":
             total += Work(kernels=_kernel(params))
+        elif found := _FUSED_ATTENTION.match(name):
+            total += Work(kernels=_fused_attention(equation, backward=found[1] == "bwd"))
         elif name == "shard_map":
             total += count_work(params["jaxpr"]).times(_shards(equation))
         else:
@@ -103,6 +106,18 @@ def _kernel(params: dict[str, Any]) -> float:
     once = count_work(params["jaxpr"]).products
     batch = 1
     return once * cells * batch / 2
+
+
+# As jax names cuDNN's attention.
+_FUSED_ATTENTION = re.compile(r"dot_product_attention_(fwd|bwd)")
+
+
+def _fused_attention(equation: core.JaxprEqn, *, backward: bool) -> float:
+    """Returns the products of cuDNN's attention: 2 forward, and 5 backward, where scores are made again."""
+    query, key = (x.aval.shape for x in equation.invars[:2])  # [B, S, N, H], [B, T, K, H]
+    once = 2.0 * math.prod(query) * key[1]
+    causal = "CAUSAL" in str(equation.params["mask_type"]).upper()
+    return once * (5 if backward else 2) / (2 if causal else 1)
 
 
 def count_step(step: jax.stages.Traced) -> Work:
