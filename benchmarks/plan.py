@@ -1,77 +1,110 @@
-"""Plans of the two models on TPU slices of 8 to 1,024 chips: memory, collectives and the least time of a step.
+"""Plans of every config on TPU slices and GPU nodes that are not here, 8 to 1,024 chips, each with its checks.
 
-    python benchmarks/plan.py                              every plan that is not in the results yet
+    python benchmarks/plan.py                              every plan that has no line yet, the most telling first
     python benchmarks/plan.py vlsm_1b@v5e:4x4              these, made anew
-    python benchmarks/plan.py --table                      docs/plans.md from the results
+    python benchmarks/plan.py --check                      the last lines again, without compiling anything
+    python benchmarks/plan.py --table                      docs/plans.md from the last lines
 
-Needs the TPU compiler (pip install 'vlsm_jax[plan]') and no TPU. Each plan is one JSON line in
-benchmarks/results/plan.jsonl, and is checked: that it fits, or is refused in one line that says how much is missing;
-that its peak has not grown by a twentieth since the line before; that no kernel in few bits is unpacked for all layers
-at once; that devices send no more than the rules of sharding imply, and along known axes. A failed check is an error.
+Needs the compilers, and none of the hardware: pip install 'vlsm_jax[plan]' for TPUs; for GPUs the line that a plan
+without them says. A plan is <config>@<topology>: `vlsm_1b` and `vlsm_7b` with one row per chip, and any config with
+its argument, such as vlsm_7b:encoder=clip@h200:8, just as it is. Each runs in a process of its own and appends one JSON
+line to benchmarks/results/plans.jsonl; of several for one plan the last one counts.
+
+A plan is wrong that does not fit, or that should be refused for want of memory and is not, in one line; whose peak is
+over the model's bound, or has grown by a twentieth since the last good line; that makes an array of the size of all
+layers of a kernel, unpacked or gathered; that sends more than the rules of sharding imply, along no axis of the mesh,
+or along other ones or more than the last good line; that does more arithmetic than remat explains. What is wrong is in
+the line, and the exit status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.metadata
 import json
+import os
 import platform
+import resource
+import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-RESULTS = ROOT / "benchmarks" / "results" / "plan.jsonl"
-TABLE = ROOT / "docs" / "plans.md"
+RESULTS = ROOT / "benchmarks" / "results" / "plans.jsonl"
 
-TOPOLOGIES = (
-    *("v5e:2x4", "v5e:4x4", "v5e:8x8", "v5e:16x16", "v5e:16x16*4"),
-    *("v5p:2x2x2", "v5p:4x4x4", "v5p:8x8x8", "v5p:8x8x16"),
-    *("v6e:2x4", "v6e:4x4", "v6e:8x8", "v6e:16x16", "v6e:16x16*4"),
-)
-PLANS = (
-    *(f"{model}@{topology}" for topology in TOPOLOGIES for model in ("vlsm_1b", "vlsm_7b")),
-    "vlsm_1b@v5e:1x1",  # parameters and moments alone are more than such a chip has
-)
-REFUSED = ("vlsm_1b@v5e:1x1",)
+MODELS = ("vlsm_1b", "vlsm_7b")
 ROWS_PER_DEVICE = 1
+REFUSED = ("vlsm_1b@v5e:1x1",)  # parameters and moments alone are more than such a chip has
+# Where every config is planned: 8 of these hold any of them, and compiling for them is the quickest.
+EVERY_ON = "h200:8"
+# cuDNN's kernel takes heads as wide as these on Hopper, but asks the card that there is, and where one plans is none.
+WITHOUT_KERNEL = {"gemma3-270m": "xla"}
+_SECONDS = 6 * 3600  # for one plan; a busy machine is slow
+
+GIB = 2**30
+# Temporaries of a chip at one row, GiB, whatever the size of the slice: `mesh.fsdp` is 8 everywhere.
+MOST_TEMPORARY = {"vlsm_1b": 3.1, "vlsm_7b": 5.0}
 MOST_GROWTH = 1.05
 # Beside parameters and gradients: embedding rows, norms, scalars, and what a compiler pads.
 MOST_TRAFFIC = 1.5
+# Remat makes the forward pass again: 4/3 with all trained, 3/2 with all frozen, and something beside.
+MOST_WORK = 1.6
+LEAST_TOLD = 2**20  # bytes of one kind of collective, per step
 
-SHOWN = (
-    "## What the plans showed",
-    "",
-    "Mended: the output head was gathered, and its gradient added up among devices, once for every 256 positions of a",
-    "row, and is now once a microbatch; 4-bit kernels were unpacked and gathered in 16 bits, and now the codes are",
-    "gathered, a quarter of the bytes.",
-    "",
-    "Left: gradients over `fsdp` are added up whole and cut (all-reduce), twice the bytes of a reduce-scatter; the",
-    "gradient of the embedding is a whole table in float32 on every device (250 MiB for TinyLLaMA); the random bits of",
-    "adapter dropout are about a third of the compiled program of StarCoder2-7B.",
-    "",
-)
+Line = dict[str, Any]
 
 
-def make_plan(name: str) -> dict[str, Any]:
-    """Returns the line of one plan, such as "vlsm_7b@v5e:16x16"."""
+def every_plan() -> list[str]:
+    """Returns the plans, the most telling first."""
+    first = [f"{model}@{place}" for place in ("h200:8", "h100:8", "h200:8*128") for model in MODELS]
+    first += ["vlsm_1b@v5e:4x4", *REFUSED, "vlsm_7b@v5e:4x4", "vlsm_1b@v5e:16x16*4", "vlsm_7b@v5e:2x4"]
+    first += ["vlsm_1b@v6e:4x4", "vlsm_1b@v5p:2x2x2", "vlsm_7b@v5e:16x16*4"]
+    gpus = ("h200:1", "h200:8*2", "h200:8*8", "h200:8*32", "h100:8*8", "h100:8*128")
+    tpus = (
+        *("v5e:2x4", "v5e:8x8", "v5e:16x16", "v6e:2x4", "v6e:8x8", "v6e:16x16", "v6e:16x16*4"),
+        *("v5p:4x4x4", "v5p:8x8x8", "v5p:8x8x16", "v5p:2x2x2", "v6e:4x4"),
+    )
+    rest = [f"{model}@{place}" for place in (*gpus, *tpus) for model in MODELS]
+    return list(dict.fromkeys([*first, *(name for name in rest if name.endswith("@h200:1")), *every_config(), *rest]))
+
+
+def every_config() -> list[str]:
+    """Returns a plan of each config."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from test_configs import EVERY
+
+    return [f"{module.__name__.removeprefix('configs.')}:{arg}@{EVERY_ON}" for module, arg in EVERY]
+
+
+# --- One plan ---------------------------------------------------------------------------------------------------------
+
+
+def make_plan(name: str) -> Line:
+    """Returns the line of one plan. To be called once in a process: devices are chosen for good."""
     import launch
-    from configs import vlsm_1b, vlsm_7b
     from vlsm_jax.sharding import make_mesh
     from vlsm_jax.training.config import build
     from vlsm_jax.training.loop import TrainConfig
     from vlsm_jax.training.optimizer import OptimizerConfig
     from vlsm_jax.training.planning import find_target, plan_step
 
-    model, topology = name.split("@")
-    config = {"vlsm_1b": vlsm_1b, "vlsm_7b": vlsm_7b}[model].get_config()
+    file, _, topology = name.partition("@")
+    module, _, arg = file.partition(":")
+    config = importlib.import_module(f"configs.{module}").get_config(arg)
     target = find_target(topology)
-    config.mesh.fsdp = min(config.mesh.fsdp, len(target.devices))
-    config.pipeline.batch_size = ROWS_PER_DEVICE * len(target.devices)
+    if not arg:
+        config.mesh.fsdp = min(config.mesh.fsdp, len(target.devices))
+        config.pipeline.batch_size = ROWS_PER_DEVICE * len(target.devices)
+    if target.platform == "gpu":
+        config.model.attention = next((to for part, to in WITHOUT_KERNEL.items() if part in arg), "auto")
     mesh = make_mesh(**config.mesh, devices=target.devices)
     network, pipeline = launch.build_network(config, launch.vlsm_config(config, None), target.platform)
-    processor = time.process_time()
     plan = plan_step(
         target,
         mesh,
@@ -81,134 +114,172 @@ def make_plan(name: str) -> dict[str, Any]:
         pipeline,
         pictures=config.plan.pictures,
     )
+    return shorten(plan.to_json(), detailed=not arg)
+
+
+def shorten(line: Line, *, detailed: bool) -> Line:
+    """Returns a plan without what no check and no table asks for; sums stand for what is left out."""
+    from vlsm_jax.training.planning.hlo import Collective
+    from vlsm_jax.training.planning.roofline import traffic_of
+
+    sent: Counter[str] = Counter()
+    for found in line["collectives"]:
+        moved = Collective(**(found | {"axes": tuple(found["axes"])}))
+        sent[f"{moved.kind} over {'+'.join(moved.axes)}"] += int(traffic_of(moved) * moved.count)
+    line["sent"] = dict(sent.most_common())
+    line["temporaries"] = line["temporaries"][:6]
+    del line["notes"]
+    if not detailed:
+        line["collectives"] = line["temporaries"] = ()
+    return line
+
+
+def plan_apart(name: str) -> Line:
+    """Returns the line of a plan that a process of its own makes; raises RuntimeError with what it said last."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, __file__, "--one", name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
+        raise RuntimeError(said[-1])
     facts = {
         "plan": name,
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, planned and not measured",
-        "processor_seconds": round(time.process_time() - processor, 1),
+        "compiler": _compiler(name),
+        "processor_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
     }
-    return facts | plan.to_json()
+    return facts | json.loads(done.stdout.splitlines()[-1])
 
 
-def check(line: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
-    """Returns what is wrong with a plan, given the line that was there before."""
-    from vlsm_jax.training.planning.hlo import Collective
-    from vlsm_jax.training.planning.roofline import traffic_of
+def _compiler(name: str) -> str:
+    package = {"h": "jax-cuda12-pjrt", "c": "jaxlib"}.get(name.partition("@")[2][0], "libtpu")
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
 
+
+# --- Checks -----------------------------------------------------------------------------------------------------------
+
+
+def check(line: Line, before: Line | None) -> list[str]:
+    """Returns what is wrong with a plan, given the last good line of the same plan."""
+    name, memory = line["plan"], line["memory"]
+    if name in REFUSED:
+        refused = not line["fits"] and line["out_of_memory"] and "\n" not in line["out_of_memory"]
+        return [] if refused else ["should be refused for want of memory, in one line of the compiler's"]
     wrong = []
-    if line["plan"] in REFUSED:
-        if line["fits"] or not line["out_of_memory"]:
-            wrong.append("should be refused for want of memory, in a line of the compiler's")
-        return wrong
-    if not line["fits"]:
-        wrong.append(f"does not fit: {line['out_of_memory'] or line['memory']['peak']}")
-        return wrong
-    peak = line["memory"]["peak"]
-    if before and before["fits"] and peak > MOST_GROWTH * before["memory"]["peak"]:
-        wrong.append(f"peak {peak:,} was {before['memory']['peak']:,}")
-    if line["unpacked"]:
-        wrong.append(f"a kernel in few bits is unpacked for all layers at once: {line['unpacked'][0]}")
-    moved = [Collective(**(c | {"axes": tuple(c["axes"])})) for c in line["collectives"]]
-    strange = [c for c in moved if not set(c.axes) <= set(line["mesh"])]
+    if line["stacks"]:
+        wrong.append(f"a kernel of all layers is unpacked or gathered at once: {line['stacks'][0]}")
+    if line["work"]["flops"] > MOST_WORK * line["model_flops"]:
+        wrong.append(f"arithmetic of {line['work']['flops']:.3e} FLOPs where {line['model_flops']:.3e} are needed")
+    strange = [kind for kind in line["sent"] if not set(kind.split(" over ")[1].split("+")) <= set(line["mesh"])]
     if strange:
         wrong.append(f"a collective along no axis of the mesh: {strange[0]}")
-    sent = sum(traffic_of(c) * c.count for c in moved)
+    sent = sum(line["sent"].values())
     if sent > MOST_TRAFFIC * line["implied_traffic"]:
-        wrong.append(f"a device sends {sent:,.0f} bytes where the rules imply {line['implied_traffic']:,.0f}")
+        wrong.append(f"a device sends {sent:,} bytes where the rules imply {line['implied_traffic']:,.0f}")
+    most = MOST_TEMPORARY.get(name.partition("@")[0])  # of the two models at a row per chip
+    if most is not None:
+        if not line["fits"]:
+            wrong.append(f"does not fit: {line['out_of_memory'] or memory['peak']}")
+        if memory["temporary"] > most * GIB:
+            wrong.append(f"temporaries of {memory['temporary'] / GIB:.2f} GiB are over the bound of {most} GiB")
+    return wrong + (_changes(line, before) if before else [])
+
+
+def _changes(line: Line, before: Line) -> list[str]:
+    """Returns what is worse than before, and by which compilers."""
+    wrong = []
+    peak, was = line["memory"]["peak"], before["memory"]["peak"]
+    if peak > MOST_GROWTH * was:
+        parts = [
+            f"{part} {before['memory'][part]:,} to {line['memory'][part]:,}"
+            for part in ("trained", "frozen", "optimizer", "batch", "temporary")
+            if line["memory"][part] > before["memory"][part]
+        ]
+        wrong.append(f"peak went from {was:,} to {peak:,} bytes: {'; '.join(parts)}")
+    for kind, sent in line["sent"].items():
+        if sent > LEAST_TOLD and sent > MOST_GROWTH * before["sent"].get(kind, 0):
+            wrong.append(f"{kind} went from {before['sent'].get(kind, 0):,} to {sent:,} bytes sent")
+    if wrong and line["compiler"] != before["compiler"]:
+        wrong.append(f"the compiler was {before['compiler']} and is {line['compiler']}")
     return wrong
 
 
-def read_results() -> dict[str, dict[str, Any]]:
-    """Returns the lines there are, by plan."""
-    if not RESULTS.exists():
-        return {}
-    return {line["plan"]: line for line in map(json.loads, RESULTS.read_text().splitlines())}
+def read_results() -> dict[str, list[Line]]:
+    """Returns all lines of each plan, in order."""
+    results: dict[str, list[Line]] = {}
+    if RESULTS.exists():
+        for line in map(json.loads, RESULTS.read_text().splitlines()):
+            results.setdefault(line["plan"], []).append(line)
+    return results
 
 
-def write_table(results: dict[str, dict[str, Any]]) -> None:
-    """Writes docs/plans.md."""
-    from vlsm_jax.training.planning.roofline import ASSUMPTIONS
-
-    head = (
-        "chips | mesh | trained, frozen, optimizer | temporary | peak | fits | sent per step | arithmetic | network | "
-        "least step | positions/s per chip"
-    )
-    out = [
-        "# Plans",
-        "",
-        "What a training step takes on slices that were not there: the step that `launch.py` trains with, compiled",
-        "ahead of time for each topology (`benchmarks/plan.py`; `launch.py --mode=plan` does it for any config).",
-        "Memory and collectives are the compiler's own; times are bounds from data sheets. **Planned, not measured.**",
-        f"{ROWS_PER_DEVICE} packed row of 4,608 positions (up to four triplets) per chip; GiB per chip; seconds.",
-        "",
-    ]
-    for model in ("vlsm_1b", "vlsm_7b"):
-        out += [f"## {model}", "", f"| | {head} |", "|" + " --- |" * 12]
-        for name in PLANS:
-            line = results.get(name)
-            if line and name.startswith(model):
-                out.append("| " + " | ".join(_row(line)) + " |")
-        missing = [name.split("@")[1] for name in PLANS if name.startswith(model) and name not in results]
-        if missing:
-            out += ["", f"Not planned yet: {', '.join(missing)}."]
-        out.append("")
-    out += list(SHOWN)
-    seconds = [line["processor_seconds"] for line in results.values()]
-    if seconds:
-        out.append(f"One plan took {min(seconds):.0f} to {max(seconds):.0f} seconds of processor time.")
-    out += ["", "Assumed:", "", *(f"- {line}" for line in ASSUMPTIONS), ""]
-    TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text("\n".join(out))
+def last_good(lines: Sequence[Line]) -> Line | None:
+    """Returns the last line without anything wrong."""
+    return next((line for line in reversed(lines) if not line["wrong"]), None)
 
 
-def _row(line: dict[str, Any]) -> list[str]:
-    from vlsm_jax.training.planning.hlo import Collective
-    from vlsm_jax.training.planning.roofline import traffic_of
-
-    memory, bound, gib = line["memory"], line["bound"], 2**30
-    mesh = " x ".join(f"{axis} {size}" for axis, size in line["mesh"].items() if size > 1) or "one"
-    held = ", ".join(f"{memory[part] / gib:.2f}" for part in ("trained", "frozen", "optimizer"))
-    cells = [line["plan"].split("@")[1], str(line["devices"]), mesh, held, f"{memory['temporary'] / gib:.2f}"]
-    cells += [f"{memory['peak'] / gib:.2f}", "yes" if line["fits"] else "**no**"]
-    if bound is None:
-        return [*cells, "", "", "", "", ""]
-    sent = sum(traffic_of(Collective(**c)) * c["count"] for c in line["collectives"])
-    step = max(bound.values())
-    positions = line["rows"] * line["length"] / line["devices"] / step
-    return [
-        *cells,
-        f"{sent / gib:.2f} GiB",
-        f"{bound['arithmetic']:.3f}",
-        f"{bound['network']:.3f}",
-        f"{step:.3f}",
-        f"{positions:,.0f}",
-    ]
+def check_again() -> bool:
+    """Checks the last line of every plan against the last good one before it; prints what is wrong."""
+    good = True
+    for name, lines in read_results().items():
+        for what in check(lines[-1], last_good(lines[:-1])):
+            good = False
+            print(f"{name}: {what}")
+    return good
 
 
 def main() -> None:
     """Makes and checks plans."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("plans", nargs="*", metavar="PLAN", help=f"such as {PLANS[0]}; none: those that are missing")
+    parser.add_argument("plans", nargs="*", metavar="PLAN", help=f"such as {REFUSED[0]}; none: those without a line")
+    parser.add_argument("--check", action="store_true", help="only check the lines there are")
     parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--one", metavar="PLAN", help="print the line of one plan, unchecked")
     arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(make_plan(arguments.one)))
+        return
+    if arguments.check:
+        sys.exit(not check_again())
+    from plan_table import write_table
+
     results = read_results()
-    wanted = arguments.plans or [name for name in PLANS if name not in results]
-    unknown = [name for name in wanted if name.count("@") != 1 or name.split("@")[0] not in ("vlsm_1b", "vlsm_7b")]
-    if unknown:
-        parser.error(f"{unknown[0]!r} is no plan; they are like {PLANS[0]}")
-    failed = False
-    for name in () if arguments.table else wanted:
-        line = make_plan(name)
-        wrong = check(line, results.get(name))
-        failed |= bool(wrong)
-        if not wrong:
-            results = read_results() | {name: line}  # another process may have added its own
-            RESULTS.write_text("".join(json.dumps(found) + "\n" for found in results.values()))
-        said = f"peak {line['memory']['peak'] / 2**30:.2f} GiB, {line['processor_seconds']:.0f} s of processor time"
-        print(f"{name}: {'; '.join(wrong) or 'as it should be'}; {said}", flush=True)
-    write_table(results)
-    if failed:
-        sys.exit(1)
+    good = True
+    for name in () if arguments.table else arguments.plans or [p for p in every_plan() if p not in results]:
+        try:
+            line = plan_apart(name)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            print(f"{name}: {error}", flush=True)
+            good = False
+            continue
+        # Another process may have added lines of its own.
+        line["wrong"] = check(line, last_good(read_results().get(name, ())))
+        append(line)
+        good &= not line["wrong"]
+        said = f"peak {line['memory']['peak'] / GIB:.2f} GiB, {line['processor_seconds']:.0f} s of processor time"
+        print(f"{name}: {'; '.join(line['wrong']) or 'as it should be'}; {said}", flush=True)
+        write_table(latest(read_results()))
+    write_table(latest(read_results()))
+    sys.exit(not good)
+
+
+def append(line: Mapping[str, Any]) -> None:
+    """Adds a line to the results, in one piece."""
+    file = os.open(RESULTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(file, (json.dumps(line) + "\n").encode())
+    finally:
+        os.close(file)
+
+
+def latest(results: Mapping[str, Sequence[Line]]) -> dict[str, Line]:
+    """Returns the last line of each plan."""
+    return {name: lines[-1] for name, lines in results.items()}
 
 
 if __name__ == "__main__":
