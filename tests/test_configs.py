@@ -82,7 +82,8 @@ def one_step(config):
     mesh = make_mesh(devices=jax.devices()[:1])
     plan = StatePlan.create(network, optimizer, train.trainable, mesh, train.frozen_dtype)
     # Run once: what counts is the time to compile.
-    jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    jit = functools.partial(jax.jit, compiler_options=options)
     before = jit(lambda: plan.start(network.init(0)))()
     batch = some_batch(abstract_batch(network, pipeline, max(1, config.plan.pictures), mesh), pipeline.visual_tokens)
     return (before, *jit(make_train_step(network.merge, optimizer, train.accumulation))(before, batch))
