@@ -12,8 +12,9 @@ Figures, one JSON line each
     padding, per second.
   pipeline / dataloader: of the best of each.
   step: samples per second that the quickstart's training step takes on this machine; and pipeline / step.
-  packing: share of positions that is padding in rows of 512, 1,024 and 4,096, how many samples a row has room for, and
-    the share of that room in use; with it the padding of rows of one sample, padded to 4,096.
+  packing: share of positions that is padding in rows of 512, 1,024 and 4,096, the least that rows with room for so many
+    samples could have, how many that is, and the share of that room in use; with it the padding of rows of one sample,
+    padded to 4,096.
 """
 
 from __future__ import annotations
@@ -190,22 +191,25 @@ def packing(rows: TripletSource, tokenizer: Tokenizer, visual_tokens: int) -> It
     """Yields the figures of one tokenizer."""
     positions = find_lengths(rows, tokenizer).positions(visual_tokens)
     for width in WIDTHS:
-        fitting = int((positions <= width).sum())
-        if not fitting:
+        fits = positions[(positions > 0) & (positions <= width)]
+        if not len(fits):
             continue
         began = time.perf_counter()
         plan = Plan([positions], (1.0,), width=width, packed=True, buckets=1, batch=1, seed=0, shuffle=True)
         found = plan.statistics(0)
+        # No packing has fewer rows than positions ask for, and samples where a row has places for so many.
+        fewest = max(-(-int(fits.sum()) // width), -(-len(fits) // plan.samples))
         yield {
             "figure": "packing.waste",
             "value": round(100 * found["padding"], 2),
             "unit": "% of positions",
+            "at_least": round(100 * (1 - float(fits.sum()) / (width * fewest)), 2),
             "row": width,
             "rows": found["rows"],
             "room_for": plan.samples,
             "room_used": round(found["places_used"], 3),
             "planned_in": round(time.perf_counter() - began, 3),
-            "too_long": len(positions) - fitting,
+            "too_long": len(positions) - len(fits),
             "padded_to_4096": round(100 * (1 - float(np.minimum(positions, PADDED).mean()) / PADDED), 2),
             "mean_positions": round(float(positions.mean()), 1),
             "visual_tokens": visual_tokens,

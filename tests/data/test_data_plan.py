@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from vlsm_jax.data.buckets import GRAIN, bucket_lengths, fill_buckets
 from vlsm_jax.data.mixture import Order
-from vlsm_jax.data.packing import Packing, choose_packing, pack, waste
+from vlsm_jax.data.packing import Filling, Packing, choose_packing, pack, waste
 from vlsm_jax.data.plan import Place, Plan
 
 
 @given(
     st.lists(st.integers(1, 64), min_size=1, max_size=120),
-    st.builds(Packing, st.integers(1, 8), st.booleans(), st.booleans()),
+    st.builds(Packing, st.integers(1, 8), st.sampled_from(Filling), st.booleans()),
     st.sampled_from([5, 17, 1000]),
 )
 @settings(deadline=None, max_examples=120)
@@ -71,7 +71,17 @@ def test_packing_wastes_little_with_hardly_more_places_than_samples(shape, capac
 
 def test_packing_in_windows_is_nearly_as_full():
     lengths = np.random.default_rng(0).integers(100, 301, 8000)
-    assert waste(pack(lengths, 1024, Packing(6, fewest=False), window=1000), lengths, 1024) < 0.03
+    assert waste(pack(lengths, 1024, Packing(6, Filling.EVEN), window=1000), lengths, 1024) < 0.03
+
+
+@pytest.mark.parametrize(("spread", "most"), [(0.5, 4), (0.45, 4), (0.5, 5)])
+def test_few_places_are_filled_nearly_as_well_as_they_can_be(spread, most):
+    """Rows of 4,096 with about three samples each: no packing needs fewer rows than positions and places ask for."""
+    rng = np.random.default_rng(0)
+    lengths = np.clip(rng.lognormal(np.log(1320 / np.exp(spread**2 / 2)), spread, 8000).astype(int), 330, 4096)
+    needed = max(-(-lengths.sum() // 4096), -(-len(lengths) // most))
+    assert len(pack(lengths, 4096, Packing(most))) < 1.012 * needed
+    assert len(pack(lengths, 4096, Packing(most, Filling.FEWEST))) > len(pack(lengths, 4096, Packing(most)))
 
 
 def test_what_cannot_be_packed_gets_no_places():

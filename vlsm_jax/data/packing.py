@@ -3,14 +3,14 @@
 A row has room for so many positions and so many pictures, and every place for a picture is encoded whether or not it is
 used: waste is to be small in both. Rows are built one by one, each around the longest sample that is left. Which pairs
 of lengths fill what is left of a row is one shift and one AND of big integers: bit n says that a sample of length n
-waits. There are four ways of filling a row, and which is best depends on the lengths, so all are tried on some of them:
-with the fewest samples (best where a row holds two to six), or with as many as the average row must have (best where it
-holds more, and frugal with places for pictures); and closing a row with a long and a short sample, or with two alike.
+waits. A row may be filled with the fewest samples or with as many as the average row must have (`Filling`), and closed
+with a long and a short sample or with two alike. What is best depends on the lengths, so all are tried on some of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 from typing import NamedTuple
 
@@ -28,17 +28,31 @@ TRIED = 4096
 """Samples on which the ways of packing are tried."""
 
 
+_TIGHT = 0.1  # Samples that the average row must have below the most it may: then there are none to be saved.
+
+
+class Filling(enum.IntEnum):
+    """With how many samples a row is filled."""
+
+    FEWEST = 0
+    """Best where a row has places enough. Samples that are left over are short, and a row can hold only so many."""
+    FEWEST_FIRST = 1
+    """The fewest until the rows still to come need all of their places, then as many as these have."""
+    EVEN = 2
+    """As many as the average of the rows still to come must have: frugal with places, if less often full."""
+
+
 class Packing(NamedTuple):
     """A way to pack.
 
     Attributes:
       most: samples of a row.
-      fewest: fill a row with the fewest samples; or with as many as the average row must have.
+      filling: with how many of them.
       alike: close a row with two samples of about one length; or with a long and a short one.
     """
 
     most: int
-    fewest: bool = True
+    filling: Filling = Filling.FEWEST_FIRST
     alike: bool = False
 
 
@@ -103,7 +117,7 @@ def choose_packing(lengths: np.ndarray, capacity: int) -> Packing:
     mean = float(tried.mean())
     best, least = Packing(1), 1.0
     for most in range(max(1, int(capacity / mean)), int(capacity // tried.min()) + 1):
-        ways = [Packing(most, fewest, alike) for fewest in (True, False) for alike in (False, True)]
+        ways = [Packing(most, filling, alike) for filling in Filling for alike in (False, True)]
         wasted, way = min((waste(pack(tried, capacity, way), tried, capacity), way) for way in ways)
         if wasted < least - 0.005:
             best, least = way, wasted
@@ -119,7 +133,7 @@ def waste(rows: Rows, lengths: np.ndarray, capacity: int) -> float:
 
 def _fill(lengths: np.ndarray, samples: list[int], capacity: int, packing: Packing) -> list[list[int]]:
     """Returns rows of `samples`, longest first; of samples of one length the first comes first."""
-    most, fewest, alike = packing
+    most, filling, alike = packing
     sizes = lengths[samples].tolist()
     waiting: list[list[int]] = [[] for _ in range(capacity + 1)]
     for sample, size in zip(reversed(samples), reversed(sizes), strict=True):
@@ -135,10 +149,14 @@ def _fill(lengths: np.ndarray, samples: list[int], capacity: int, packing: Packi
         row: list[int] = []
         room = capacity
         # What the average of the rows still to come must have, or the last of them would have many short samples each.
-        target = min(count * capacity / total, most) + owed
+        mean = count * capacity / total
+        target = min(mean, most) + owed
+        fewest = filling is Filling.FEWEST or (filling is Filling.FEWEST_FIRST and mean < most - _TIGHT)
         wanted = most if fewest else max(1, min(most, round(target)))
         while count and room and len(row) < most:
-            places = wanted - len(row)
+            shortest = (present & -present).bit_length() - 1
+            # There is no room for more than so many: the last of them fills what is left.
+            places = min(wanted - len(row), room // shortest)
             if not row:
                 size = present.bit_length() - 1
             elif fewest and present >> room & 1:
@@ -149,7 +167,7 @@ def _fill(lengths: np.ndarray, samples: list[int], capacity: int, packing: Packi
                 size = pair
             else:
                 # The longest that fits; if others are to follow, the longest that leaves an equal share to each.
-                limit = room if fewest or places <= 1 else max(room // places, (present & -present).bit_length() - 1)
+                limit = room if fewest or places <= 1 else max(room // places, shortest)
                 size = (present & ((2 << min(limit, room)) - 1)).bit_length() - 1
             if size < 1:
                 break

@@ -90,7 +90,8 @@ class Plan:
         self._planned: dict[int, _Round] = {}
         self._row_counts: dict[int, int] = {}
         self._lock = threading.Lock()
-        facts = (list(weights), width, packed, self.edges.tolist(), batch if self._bucketed else 0, seed, shuffle)
+        way = tuple(map(int, self._packing)) if packed else False
+        facts = (list(weights), width, way, self.edges.tolist(), batch if self._bucketed else 0, seed, shuffle)
         digest = hashlib.blake2b(repr(facts).encode(), digest_size=8)
         for part in self._lengths:
             digest.update(part.tobytes())
