@@ -60,18 +60,26 @@ LEAST_TOLD = 2**20  # bytes of one kind of collective, per step
 Line = dict[str, Any]
 
 
-def every_plan() -> list[str]:
-    """Returns the plans, the most telling first."""
-    first = [f"{model}@{place}" for place in ("h200:8", "h100:8", "h200:8*128") for model in MODELS]
-    first += ["vlsm_1b@v5e:4x4", *REFUSED, "vlsm_7b@v5e:4x4", "vlsm_1b@v5e:16x16*4", "vlsm_7b@v5e:2x4"]
-    first += ["vlsm_1b@v6e:4x4", "vlsm_1b@v5p:2x2x2", "vlsm_7b@v5e:16x16*4"]
-    gpus = ("h200:1", "h200:8*2", "h200:8*8", "h200:8*32", "h100:8*8", "h100:8*128")
-    tpus = (
-        *("v5e:2x4", "v5e:8x8", "v5e:16x16", "v6e:2x4", "v6e:8x8", "v6e:16x16", "v6e:16x16*4"),
-        *("v5p:4x4x4", "v5p:8x8x8", "v5p:8x8x16", "v5p:2x2x2", "v6e:4x4"),
+def telling_plans() -> list[str]:
+    """Returns the plans to make first: each kind of hardware, few chips and many, and the refusal."""
+    gpus = [f"{model}@{place}" for place in ("h200:8", "h100:8", "h200:8*128", "h200:1") for model in MODELS]
+    tpus = ["vlsm_1b@v5e:4x4", *REFUSED, "vlsm_7b@v5e:4x4", "vlsm_1b@v5e:16x16*4", "vlsm_7b@v5e:2x4"]
+    return [*gpus, *tpus, "vlsm_1b@v6e:4x4", "vlsm_1b@v5p:2x2x2", "vlsm_7b@v5e:16x16*4"]
+
+
+def model_plans() -> list[str]:
+    """Returns the plans of the two models, 8 to 1,024 chips of each kind, the most telling first."""
+    places = (
+        *("h200:8*2", "h200:8*8", "h200:8*32", "h100:8*8", "h100:8*128"),
+        *("v5e:2x4", "v5e:8x8", "v5e:16x16", "v6e:2x4", "v6e:4x4", "v6e:8x8", "v6e:16x16", "v6e:16x16*4"),
+        *("v5p:2x2x2", "v5p:4x4x4", "v5p:8x8x8", "v5p:8x8x16"),
     )
-    rest = [f"{model}@{place}" for place in (*gpus, *tpus) for model in MODELS]
-    return list(dict.fromkeys([*first, *(name for name in rest if name.endswith("@h200:1")), *every_config(), *rest]))
+    return list(dict.fromkeys([*telling_plans(), *(f"{model}@{place}" for place in places for model in MODELS)]))
+
+
+def every_plan() -> list[str]:
+    """Returns the plans in the order in which they are made."""
+    return list(dict.fromkeys([*telling_plans(), *every_config(), *model_plans()]))
 
 
 def every_config() -> list[str]:

@@ -26,12 +26,12 @@ def write_table(lines: Mapping[str, Mapping[str, Any]]) -> None:
 
 def format_table(lines: Mapping[str, Mapping[str, Any]]) -> str:
     """Returns the text of docs/plans.md."""
-    from plan import EVERY_ON, MODELS, ROWS_PER_DEVICE, every_plan
+    from plan import EVERY_ON, MODELS, ROWS_PER_DEVICE, model_plans
 
     from vlsm_jax.training.planning.nvidia import NOTES
     from vlsm_jax.training.planning.roofline import ASSUMPTIONS
 
-    names = every_plan()
+    names = model_plans()
     out = [
         "# Plans",
         "",
@@ -51,10 +51,10 @@ def format_table(lines: Mapping[str, Mapping[str, Any]]) -> str:
         out += _refused([lines[n] for n in mine if n in lines])
         out += _missing([n.partition("@")[2] for n in mine if n not in lines])
         out += _largest([lines[n] for n in mine if n in lines])
-    every = [name for name in names if ":" in name.partition("@")[0]]
-    out += [f"## Every config on {EVERY_ON}", "", "With the batch, mesh and accumulation of the config.", ""]
-    out += _table(_CONFIG_HEAD, [_config_row(lines[name]) for name in every if name in lines])
-    out += _missing([f"{sum(name not in lines for name in every)} of {len(every)}"] if set(every) - set(lines) else [])
+    every = [name for name in lines if ":" in name.partition("@")[0]]
+    if every:
+        out += [f"## Every config on {EVERY_ON}", "", "With the batch, mesh and accumulation of the config.", ""]
+        out += _table(_CONFIG_HEAD, [_config_row(lines[name]) for name in sorted(every)])
     seconds = [line["processor_seconds"] for line in lines.values()]
     if seconds:
         out += [
