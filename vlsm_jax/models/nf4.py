@@ -157,11 +157,12 @@ def look_up(codes: jax.Array) -> jax.Array:
 
 def select(codes: jax.Array) -> jax.Array:
     """Maps codes to their float32 values by their four bits: fifteen selections, no memory."""
-    level = [float(v) for v in CODEBOOK]
+    # Made of the codes: a scan takes plain constants out of its loop, each as an array of the kernel's size.
+    level = [(codes & 0).astype(jnp.float32) + float(v) for v in CODEBOOK]
     for bit in range(4):
         is_set = (codes >> bit) & 1 != 0
         level = [jnp.where(is_set, level[i + 1], level[i]) for i in range(0, len(level), 2)]
-    return level[0].astype(jnp.float32)
+    return level[0]
 
 
 def _take(table: jax.Array, index: jax.Array) -> jax.Array:
