@@ -17,6 +17,8 @@ import pytest
 from jax.sharding import AbstractMesh
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import launch
+from configs import quickstart
 from vlsm_jax.sharding import MESH_AXES, make_mesh
 from vlsm_jax.training import recording, writers
 from vlsm_jax.training.clocks import CompileClock, StepClock, Turn, pace_of
@@ -404,11 +406,42 @@ def test_steps_to_trace():
     for text in ("10", "15:10", "0:3", "a:b", "1:2:3"):
         with pytest.raises(ConfigError, match=f"--profile_steps={text}: write the first and the last step"):
             parse_steps(text)
-    check_steps((3, 9), 3, 9)
-    with pytest.raises(ConfigError, match="--profile_steps=3:9: this run goes from step 4 to 9"):
-        check_steps((3, 9), 4, 9)
-    with pytest.raises(ConfigError, match="this run is over: it has 9 steps"):
-        check_steps((3, 9), 10, 9)
+    check_steps((3, 9), 9)
+    with pytest.raises(ConfigError, match="--profile_steps=3:9: this run ends at step 8"):
+        check_steps((3, 9), 8)
+
+
+def test_a_run_that_goes_on_behind_the_steps_to_trace_goes_on(tmp_path, caplog):
+    with caplog.at_level(logging.INFO), recorder(tmp_path, first=3, config=LogConfig((), profile=(3, 9))) as log:
+        record(log, [4, 5])
+    assert "no trace: step 3 of --profile_steps is over, the next is 4" in caplog.text
+    assert not (tmp_path / "profile").exists()
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_metrics_events_and_a_trace(tmp_path):
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "train.jsonl").open("w") as file:
+        for i in range(24):
+            file.write(json.dumps({"prompt": f"A queue and {i} sinks", "response": f"Object q; // {i}"}) + "\n")
+    config = quickstart.get_config("smoke")
+    config.model.vision = None
+    small = {"data.directory": str(tmp_path / "data"), "data.vocab_size": 300, "pipeline.sequence_length": 64}
+    small |= {"train.steps": 3, "train.checkpoint_every": 9, "train.validate_every": 9, "train.log_every": 3}
+    config.update_from_flattened_dict(small)
+    launch.run(config, tmp_path / "run", "train", profile_steps="2:3")
+    found = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert {row["kind"] for row in found} >= {"train", "compile", "speed", "validation"}
+    (speed,) = [row for row in found if row["kind"] == "speed"]
+    assert speed["step"] == 3
+    assert 0 < speed["tokens_per_second"] < speed["padded_tokens_per_second"]
+    assert 0 < speed["flops_per_second"] < 1e13
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
+    assert list((tmp_path / "run" / "profile").glob("plugins/profile/*/*.xplane.pb"))
 
 
 # --- Parameters -------------------------------------------------------------------------------------------------------

@@ -18,9 +18,12 @@ from vlsm_jax.training.config import ConfigError
 class StepProfiler:
     """Traces steps, and those alone: the device is waited for before the first of them and after the last.
 
+    A run that goes on behind the first of them, as a job that was started again does, traces nothing.
+
     Args:
       steps: the first and the last; None traces nothing.
       folder: where the trace goes.
+      start: the first step of this run.
       pause: what surrounds the beginning of a trace, and its writing.
     """
 
@@ -28,9 +31,12 @@ class StepProfiler:
         self,
         steps: tuple[int, int] | None,
         folder: Path,
+        start: int = 1,
         pause: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ):
         self._first, self._last = steps or (0, 0)
+        if 0 < self._first < start:
+            logging.info("no trace: step %d of --profile_steps is over, the next is %d", self._first, start)
         self._folder, self._pause = Path(folder), pause
         self._annotation: Any = None
         self._tracing = False
@@ -83,8 +89,7 @@ def parse_steps(text: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def check_steps(steps: tuple[int, int] | None, first: int, last: int) -> None:
-    """Raises ConfigError when a run of steps `first` to `last` does not have all those that are to be traced."""
-    if steps is not None and not first <= steps[0] <= steps[1] <= last:
-        there = f"goes from step {first} to {last}" if first <= last else f"is over: it has {last} steps"
-        raise ConfigError(f"--profile_steps={steps[0]}:{steps[1]}: this run {there}")
+def check_steps(steps: tuple[int, int] | None, last: int) -> None:
+    """Raises ConfigError when a run of `last` steps never comes to all those that are to be traced."""
+    if steps is not None and steps[1] > last:
+        raise ConfigError(f"--profile_steps={steps[0]}:{steps[1]}: this run ends at step {last}")

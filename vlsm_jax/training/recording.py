@@ -133,7 +133,7 @@ class Recorder:
       facts: describe the run to those writers that show it.
 
     Raises:
-      ConfigError: a writer does not start, or the run does not have the steps that are to be traced.
+      ConfigError: a writer does not start, or the run ends before the steps that are to be traced do.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Recorder:
         config: LogConfig = LogConfig(),
         facts: Mapping[str, Any] | None = None,
     ):
-        check_steps(config.profile, first + 1, last)
+        check_steps(config.profile, last)
         self._lead = jax.process_index() == 0
         self._first, self._flops, self._shares = first, flops, shares
         self._devices = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
@@ -162,7 +162,7 @@ class Recorder:
             return
         self._writers = [MetricsFile(Path(workdir) / "metrics.jsonl", first)]
         self._writers += open_writers(config.writers, Path(workdir), first, facts or {})
-        self._profiler = StepProfiler(config.profile, Path(workdir) / "profile", self._pause)
+        self._profiler = StepProfiler(config.profile, Path(workdir) / "profile", first + 1, self._pause)
         self._progress = Progress(last, first)
         self._clock, self._compilation = StepClock(), CompileClock()
 
