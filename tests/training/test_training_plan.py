@@ -32,6 +32,12 @@ PROGRAM = """HloModule jit_step, is_scheduled=true
   ROOT %gather.2 = bf16[32]{0} all-gather(%p), channel_id=9, replica_groups=mesh['a'=2,'b'=4] {'b'}, dimensions={0}
 }
 
+%all-reduce-scatter.1 (whole: f32[64]) -> f32[16] {
+  %whole = f32[64]{0} parameter(0)
+  %reduce.2 = f32[64]{0} all-reduce(%whole), channel_id=7, replica_groups={{0,1,2,3},{4,5,6,7}}, to_apply=%add
+  ROOT %part = f32[16]{0} dynamic-slice(%reduce.2), dynamic_slice_sizes={16}
+}
+
 %inner_body (q: (s32[], f32[64])) -> (s32[], f32[64]) {
   %q = (s32[], f32[64]{0}) parameter(0)
   %x = f32[64]{0} get-tuple-element(%q), index=1
@@ -46,6 +52,7 @@ PROGRAM = """HloModule jit_step, is_scheduled=true
 %body (s: (s32[], f32[64])) -> (s32[], f32[64]) {
   %s = (s32[], f32[64]{0}) parameter(0)
   %piece.0 = bf16[32]{0} fusion(%s), kind=kCustom, calls=%fused
+  %fused.3 = f32[16]{0} fusion(%s), kind=kCustom, calls=%all-reduce-scatter.1
   %loop.2 = (s32[], f32[64]{0}) while(%s), condition=%inner_cond, body=%inner_body, c={"known_trip_count":{"n":"3"}}
 }
 
@@ -77,7 +84,7 @@ def test_collectives_count_as_often_as_their_loops_run():
         ("all-gather", ("fsdp",), 4, 64): 5,  # in two pieces, one of them in the inner loop: one gather
         ("collective-permute", ("data",), 2, 256): 1,
         ("all-reduce", ("data",), 2, 80): 1,
-        ("reduce-scatter", ("fsdp",), 4, 256): 1,
+        ("reduce-scatter", ("fsdp",), 4, 256): 6,  # five of them an all-reduce in a fusion that cuts
     }
 
 

@@ -280,13 +280,15 @@ def whole_stacks(
     the whole tells that it was gathered.
     """
     sizes: dict[int, set[int]] = {}
+    parts: set[tuple[int, int]] = set()  # a part of one kernel may have the size of another
     for name, x in (*plan.abstract.frozen.items(), *plan.abstract.trained.items()):
         part = x.sharding.shard_shape(x.shape)
         if name.endswith("/kernel/codes"):
             packed = 2 if x.dtype == jnp.uint8 else 1
             sizes.setdefault(x.shape[0], set()).update(packed * math.prod(shape[1:]) for shape in (x.shape, part))
-        elif "/layers/" in name and name.endswith("/kernel") and part != x.shape:
+        elif "/layers/" in name and name.endswith("/kernel"):
             sizes.setdefault(x.shape[0], set()).add(math.prod(x.shape[1:]))
+            parts.add((part[0], math.prod(part[1:])))
     # What a scan keeps of each layer for the backward pass may have as many elements.
     boundary = [pipeline.sequence_length, network.config.decoder.width]
     return [
@@ -295,6 +297,7 @@ def whole_stacks(
         if t.dtype in ("bf16", "f32", "f16")
         and len(t.shape) > 1
         and math.prod(t.shape[1:]) in sizes.get(t.shape[0], ())
+        and (t.shape[0], math.prod(t.shape[1:])) not in parts
         and [n for n in t.shape[1:] if n != 1] != boundary
     ]
 

@@ -121,8 +121,12 @@ class Module:
         if instruction.opcode not in ("fusion", "async-start"):
             return
         for called in _CALLED.findall(instruction.text):
+            # As XLA writes a reduce-scatter for TPU: an all-reduce, of which each device cuts out its part.
+            scatters = called.lstrip("%").startswith("all-reduce-scatter")
             for inner in self.computations.get(called.lstrip("%"), ()):
-                if _collective_kind(inner) is not None:
+                if scatters and inner.opcode == "all-reduce":
+                    yield inner._replace(opcode="reduce-scatter", arrays=instruction.arrays)
+                elif _collective_kind(inner) is not None:
                     yield inner
                 yield from self._fused(inner)
 
