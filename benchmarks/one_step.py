@@ -66,8 +66,10 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="those that have a line as well")
     if parser.parse_args().again:
         RESULTS.unlink(missing_ok=True)
-    lines = map(json.loads, RESULTS.read_text().splitlines()) if RESULTS.exists() else ()
-    done = {line["config"] for line in lines if line["step"] == "as it should be"}
+    lines = list(map(json.loads, RESULTS.read_text().splitlines())) if RESULTS.exists() else []
+    good_lines = [line for line in lines if line["step"] == "as it should be"]
+    RESULTS.write_text("".join(json.dumps(line) + "\n" for line in good_lines))
+    done = {line["config"] for line in good_lines}
     wanted = [number for number in range(len(EVERY)) if config_name(number) not in done]
     good = True
     context = multiprocessing.get_context("spawn")
