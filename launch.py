@@ -96,9 +96,10 @@ def main(argv: Sequence[str]) -> None:
     from vlsm_jax.synth.dataset import DatasetError
     from vlsm_jax.training.checkpoints import CheckpointError
     from vlsm_jax.training.distributed import Processes, ProcessesError, lost_touch, start_processes
+    from vlsm_jax.training.guard import NonFiniteLoss
     from vlsm_jax.training.logs import show_progress_only
-    from vlsm_jax.training.loop import NonFiniteLoss
     from vlsm_jax.training.planning.topology import PlanError
+    from vlsm_jax.training.preemption import EXIT_STATUS, Preempted
 
     show_progress_only()
     processes = Processes()
@@ -110,6 +111,10 @@ def main(argv: Sequence[str]) -> None:
         run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value, processes, _PROFILE_STEPS.value)
         processes.close()
         return
+    except Preempted as error:
+        logging.warning("%s", error)
+        processes.close()
+        sys.exit(EXIT_STATUS)
     except (
         *(CheckpointError, ConfigError, DataError, DatasetError, EvaluationError, ImageError, NonFiniteLoss),
         *(PlanError, ProcessesError, ShardingError, TokenizerError, UnsupportedConfigError),
@@ -136,15 +141,15 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     """Runs one experiment; see the module docstring. `processes` are those of the job; None is this one alone."""
     import jax
 
-    from vlsm_jax.sharding import make_mesh
-    from vlsm_jax.training.distributed import Processes, ProcessesError, describe_rows
+    from vlsm_jax.training.distributed import Processes, describe_rows
+    from vlsm_jax.training.preflight import check_workdir
     from vlsm_jax.training.profiling import parse_steps
     from vlsm_jax.training.recording import LogConfig
 
     began = time.monotonic()
     processes = processes or Processes()
     log = build(LogConfig, config.get("log", {}), "log", profile=parse_steps(profile_steps))
-    workdir.mkdir(parents=True, exist_ok=True)
+    check_workdir(workdir)
     if processes.count > 1:
         processes.agree("versions and config", started_with(config, mode))
         processes.check_shared(workdir)
@@ -153,6 +158,9 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     for departure in config.get("departures", ()):
         logging.info("not as in the recipe that is reproduced: %s", departure)
+    if mode != "data":
+        mesh = find_mesh(config, processes.count)
+        check_settings(config, mesh)
 
     # --- Data ---------------------------------------------------------------------------------------------------------
     folder = Path(processes.by_first("making the data", lambda: str(data_folder(config, workdir))))
@@ -174,14 +182,6 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
         return
 
     # --- Model --------------------------------------------------------------------------------------------------------
-    if jax.process_count() != processes.count:
-        raise ProcessesError(
-            f"this is one of {jax.process_count()} hosts of a slice; --coordinator=auto makes them one job"
-        )
-    try:
-        mesh = make_mesh(**config.mesh)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"mesh: {error}") from error
     model_config = vlsm_config(config, tokenizer)
     network, pipeline = build_network(config, model_config, jax.default_backend())
     logging.info("%s parameters on %d device(s)", f"{network.parameter_count:,}", jax.device_count())
@@ -224,6 +224,42 @@ def started_with(config: ConfigDict, mode: str) -> dict[str, Any]:
 
     flatten("config", settings)
     return facts
+
+
+def find_mesh(config: ConfigDict, processes: int) -> Any:
+    """Returns the mesh of all devices of so many processes."""
+    import jax
+
+    from vlsm_jax.sharding import make_mesh
+    from vlsm_jax.training.distributed import ProcessesError
+
+    if jax.process_count() != processes:
+        raise ProcessesError(
+            f"this is one of {jax.process_count()} hosts of a slice; --coordinator=auto makes them one job"
+        )
+    try:
+        return make_mesh(**config.mesh)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"mesh: {error}") from error
+
+
+def check_settings(config: ConfigDict, mesh: Any) -> None:
+    """Builds what can be built without data, so that a setting that does not fit is named before data are made."""
+    import jax
+
+    from vlsm_jax.training.checkpoints import WHICH
+    from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch
+    from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
+
+    if config.evaluate.checkpoint not in WHICH:
+        raise ConfigError(f"evaluate.checkpoint={config.evaluate.checkpoint!r}; choose one of {', '.join(WHICH)}")
+    train_config = build(TrainConfig, config.train, "train", seed=config.seed)
+    optimizer = make_optimizer(build(OptimizerConfig, config.optimizer, "optimizer"), train_config.steps)
+    if any(config.model.get("init", {}).values()):
+        return  # sizes are those of the pretrained parts
+    network, pipeline = build_network(config, vlsm_config(config, None), jax.default_backend())
+    check_batch(pipeline.batch_size, train_config.accumulation, mesh)
+    StatePlan.create(network, optimizer, train_config.trainable, mesh, train_config.frozen_dtype)
 
 
 def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
@@ -456,7 +492,7 @@ def find_params(
     facts: dict[str, Any],
     log: Any,
 ) -> tuple[dict[str, Any], int]:
-    """Returns parameters and their step: trained to the end, or, to evaluate or export, of the newest checkpoint."""
+    """Returns parameters and their step: trained to the end, or, to evaluate or export, of a checkpoint."""
     from vlsm_jax.training.loop import TrainConfig, restore_params, train
     from vlsm_jax.training.optimizer import OptimizerConfig
     from vlsm_jax.training.start import starter
@@ -464,7 +500,7 @@ def find_params(
     train_config = build(TrainConfig, config.train, "train", seed=config.seed)
     optimizer_config = build(OptimizerConfig, config.optimizer, "optimizer")
     if mode in ("evaluate", "export"):
-        return restore_params(network, optimizer_config, train_config, mesh, workdir)
+        return restore_params(network, optimizer_config, train_config, mesh, workdir, config.evaluate.checkpoint)
     result = train(
         network,
         tokenizer,
@@ -479,7 +515,10 @@ def find_params(
         log=log,
         initial_params=starter(network, config.seed, mesh, dict(config.model.get("init", {}))),
     )
-    return result.params, result.steps
+    if mode == "train" or config.evaluate.checkpoint == "last":
+        return result.params, result.steps
+    del result  # two copies may not fit
+    return restore_params(network, optimizer_config, train_config, mesh, workdir, config.evaluate.checkpoint)
 
 
 def evaluate_split(
@@ -539,7 +578,8 @@ def evaluate_split(
     predictions = read_predictions(directory / "predictions.jsonl")
     metrics = read_metrics(workdir / "metrics.jsonl")
     curves = {
-        kind: [(row["step"], row["loss"]) for row in metrics if row["kind"] == kind] for kind in ("train", "validation")
+        kind: [(row["step"], row["loss"]) for row in metrics if row["kind"] == kind and row["loss"] is not None]
+        for kind in ("train", "validation")
     }
     decoder, vision = network.config.decoder, network.config.vision
     report = write_report(

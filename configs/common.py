@@ -161,6 +161,7 @@ def make(choice: Choice) -> ConfigDict:
     config.train.validation_batches = 16
     config.train.checkpoint_every = 500
     config.train.keep_checkpoints = 2
+    config.train.most_skipped = 5  # updates in a row that are not finite: then the run ends
     config.train.features = ""  # folder for the features of a frozen encoder, computed once
 
     config.optimizer = ConfigDict({"schedule": "cosine", "weight_decay": 0.1, "clip_norm": 1.0})
@@ -176,6 +177,7 @@ def make(choice: Choice) -> ConfigDict:
     config.plan = ConfigDict({"pictures": 4})
 
     config.evaluate = ConfigDict({"split": choice.split, "samples": 500, "batch_size": 32, "max_tokens": 2048})
+    config.evaluate.checkpoint = "last"  # or "best", by validation loss; also exported
     config.evaluate.until = 28800.0  # simulated seconds: one shift
     config.evaluate.svr_weights = ((0.6, 0.4), (0.8, 0.2), (0.4, 0.6))
     config.export = True

@@ -91,6 +91,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.train.validation_batches = 1 if smoke else 4
     config.train.checkpoint_every = 2 if smoke else 200
     config.train.keep_checkpoints = 2
+    config.train.most_skipped = 5  # updates in a row that are not finite: then the run ends
     config.train.features = ""  # folder for the features of a frozen encoder, computed once
 
     config.optimizer = ConfigDict()
@@ -110,6 +111,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.samples = 4 if smoke else 200
     config.evaluate.batch_size = 4 if smoke else 25
     config.evaluate.max_tokens = 64 if smoke else 320
+    config.evaluate.checkpoint = "last"  # or "best", by validation loss; also exported
     config.evaluate.until = 28800.0  # simulated seconds: one shift
 
     config.export = True

@@ -4,12 +4,19 @@ import sys
 import textwrap
 
 import grain
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from vlsm_jax.training.checkpoints import CheckpointError, Checkpoints
+from vlsm_jax.training.frozen_parameters import checksums_of
 from vlsm_jax.training.logs import MetricsFile, read_metrics
+from vlsm_jax.training.step import TrainState
+
+
+def state_of(step=0, frozen=None, **trained):
+    return TrainState(jnp.int32(step), trained, frozen or {}, ())
 
 
 def iterator():
@@ -17,7 +24,7 @@ def iterator():
 
 
 def test_state_data_position_and_facts_come_back(tmp_path):
-    data, state = iterator(), {"a": {"b": jnp.arange(6.0)}, "step": jnp.int32(3)}
+    data, state = iterator(), state_of(3, a=jnp.arange(6.0))
     first = [next(data) for _ in range(4)]
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(3, state, data, {"config": {"lr": 0.1}})
@@ -27,28 +34,33 @@ def test_state_data_position_and_facts_come_back(tmp_path):
     data = iterator()
     step, restored, facts = Checkpoints(tmp_path).restore(state, data)
     assert step == 3
-    np.testing.assert_array_equal(restored["a"]["b"], state["a"]["b"])
+    assert restored.step == 3
+    np.testing.assert_array_equal(restored.trained["a"], state.trained["a"])
     assert next(data) == 4
-    assert facts == {"config": {"lr": 0.1}}
+    assert facts["config"] == {"lr": 0.1}
 
 
 def test_a_checkpoint_of_another_shape_is_named(tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(5, {"kept": jnp.zeros(2), "gone": jnp.zeros(1), "size": jnp.zeros((2, 3))}, iterator(), {})
+    written = state_of(kept=jnp.zeros(2), gone=jnp.zeros(1), size=jnp.zeros((2, 3)))
+    checkpoints.save(5, written, iterator(), {})
     checkpoints.wait()
-    with pytest.raises(CheckpointError) as error:
-        checkpoints.restore({"kept": jnp.zeros(2), "new": jnp.zeros(1), "size": jnp.zeros((2, 4))}, None)
-    message = str(error.value)
-    assert "gone: checkpoint only" in message
-    assert "new: config only" in message
-    assert "size: checkpoint [2, 3], config [2, 4]" in message
+    other = state_of(kept=jnp.zeros(2), new=jnp.zeros(1), size=jnp.zeros((2, 4)))
+    for read in (lambda: checkpoints.restore(other, None), lambda: checkpoints.check(other)):
+        with pytest.raises(CheckpointError) as error:
+            read()
+        message = str(error.value)
+    assert "trained/gone: checkpoint only" in message
+    assert "trained/new: config only" in message
+    assert "trained/size: checkpoint [2, 3], config [2, 4]" in message
     assert "kept" not in message
     assert "--workdir" in message
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="no complete checkpoint in"):
-        Checkpoints(tmp_path / "new").restore({}, None)
+        Checkpoints(tmp_path / "new").restore(state_of(), None)
+    Checkpoints(tmp_path / "new").check(state_of())  # nothing to compare with
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path):
@@ -57,15 +69,22 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path):
         import resource, signal, sys
         import grain, jax.numpy as jnp, numpy as np
         from vlsm_jax.training.checkpoints import CheckpointError, Checkpoints
+        from vlsm_jax.training.step import TrainState
         data = iter(grain.MapDataset.range(10).to_iter_dataset())
         checkpoints = Checkpoints(sys.argv[1])
-        checkpoints.save(1, {"x": jnp.zeros(8)}, data, {})
+        checkpoints.save(1, TrainState(1, {"x": jnp.zeros(8)}, {}, ()), data, {})
         checkpoints.wait()
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         noise = np.random.default_rng(0).normal(size=1_000_000)  # does not compress
         try:
-            checkpoints.save(2, {"x": jnp.asarray(noise)}, data, {})
+            checkpoints.save(2, TrainState(2, {"x": jnp.asarray(noise)}, {}, ()), data, {})
+            checkpoints.wait()
+        except CheckpointError as error:
+            print("refused:", error)
+        try:
+            checkpoints = Checkpoints(sys.argv[1] + "/new")
+            checkpoints.begin(TrainState(0, {}, {"x": jnp.asarray(noise)}, ()))
             checkpoints.wait()
         except CheckpointError as error:
             print("refused:", error)
@@ -73,12 +92,12 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert "refused: the checkpoint of step 2 could not be written" in done.stdout, done.stdout + done.stderr
-    assert "the disk is full" in done.stdout
-    assert "\n" not in done.stdout.strip()
+    assert "refused: the frozen parameters could not be written to" in done.stdout
+    assert done.stdout.count("the disk is full") == len(done.stdout.strip().splitlines()) == 2
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.latest_step == 1
-    _, state, _ = checkpoints.restore({"x": jnp.ones(8)}, None)
-    np.testing.assert_array_equal(state["x"], np.zeros(8))
+    _, state, _ = checkpoints.restore(state_of(x=jnp.ones(8)), None)
+    np.testing.assert_array_equal(state.trained["x"], np.zeros(8))
 
 
 def test_metrics_go_on_from_the_step_resumed(tmp_path):
@@ -105,3 +124,107 @@ def test_reading_only_writes_nothing(tmp_path):
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
         assert checkpoints.latest_step is None
     assert begun.exists()
+
+
+def test_the_newest_and_the_best_checkpoint_stay(tmp_path):
+    losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: None, 5: float("nan"), 6: 1.5}
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        assert checkpoints.best is None
+        for step, loss in losses.items():
+            checkpoints.save(step, state_of(step, x=jnp.ones(1)), iterator(), {}, loss)
+    # As another process sees it, one that goes on as well as one that only reads.
+    for options in ({"read_only": True}, {"keep": 1}):
+        with Checkpoints(tmp_path, **options) as checkpoints:
+            assert checkpoints.best == (2, 1.0)
+            assert (checkpoints.step_of("best"), checkpoints.step_of("last")) == (2, 6)
+            assert {path.name for path in tmp_path.iterdir() if path.name.isdigit()} == {"2", "5", "6"}
+            _, state, _ = checkpoints.restore(state_of(x=jnp.zeros(1)), None, checkpoints.step_of("best"))
+            assert state.step == 2
+    with Checkpoints(tmp_path, keep=1) as checkpoints:  # knows what was best before it
+        checkpoints.save(7, state_of(7, x=jnp.ones(1)), iterator(), {}, 1.2)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.best == (2, 1.0)
+        assert {path.name for path in tmp_path.iterdir() if path.name.isdigit()} == {"2", "7"}
+
+
+def test_without_validation_none_is_the_best(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state_of(x=jnp.ones(1)), iterator(), {})
+        checkpoints.wait()
+        with pytest.raises(CheckpointError, match="has a validation loss, so none is the best"):
+            checkpoints.step_of("best")
+
+
+FROZEN = {
+    "decoder/codes": jnp.asarray(np.random.default_rng(0).integers(0, 256, (300, 400)), jnp.uint8),  # does not compress
+    "decoder/scale": jnp.full(3, 1.5),
+}
+
+
+def frozen_run(folder, frozen=FROZEN):
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.begin(state_of(frozen=frozen))
+        for step in (1, 2):
+            checkpoints.save(step, state_of(step, frozen, x=jnp.ones(1)), iterator(), {})
+
+
+def test_frozen_parameters_are_written_once_and_read_with_every_checkpoint(tmp_path):
+    frozen_run(tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert sum(path.stat().st_size for path in (tmp_path / "2").rglob("*")) < FROZEN["decoder/codes"].nbytes / 2
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0])),
+        state_of(frozen=FROZEN, x=jnp.ones(1)),
+    )
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        for step in (1, 2):
+            _, state, _ = checkpoints.restore(abstract, None, step)
+            assert state.step == step
+            for name, value in FROZEN.items():
+                np.testing.assert_array_equal(state.frozen[name], value)
+                assert state.frozen[name].dtype == value.dtype
+        # Frozen parameters may be kept in another dtype from now on.
+        half = jax.ShapeDtypeStruct((3,), jnp.bfloat16, sharding=abstract.frozen["decoder/scale"].sharding)
+        _, state, _ = checkpoints.restore(abstract._replace(frozen=abstract.frozen | {"decoder/scale": half}), None)
+        assert state.frozen["decoder/scale"].dtype == jnp.bfloat16
+    assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with Checkpoints(tmp_path) as checkpoints:  # going on
+        _, state, _ = checkpoints.restore(abstract, None)
+        checkpoints.save(3, state, iterator(), {})
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        checkpoints.restore(abstract, None, 3)
+
+
+def test_frozen_parameters_of_another_run_are_refused(tmp_path):
+    frozen_run(tmp_path / "one")
+    # One bit of one element differs.
+    frozen_run(tmp_path / "two", FROZEN | {"decoder/codes": FROZEN["decoder/codes"].at[3, 4].add(1)})
+    state = state_of(frozen=FROZEN, x=jnp.ones(1))
+    (tmp_path / "one" / "frozen").rename(tmp_path / "away")
+    with Checkpoints(tmp_path / "one") as checkpoints:
+        for read in (checkpoints.check, lambda state: checkpoints.restore(state, None)):
+            with pytest.raises(CheckpointError, match=r"one/frozen is not there; bring that folder back"):
+                read(state)
+        (tmp_path / "two" / "frozen").rename(tmp_path / "one" / "frozen")
+        with pytest.raises(CheckpointError, match=r"are not those that the checkpoint of step 2 was .*") as error:
+            checkpoints.restore(state, None)
+        assert "decoder/codes" in str(error.value)
+        assert "decoder/scale" not in str(error.value)
+        other = state_of(frozen={"decoder/codes": FROZEN["decoder/codes"]}, x=jnp.ones(1))
+        with pytest.raises(CheckpointError, match="frozen/decoder/scale: checkpoint only"):
+            checkpoints.restore(other, None)
+
+
+def test_checksums_see_every_bit_and_place():
+    noise = np.random.default_rng(0)
+    arrays = {
+        "f32": jnp.asarray(noise.normal(size=(4, 6)), jnp.float32),
+        "bf16": jnp.asarray(noise.normal(size=(4, 6)), jnp.bfloat16),
+        "u8": jnp.asarray(noise.integers(0, 256, (4, 6)), jnp.uint8),
+    }
+    before = checksums_of(arrays)
+    assert before == checksums_of(arrays)
+    for name, value in arrays.items():
+        swapped = value.at[0, 1].set(value[3, 2]).at[3, 2].set(value[0, 1])
+        for changed in (swapped, value.at[2, 5].set(0), value.T.reshape(4, 6)):
+            assert checksums_of(arrays | {name: changed})[name] != before[name]

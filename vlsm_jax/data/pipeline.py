@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import signal
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -261,6 +262,11 @@ class BatchDataset(grain.IterDataset):
     def __str__(self) -> str:
         return f"BatchDataset(plan={self.plan.digest})"
 
+    def names_at(self, place: Place) -> list[str]:
+        """Returns the ids of the samples of the batch at a place."""
+        rows, _ = self.plan.read(place, self._config.batch_size)
+        return [self._reader.name(sample) for row in rows for sample in row]
+
     def batches_from(self, start: Place) -> grain.DatasetIterator:
         """Returns an iterator of (batch, place behind it)."""
         batches = grain.MapDataset.source(
@@ -270,9 +276,14 @@ class BatchDataset(grain.IterDataset):
             if not flags.FLAGS.is_parsed():  # grain reads its own absl flags, which a notebook has never parsed
                 flags.FLAGS.mark_as_parsed()
             batches = batches.mp_prefetch(
-                grain.multiprocessing.MultiprocessingOptions(num_workers=self._config.workers)
+                grain.multiprocessing.MultiprocessingOptions(num_workers=self._config.workers), _begin_worker
             )
         return iter(batches)
+
+
+def _begin_worker(index: int, count: int) -> None:
+    """Leaves it to the process that trains when reading ends: a scheduler's SIGTERM may reach all of them."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _BatchIterator(grain.DatasetIterator):
@@ -306,6 +317,10 @@ class _BatchIterator(grain.DatasetIterator):
             )
         self._stop()
         self._place = Place(state["round"], state["row"])
+
+    def names_at(self, state: dict[str, Any]) -> list[str]:
+        """Returns the ids of the samples of the batch behind a state, over all hosts."""
+        return self._dataset.names_at(Place(state["round"], state["row"]))
 
     def start_prefetch(self) -> None:
         """Begins to read ahead."""
@@ -426,6 +441,14 @@ class _Reader:
         if config.rows_per_mean:
             text["weights"] = mean_of_means(text["weights"], config.rows_per_mean)
         return text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
+
+    def name(self, sample: Sample) -> str:
+        """Returns the id of a sample, or its number where its row cannot be read."""
+        source = self._sources[sample.source]
+        try:
+            return source[sample.index].id
+        except DataError:
+            return f"row {sample.index} of {source!r}"
 
     def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None] | None:
         """Returns a sample's text and picture; None where it cannot be read and rows may be skipped."""

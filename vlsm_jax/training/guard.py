@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import collections
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from vlsm_jax.training.step import StepMetrics
+from vlsm_jax.training.step import StepMetrics, TrainState
 
 WINDOW, LEAST = 100, 20
 """Losses that a new one is measured against: the last 100, once there are 20."""
@@ -56,8 +58,12 @@ class LossGuard:
         """Takes where in the data the batch of a step begins."""
         self._places[step] = place
 
-    def see(self, step: int, metrics: StepMetrics) -> None:
+    def see(self, step: int, metrics: StepMetrics, state: TrainState | None = None) -> None:
         """Takes what a step reported; steps come in their order.
+
+        Args:
+          step, metrics: of the step, on the host.
+          state: after it or later; looked at where the run has to end.
 
         Raises:
           NonFiniteLoss: it was the last of too many in a row that were not finite.
@@ -66,6 +72,8 @@ class LossGuard:
         loss = float(metrics.loss)
         if metrics.skipped:
             self._skip(step, loss, metrics, place)
+            if len(self._skipped) >= self._most_skipped:
+                raise self._error(step, metrics, place, state)
             return
         self._skipped.clear()
         if len(self._losses) >= LEAST:
@@ -83,23 +91,43 @@ class LossGuard:
     def _skip(self, step: int, loss: float, metrics: StepMetrics, place: Any) -> None:
         self._skipped.append(step)
         names = self._names(place)
-        norm = float(metrics.gradient_norm)
-        found = f"the loss is {loss}" if not np.isfinite(loss) else f"the norm of the gradients is {norm}"
-        self._note(step, "skipped", loss=loss, gradient_norm=norm, samples=names)
+        self._note(step, "skipped", loss=loss, gradient_norm=float(metrics.gradient_norm), samples=names)
         logging.warning(
             "step %d: %s; the update is left out (%d in a row, %d end the run); samples %s",
-            *(step, found, len(self._skipped), self._most_skipped, _listed(names)),
+            *(step, _found(metrics), len(self._skipped), self._most_skipped, _listed(names)),
         )
-        if len(self._skipped) >= self._most_skipped:
-            raise NonFiniteLoss(
-                f"{len(self._skipped)} updates in a row, steps {self._skipped[0]} to {step}, were not finite: in the "
-                f"last {found}. Parameters are as before step {self._skipped[0]}. If the run is young, try a lower "
-                "optimizer.learning_rate or a longer optimizer.warmup_steps; if it had learnt well, look at the "
-                f"samples of these batches ({_listed(names)}); train.most_skipped lets more go by"
+
+    def _error(self, step: int, metrics: StepMetrics, place: Any, state: TrainState | None) -> NonFiniteLoss:
+        said = (
+            f"{len(self._skipped)} updates in a row, steps {self._skipped[0]} to {step}, were not finite: in the last "
+            f"{_found(metrics)}. "
+        )
+        broken = [] if state is None else not_finite({**state.frozen, **state.trained})
+        if broken:
+            return NonFiniteLoss(
+                f"{said}These parameters are not finite: {_listed(broken)}; look at where the run starts, model.init"
             )
+        return NonFiniteLoss(
+            f"{said}Parameters are as before step {self._skipped[0]}. If the run is young, try a lower "
+            "optimizer.learning_rate or a longer optimizer.warmup_steps; if it had learnt well, look at the samples of "
+            f"these batches ({_listed(self._names(place))}); train.most_skipped lets more go by"
+        )
 
     def _names(self, place: Any) -> list[str]:
         return [] if place is None else list(self._name_samples(place))
+
+
+def not_finite(params: Mapping[str, jax.Array]) -> list[str]:
+    """Returns the names of those parameters that hold an infinity or what is no number."""
+    names = sorted(name for name, value in params.items() if jnp.issubdtype(value.dtype, jnp.floating))
+    found = jax.jit(lambda arrays: [jnp.isfinite(x).all() for x in arrays])([params[name] for name in names])
+    return [name for name, fine in zip(names, jax.device_get(found), strict=True) if not fine]
+
+
+def _found(metrics: StepMetrics) -> str:
+    if np.isfinite(metrics.loss):
+        return f"the norm of the gradients is {metrics.gradient_norm}"
+    return f"the loss is {metrics.loss}"
 
 
 def _listed(names: Sequence[str]) -> str:

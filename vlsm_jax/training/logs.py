@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging as std_logging
+import math
 import sys
 import time
 from pathlib import Path
@@ -46,8 +47,9 @@ class MetricsFile:
         self._file = self.path.open("a")
 
     def write(self, step: int, kind: str, **values: Any) -> None:
-        """Appends one line; it is on disk when this returns."""
-        self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+        """Appends one line; it is on disk when this returns. What is infinite or no number becomes null, as in JSON."""
+        row = {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in values.items()}
+        self._file.write(json.dumps({"step": step, "kind": kind, **row}) + "\n")
         self._file.flush()
 
     def flush(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import platform
@@ -24,17 +25,23 @@ from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.data.triplets import TripletSource
 from vlsm_jax.sharding import batch_sharding, batch_share
-from vlsm_jax.training.checkpoints import Checkpoints, to_json
+from vlsm_jax.training.checkpoints import Checkpoints, Which, to_json
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.flops import StepFlops
 from vlsm_jax.training.frozen_features import keep_features
+from vlsm_jax.training.guard import LossGuard
 from vlsm_jax.training.loss import LossSum
 from vlsm_jax.training.network import Network, Params
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, split_frozen
 from vlsm_jax.training.parameters import describe_parameters
+from vlsm_jax.training.preemption import Preempted, notice_of_end
+from vlsm_jax.training.preflight import changed_settings, check_rows
 from vlsm_jax.training.recording import LogConfig, Recorder, describe_peak
-from vlsm_jax.training.step import StepMetrics, TrainState, make_train_step, make_validation_step
+from vlsm_jax.training.step import TrainState, make_train_step, make_validation_step
 from vlsm_jax.version import __version__
+
+_AHEAD = 2
+"""Steps that may wait for the device: it never idles, and one that is to end has no more than these to finish."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +56,10 @@ class TrainConfig:
         are. "bfloat16" halves them, and changes nothing where that is what is computed in.
       features: folder where the features of a frozen encoder are kept, each picture's computed once (16 bits; see
         data/features.py for how much disk that is); "" runs the encoder in every step.
-      log_every, validate_every, checkpoint_every: in steps.
+      log_every, validate_every, checkpoint_every: in steps. Before a checkpoint there is always a validation.
       validation_batches: how many, the same ones each time.
-      keep_checkpoints: the newest this many stay.
+      keep_checkpoints: the newest this many stay, and the one with the lowest validation loss.
+      most_skipped: updates whose loss or gradients are not finite are left out; so many in a row end the run.
       seed: of the initial parameters.
     """
 
@@ -65,7 +73,14 @@ class TrainConfig:
     validation_batches: int = 4
     checkpoint_every: int = 100
     keep_checkpoints: int = 2
+    most_skipped: int = 5
     seed: int = 0
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int" and field.name != "seed" and value < 1:
+                raise ValueError(f"{field.name}={value} is below 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +96,6 @@ class TrainResult:
     params: Params
     steps: int
     seconds: float
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss became infinite or not a number; the message names the step and what to try."""
 
 
 def train(
@@ -121,31 +132,42 @@ def train(
     Raises:
       CheckpointError: a checkpoint does not fit this config, or cannot be written.
       DataError: the data does not fit this config.
-      NonFiniteLoss: the loss is not a number.
+      NonFiniteLoss: loss or gradients were not finite in too many updates in a row.
+      Preempted: SIGTERM came, and the state is saved.
     """
     workdir = Path(workdir)
     lead = jax.process_index() == 0
     check_batch(pipeline.batch_size, config.accumulation, mesh)
 
-    # --- Data ---------------------------------------------------------------------------------------------------------
-    shard = dict(zip(("shard_index", "shard_count"), batch_share(mesh), strict=True))
-    batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard))
-    validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard)
-
-    # --- State --------------------------------------------------------------------------------------------------------
+    # --- State: what it is like, and whether that of the checkpoint is ------------------------------------------------
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
     if lead:
         logging.info("parameters\n%s\n%s", describe_parameters(network, plan.abstract, mesh), plan.freeze_table)
+    facts = to_json({**facts, **environment_facts()})
     with Checkpoints(workdir / "checkpoints", keep=config.keep_checkpoints) as checkpoints:
+        checkpoints.check(plan.abstract)
+
+        # --- Data -----------------------------------------------------------------------------------------------------
+        shard = dict(zip(("shard_index", "shard_count"), batch_share(mesh), strict=True))
+        dataset = make_dataset(train_data, tokenizer, pipeline, **shard)
+        check_rows(dataset, pipeline.batch_size)
+        batches = iter(dataset)
+        validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard)
+
+        # --- State ----------------------------------------------------------------------------------------------------
         first = checkpoints.latest_step or 0
         if first:
-            first, state, _ = checkpoints.restore(plan.abstract, batches)
-            logging.info("going on from the checkpoint of step %d", first)
-        elif initial_params is not None:
-            state = jax.jit(plan.start, out_shardings=plan.shardings)(initial_params())
+            first, state, before = checkpoints.restore(plan.abstract, batches)
+            logging.info("going on from the checkpoint of step %d%s", first, _best_so_far(checkpoints))
+            if changed := changed_settings(before.get("config", {}), facts.get("config", {})):
+                logging.warning("going on with other settings than the checkpoint's:\n  %s", "\n  ".join(changed))
         else:
-            state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(config.seed)
+            if initial_params is not None:
+                state = jax.jit(plan.start, out_shardings=plan.shardings)(initial_params())
+            else:
+                state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(config.seed)
+            checkpoints.begin(state)
         if config.features:
             everything = {**state.frozen, **state.trained}
             kept = keep_features(
@@ -160,7 +182,6 @@ def train(
             batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard, features=kept))
             batches.set_state(place)
             validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard, features=kept)
-        facts = to_json({**facts, **environment_facts()})
         flops = StepFlops.create(network, plan.abstract.trained, features=bool(config.features))
         if lead:
             logging.info("%s; %s", flops.describe(pipeline.sequence_length), describe_peak(mesh))
@@ -171,6 +192,11 @@ def train(
             return _run_steps(
                 network, optimizer, plan, state, first, batches, validation, config, mesh, checkpoints, recorder, facts
             )
+
+
+def _best_so_far(checkpoints: Checkpoints) -> str:
+    best = checkpoints.best
+    return "" if best is None else f"; the best so far is that of step {best[0]}, validation loss {best[1]:.4f}"
 
 
 def _run_steps(
@@ -194,37 +220,42 @@ def _run_steps(
     validation_fn = jax.jit(
         make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
     )
+    guard = LossGuard(config.most_skipped, batches.names_at, recorder.note)
+    behind: collections.deque[Any] = collections.deque(maxlen=_AHEAD)
     began = time.monotonic()
     with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
         stack.callback(close_iterator, batches)
         recorder.start_window()
+        reached = stack.enter_context(notice_of_end())
         for step in range(first + 1, config.steps + 1):
+            guard.expect(step, batches.get_state())
             host_batch = recorder.fetch(step, batches)
             state, step_metrics = step_fn(state, to_device(host_batch, rows))
             recorder.add(step, step_metrics, host_batch)
+            if len(behind) == _AHEAD:
+                jax.block_until_ready(behind.popleft())
+            behind.append(step_metrics)
             last_step, saving = step == config.steps, step % config.checkpoint_every == 0
-            if step % config.log_every == 0 or last_step or saving or step == first + 1:
+            told = reached(step)
+            if step % config.log_every == 0 or last_step or saving or told or step == first + 1:
                 # Reading the metrics waits for the device, so it is done once for many steps; and always before a
-                # checkpoint, which must neither hold a loss that is not a number nor be ahead of the log.
+                # checkpoint, which must not be ahead of the log.
                 for at, value in recorder.read():
-                    check_finite(at, value, checkpoints)
                     recorder.write(at, value)
+                    guard.see(at, value, state)
                 recorder.end_window()
-            if step % config.validate_every == 0 or last_step:
+            loss = None
+            # Whoever is told to end may have seconds: the checkpoint goes without a validation.
+            if last_step or ((step % config.validate_every == 0 or saving) and not told):
                 total = validate(validation_fn, state, validation, config.validation_batches, rows)
                 recorder.validated(step, total)
-            if saving or last_step:
-                checkpoints.save(step, state, batches, facts)
+                loss = total["loss"]
+            if saving or last_step or told:
+                checkpoints.save(step, state, batches, facts, loss)
+            if told:
+                checkpoints.wait()
+                raise Preempted(step, config.steps)
     return TrainResult({**state.frozen, **state.trained}, int(state.step), time.monotonic() - began)
-
-
-def check_finite(step: int, metrics: StepMetrics, checkpoints: Checkpoints) -> None:
-    """Raises NonFiniteLoss when the loss of a step is not a number."""
-    if not np.isfinite(metrics.loss):
-        raise NonFiniteLoss(
-            f"the loss of step {step} is {metrics.loss}; try a lower optimizer.learning_rate or a longer "
-            f"optimizer.warmup_steps (the last checkpoint, step {checkpoints.latest_step}, is whole)"
-        )
 
 
 def jit_train_step(
@@ -331,17 +362,22 @@ class StatePlan(NamedTuple):
 
 
 def restore_params(
-    network: Network, optimizer_config: OptimizerConfig, config: TrainConfig, mesh: Mesh, workdir: Path
+    network: Network,
+    optimizer_config: OptimizerConfig,
+    config: TrainConfig,
+    mesh: Mesh,
+    workdir: Path,
+    which: Which = "last",
 ) -> tuple[Params, int]:
-    """Returns the parameters of the newest checkpoint in `workdir`, on `mesh`, and its step.
+    """Returns the parameters of the newest or the best checkpoint in `workdir`, on `mesh`, and its step.
 
     Raises:
-      CheckpointError: there is none, or it was written by another model.
+      CheckpointError: there is none, or it was written by another model, or none was validated.
     """
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
     with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as checkpoints:
-        step, state, _ = checkpoints.restore(plan.abstract, None)
+        step, state, _ = checkpoints.restore(plan.abstract, None, checkpoints.step_of(which))
     return {**state.frozen, **state.trained}, step
 
 
