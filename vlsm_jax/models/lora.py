@@ -84,11 +84,13 @@ class Lora(nnx.Module):
 
     def __call__(self, rows: jax.Array) -> jax.Array:
         """Maps [R, I] to [R, O]; drops inputs only where `with_dropout` has put a key."""
+        scale = self.config.scale
         if self.key is not None:
             kept = kept_inputs(self.key[...], self.config.dropout, rows.shape)
-            rows = jnp.where(kept, rows / (1 - self.config.dropout), 0).astype(rows.dtype)
+            rows = jnp.where(kept, rows, 0)
+            scale /= 1 - self.config.dropout  # what is kept stands for what is dropped
         a, b = self.factors(rows.dtype)
-        return (rows @ a) @ b * self.config.scale
+        return (rows @ a) @ b * scale
 
     def delta(self) -> jax.Array:
         """Returns s A B [I, O] of one layer, in float32 throughout."""
@@ -99,13 +101,17 @@ class Lora(nnx.Module):
 def kept_inputs(key: jax.Array, dropout: float, shape: tuple[int, ...]) -> jax.Array:
     """Returns bool [R, I], what dropout leaves; the same for the same `key` [2], however rows are spread over devices.
 
-    By a hash of key, row and column. Threefry, what `jax.random` has, takes ten times the arithmetic per element, and
-    three times over with remat: for each input of each adapter that was a third of the compiled step.
+    By a hash of key, row and column. Threefry, what `jax.random` has, takes twenty times the arithmetic per element,
+    and three times over with remat: for each input of each adapter that was a third of the compiled step.
     """
     row = _mixed(jax.lax.broadcasted_iota(jnp.uint32, (shape[0], 1), 0) ^ key[0])
     column = _mixed(jax.lax.broadcasted_iota(jnp.uint32, (1, shape[1]), 1) ^ key[1])
-    # Mixed once more before they meet, or the same columns would go together in many rows.
-    return _mixed(row ^ _mixed(column)) >= jnp.uint32(round(dropout * 2**32))
+    # Mixed apart, and once only: the barrier keeps it out of the products that the mask becomes a part of.
+    row, column = jax.lax.optimization_barrier((row, _mixed(column)))
+    row, column = (jax.lax.bitcast_convert_type(x, jnp.int32) for x in (row, column))  # compared signed
+    bits = (row ^ column) * jnp.int32(0x21F0AAAD)
+    bits = (bits ^ bits >> 15) * jnp.int32(0x2C1B3C6D)
+    return bits >= jnp.int32(round(dropout * 2**32) - 2**31)
 
 
 def _mixed(x: jax.Array) -> jax.Array:
