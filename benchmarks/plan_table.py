@@ -40,8 +40,12 @@ def format_table(lines: Mapping[str, Mapping[str, Any]]) -> str:
         "compiler's own; times are bounds from data sheets. **Planned, not measured.** This file is written by",
         "`python benchmarks/plan.py --table` from `benchmarks/results/plans.jsonl`.",
         "",
+        "    python launch.py --config=configs/vlsm_7b.py --workdir=runs/plan --mode=plan --topology=v5e:16x16",
+        "",
+        "TPUs need `pip install 'vlsm_jax[plan]'`; for GPUs a plan without XLA's compiler for them says what to",
+        "install; `--topology=cpu:8` needs nothing. `h200:8*4` are four nodes of eight, `v5e:16x16*4` four slices.",
+        "",
         f"{ROWS_PER_DEVICE} packed row of 4,608 positions (up to four triplets) per chip; GiB per chip; seconds.",
-        "`h200:8*4` are four nodes of eight, `v5e:16x16*4` four slices.",
         "",
     ]
     for model in MODELS:

@@ -199,8 +199,10 @@ def _trace(step: Any, plan: StatePlan, batch: Batch, target: Target) -> jax.stag
     try:
         return step.trace(plan.abstract, batch)
     except (NotImplementedError, RuntimeError) as error:  # of an attention kernel
+        # For cuDNN jax asks the card that there is, and where one plans there is none.
+        asked = ", which on a card of that kind may well be otherwise" if target.platform == "gpu" else ""
         raise PlanError(
-            f"the step cannot be made for {target.name}: {error}. Without an attention kernel: "
+            f"the step cannot be made for {target.name}: {str(error).rstrip('.')}{asked}. Without an attention kernel: "
             "--config.model.attention=xla"
         ) from error
 
