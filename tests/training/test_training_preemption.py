@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -61,6 +62,45 @@ def test_without_a_signal_nothing_changes_and_other_threads_are_left_alone():
     assert seen == [(False, True)]
 
 
+def test_hosts_of_a_job_save_the_same_step_though_one_alone_is_told():
+    program = """
+        import os, signal, sys, time
+        import jax
+        jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+        from vlsm_jax.training.preemption import notice_of_end
+        with notice_of_end() as reached:
+            step = 1
+            while not reached(step):
+                if step == 5 and jax.process_index() == 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                step += 1
+                time.sleep(0.05 + 0.02 * jax.process_index())
+        print(step)
+        jax.distributed.shutdown()
+    """
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        address = f"localhost:{probe.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program), address, str(index)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        )
+        for index in range(2)
+    ]
+    try:
+        one, other = (process.communicate(timeout=120)[0] for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0]
+    assert one == other
+    assert 5 < int(one) < 200
+
+
 @pytest.fixture
 def triplets(tmp_path):
     folder = tmp_path / "triplets"
@@ -69,7 +109,9 @@ def triplets(tmp_path):
         with (folder / f"{split}.jsonl").open("w") as file:
             for i in range(40):
                 Image.fromarray(np.full((24, 24, 3), 6 * i, np.uint8)).save(folder / f"{i}.png")
-                file.write(json.dumps({"image": f"{i}.png", "prompt": f"line {i}", "response": "x = 1;" * (i + 1)}) + "\n")
+                file.write(
+                    json.dumps({"image": f"{i}.png", "prompt": f"line {i}", "response": "x = 1;" * (i + 1)}) + "\n"
+                )
     return folder
 
 

@@ -35,7 +35,9 @@ class NonFiniteLoss(RuntimeError):
 
 
 class LossGuard:
-    """Watches the steps of a run as they are read from the device. Every host has one, and all decide alike.
+    """Watches the steps of a run as they are read from the device.
+
+    Every host has one, and all decide alike; only the first names samples and logs.
 
     Args:
       most_skipped: so many updates in a row that were not finite end the run.
@@ -53,6 +55,7 @@ class LossGuard:
         self._places: dict[int, Any] = {}
         self._losses: collections.deque[float] = collections.deque(maxlen=WINDOW)
         self._skipped: list[int] = []
+        self._lead = jax.process_index() == 0
 
     def expect(self, step: int, place: Any) -> None:
         """Takes where in the data the batch of a step begins."""
@@ -82,7 +85,7 @@ class LossGuard:
             if loss > FACTOR * median and loss > median + DEVIATIONS * spread:
                 names = self._names(place)
                 self._note(step, "jump", loss=loss, median=median, samples=names)
-                logging.warning(
+                self._warn(
                     "step %d: the loss jumped to %.4g, %.1f times the median of the last %d, %.4g; samples %s",
                     *(step, loss, loss / median, len(self._losses), median, _listed(names)),
                 )
@@ -92,7 +95,7 @@ class LossGuard:
         self._skipped.append(step)
         names = self._names(place)
         self._note(step, "skipped", loss=loss, gradient_norm=float(metrics.gradient_norm), samples=names)
-        logging.warning(
+        self._warn(
             "step %d: %s; the update is left out (%d in a row, %d end the run); samples %s",
             *(step, _found(metrics), len(self._skipped), self._most_skipped, _listed(names)),
         )
@@ -114,7 +117,11 @@ class LossGuard:
         )
 
     def _names(self, place: Any) -> list[str]:
-        return [] if place is None else list(self._name_samples(place))
+        return list(self._name_samples(place)) if self._lead and place is not None else []
+
+    def _warn(self, message: str, *values: Any) -> None:
+        if self._lead:
+            logging.warning(message, *values)
 
 
 def not_finite(params: Mapping[str, jax.Array]) -> list[str]:
