@@ -16,6 +16,8 @@ import numpy as np
 from vlsm_jax.synth.sketches.geometry import Box
 
 _FIELD = (12, 18)  # Rows and columns of the light before it is spread over the picture.
+_DOWN, _ACROSS = np.mgrid[-1 : 1 : _FIELD[0] * 1j, -1 : 1 : _FIELD[1] * 1j]
+_FROM_MIDDLE = (_ACROSS**2 + _DOWN**2) / 2
 _NOISE = 640  # Side of the tile of noise from which pictures take a part.
 
 
@@ -45,11 +47,10 @@ def draw_camera(rng: np.random.Generator, size: tuple[int, int], *, glare: bool 
     """Returns a camera for pages of `size` (width, height); `glare` lights a spot and dims the rest."""
     chance = rng.random(5)
     view = _view(rng, size) if chance[0] < 0.75 else None
-    rows, columns = _FIELD
-    v, u = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    v, u = _DOWN, _ACROSS
     light = np.ones(_FIELD)
     if chance[1] < 0.6:  # Vignette: darker towards the corners.
-        light *= 1 - rng.uniform(0.06, 0.2) * (u * u + v * v) / 2
+        light *= 1 - rng.uniform(0.06, 0.2) * _FROM_MIDDLE
     if chance[2] < 0.5:  # The shadow of a hand, a head or a phone: a soft edge across the page.
         angle = rng.uniform(0, 2 * np.pi)
         edge = (u * np.cos(angle) + v * np.sin(angle) - rng.uniform(-0.5, 0.7)) / rng.uniform(0.08, 0.4)

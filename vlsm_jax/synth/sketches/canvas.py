@@ -118,6 +118,20 @@ class Canvas:
         elif labels:
             self._write_turned(labels, lettering, table, drift)
 
+    def stamp(self, picture: np.ndarray, left: int, top: int) -> None:
+        """Darkens the page by a grey picture [h, w], whose upper left corner is a whole pixel of the page."""
+        if self._view is not None:
+            height, width = picture.shape
+            corners = self.seen(np.array((left, top)) + _CORNERS * (width, height))
+            low = np.floor(corners.min(0))
+            turn = _turns(corners[None], low[None], np.array([(width, height)]))[0]
+            extent = (np.ceil(corners.max(0)) - low + 1).astype(int).tolist()
+            picture = cv2.warpAffine(picture, turn, extent, flags=cv2.INTER_LINEAR, borderValue=255)
+            left, top = low.astype(int).tolist()
+        region = self.image[max(top, 0) : top + picture.shape[0], max(left, 0) : left + picture.shape[1]]
+        picture = picture[max(-top, 0) :, max(-left, 0) :][: region.shape[0], : region.shape[1]]
+        np.minimum(region, picture, out=region)
+
     def _words(self, label: Label, lettering: Lettering, drift: Sequence[int]) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yields the place (y, x) of each word of a name and its picture."""
         box, size = label.box, label.font_size
@@ -140,10 +154,7 @@ class Canvas:
         lows = np.floor(corners.min(1))
         places = lows.astype(int).tolist()
         extents = (np.ceil(corners.max(1)) - lows + 1).astype(int).tolist()
-        # Columns: what a step to the right and a step down on the page become, and where the first pixel's middle lies.
-        turns = np.empty((len(labels), 2, 3))
-        turns[:, :, :2] = np.swapaxes((corners[:, 1:3] - corners[:, :1]) / sizes[:, :, None], 1, 2)
-        turns[:, :, 2] = corners[:, 0] - lows - 0.5 + 0.5 * (turns[:, :, 0] + turns[:, :, 1])
+        turns = _turns(corners, lows, sizes)
         for label, (left, top), (width, height), (x, y), extent, turn in zip(
             labels, starts.astype(int).tolist(), sizes.astype(int).tolist(), places, extents, turns, strict=True
         ):
@@ -166,6 +177,18 @@ class Canvas:
             ink = ink[a - y : a - y + region.shape[0], b - x : b - x + region.shape[1]]
         np.maximum(region, _FAINT, out=region)
         np.minimum(region, table.take(ink, axis=0), out=region)
+
+
+def _turns(corners: np.ndarray, lows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Returns the affine maps [L, 2, 3] of pictures of `sizes` [L, 2] whose corners are seen at [L, 4, 2].
+
+    Columns: what a step to the right and a step down on the page become, and where the first pixel's middle lies,
+    counted from `lows` [L, 2].
+    """
+    turns = np.empty((len(sizes), 2, 3))
+    turns[:, :, :2] = np.swapaxes((corners[:, 1:3] - corners[:, :1]) / sizes[:, :, None], 1, 2)
+    turns[:, :, 2] = corners[:, 0] - lows - 0.5 + 0.5 * (turns[:, :, 0] + turns[:, :, 1])
+    return turns
 
 
 @functools.lru_cache(maxsize=256)

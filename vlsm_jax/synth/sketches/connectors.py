@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlsm_jax.synth.sketches.detours import POINTS, extent, middles, places, plain, varied
+from vlsm_jax.synth.sketches.detours import POINTS, SIMPLE, extent, middles, places, plain, varied
 from vlsm_jax.synth.sketches.geometry import Box, Point, crossed_squarely
 from vlsm_jax.synth.sketches.routes import (
     THROUGH_ICON,
@@ -29,10 +29,13 @@ _AGAIN = 6.0
 """How bad it is for the second line of a pair to run beside the first."""
 _FINE = 2.0
 """A path that is worse by no more than this for the lines already drawn is taken without a look at more."""
+_SIMPLE = 1.2
+"""And one of two bends that is worse by no more than this than the best that there could be."""
 _ENOUGH_MORE = 6.0
 """And one that is worse by this much more before the last look."""
 _PIXEL = 0.004
 """How bad each pixel of length is."""
+_PIXELS = np.full(2 * (POINTS - 1), _PIXEL)
 _HEAD, _CRAMPED = 9.0, 3.0
 """How long the last stretch of a flow is at least, in pixels, and how bad a shorter one is."""
 _OWN_NAME = 0.6
@@ -56,12 +59,13 @@ def _simplest(start: Box, end: Box) -> list[Point]:
 
 
 class _Floor(NamedTuple):
-    """What stands on a page: icons, names, both, both as obstacles [2 N, 4], and how far lines may go."""
+    """What stands on a page: icons, names, both, both as obstacles [2 N, 4], how bad they are, where lines may go."""
 
     icons: Sequence[Box]
     names: Sequence[Box]
     every: Sequence[Box]
     obstacles: np.ndarray
+    weights: np.ndarray
     page: Box
 
 
@@ -77,23 +81,21 @@ def _drawn(path: list[Point], wire: Wire, floor: _Floor) -> tuple[list[Point], b
     return seen, len(seen) < len(path) or (wire.flow and math.dist(seen[-1], seen[-2]) < _HEAD)
 
 
-def _near(wire: Wire, obstacles: np.ndarray, where: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def _near(wire: Wire, floor: _Floor, where: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the obstacles that any path by some places may run through, and how bad it is for each."""
-    count = len(obstacles) // 2
-    weights = np.full(2 * count, THROUGH_NAME)
-    weights[:count] = THROUGH_ICON
-    weights[[wire.source, wire.target]] = 0
-    weights[[count + wire.source, count + wire.target]] = _OWN_NAME
+    obstacles, count = floor.obstacles, len(floor.icons)
+    weights = floor.weights.copy()
+    weights[wire.source] = weights[wire.target] = 0
+    weights[count + wire.source] = weights[count + wire.target] = _OWN_NAME
     left, top, right, bottom = extent(where)
-    inside = (obstacles < (right, bottom, np.inf, np.inf)) & (obstacles > (-np.inf, -np.inf, left, top))
-    near = inside.all(1)
+    near = (obstacles[:, 0] < right) & (obstacles[:, 1] < bottom) & (obstacles[:, 2] > left) & (obstacles[:, 3] > top)
     return obstacles[near], weights[near]
 
 
 def _badness(paths: np.ndarray, obstacles: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Returns how bad each path [P, K, 2] is by what it runs through and by its length; compare `costs`."""
-    length = np.abs(paths[:, 1:] - paths[:, :-1]).sum((1, 2))
-    return crossed_squarely(paths, obstacles) @ weights + _PIXEL * length
+    length = np.abs(paths[:, 1:] - paths[:, :-1]).reshape(len(paths), -1) @ _PIXELS
+    return crossed_squarely(paths, obstacles) @ weights + length
 
 
 class _Search:
@@ -131,8 +133,15 @@ def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: Tracks)
     shift = (number % 3 + 1) * 3.0 if again else (wire.source % 5 - 2) * 1.5
     ends = names[wire.source], names[wire.target]
     where = places(start, end, ends, floor.every, floor.page, 2.0 * (number % 4), shift)
-    near = _near(wire, floor.obstacles, where)
+    near = _near(wire, floor, where)
     search = _Search(wire, floor, tracks)
+    if not again:
+        paths, bends = plain(where, slice(SIMPLE))
+        badness = _badness(paths, *near) + bends
+        search.among(paths, badness, np.argsort(badness, kind="stable")[:_TRIED])
+        (ax, ay), (bx, by) = start.center, end.center
+        if search.least <= _PIXEL * (abs(ax - bx) + abs(ay - by)) + _SIMPLE:
+            return search.path
     paths, bends = plain(where)
     badness = _badness(paths, *near) + bends
     if again:
@@ -162,8 +171,9 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
     simplest = [_simplest(icons[w.source], icons[w.target]) for w in wires]
     corners = np.array(simplest)
     blocked = blocked_wires(wires, corners, obstacles, crossed_squarely)
-    clipped = straight_clipped(corners[:, :2], wires, np.array(icons), np.array(names)).tolist()
-    floor = _Floor(icons, names, every, obstacles, page)
+    weights = np.full(len(every), THROUGH_NAME)
+    weights[: len(icons)] = THROUGH_ICON
+    floor = _Floor(icons, names, every, obstacles, weights, page)
     tracks = Tracks()
     drawn: set[frozenset[int]] = set()
     out: list[np.ndarray] = [np.empty((0, 2))] * len(wires)
@@ -180,7 +190,7 @@ def connect(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], p
         if bad or tracks.shared(path, wire) > SEEN:
             bad = True
         elif path[1] == path[2]:
-            path = clipped[i]  # Which is of no use elsewhere.
+            path = straight_clipped(path[0], path[1], wire, icons, names)
         else:
             path, bad = _drawn(path, wire, floor)  # Bad if cramped.
         if bad:

@@ -133,9 +133,14 @@ def extent(places: list[float]) -> Box:
     return Box(min(x), min(y), max(x), max(y))
 
 
-def plain(places: list[float]) -> tuple[np.ndarray, np.ndarray]:
+_MIDDLES, _MIDDLE_BADNESS = _TEMPLATES[:, 0].copy(), _BADNESS[:, 0].copy()
+SIMPLE = int((_MIDDLE_BADNESS < 2.5 * _BEND).sum())
+"""So many templates come first that have two bends at most."""
+
+
+def plain(places: list[float], chosen: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """Returns one path [T, POINTS, 2] per template, between the middles, and how bad each is by itself [T]."""
-    return np.array(places)[_TEMPLATES[:, 0]], _BADNESS[:, 0]
+    return np.array(places)[_MIDDLES[chosen]], _MIDDLE_BADNESS[chosen]
 
 
 def varied(places: list[float], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 
 from vlsm_jax.synth.sketches.cameras import Camera, draw_camera
@@ -37,8 +40,28 @@ def _rectangle(box: Box) -> np.ndarray:
     return np.array([(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)], float)
 
 
+@functools.lru_cache(maxsize=64)
+def _title_block(fields: tuple[str, ...]) -> np.ndarray:
+    """Returns a title block in capitals, uint8 [H, W]: its right side is the frame of the sheet, its bottom too."""
+    words = [tuple(field.split()) for field in fields]
+    widths = [line_width(Lettering.STENCIL, line) * _SMALL + 10 for line in words]
+    canvas = Canvas((math.ceil(sum(widths)) + 2, _BLOCK_HEIGHT), 255)
+    height, width = canvas.image.shape
+    right = width - 1.0
+    cells, labels = [], []
+    for line, long in zip(reversed(words), reversed(widths), strict=True):
+        cell = Box(right - long, 2, right, height - 1)
+        cells.append(_rectangle(cell))
+        labels.append(Label((line,), _SMALL, cell._replace(top=cell.top + 2)))
+        right -= long
+    canvas.lines(canvas.fixed(np.array(cells)), 90, closed=True)
+    canvas.text(labels, Lettering.STENCIL, ink_table(70))
+    canvas.image.flags.writeable = False
+    return canvas.image
+
+
 def _frame(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> None:
-    """Draws the frame of the sheet, and in its lower right corner a title block in capitals."""
+    """Draws the frame of the sheet, and in its lower right corner a title block."""
     width, height = size
     sheet = Box(4, 4, width - 4, height - 4)
     canvas.lines((canvas.fixed(_rectangle(sheet)),), 90, closed=True)
@@ -49,19 +72,10 @@ def _frame(canvas: Canvas, size: tuple[int, int], rng: np.random.Generator) -> N
         "SHEET 1/1",
     )
     fields = fields[: int(rng.integers(2, 5))]
-    right = sheet.right
     if width < 200:
         return
-    cells, labels = [], []
-    for field in reversed(fields):
-        words = tuple(field.split())
-        long = line_width(Lettering.STENCIL, words) * _SMALL + 10
-        cell = Box(right - long, sheet.bottom - _BLOCK_HEIGHT + 3, right, sheet.bottom)
-        cells.append(_rectangle(cell))
-        labels.append(Label((words,), _SMALL, cell._replace(top=cell.top + 2)))
-        right -= long
-    canvas.lines(canvas.fixed(np.array(cells)), 90, closed=True)
-    canvas.text(labels, Lettering.STENCIL, ink_table(70))
+    block = _title_block(fields)
+    canvas.stamp(block, int(sheet.right) + 1 - block.shape[1], int(sheet.bottom) + 1 - block.shape[0])
 
 
 def blank_drawing(size: tuple[int, int], rng: np.random.Generator) -> tuple[Canvas, Camera | None]:

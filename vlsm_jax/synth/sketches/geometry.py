@@ -64,13 +64,14 @@ def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
     Slab method: a box is the intersection of two strips, and a segment crosses each strip over one interval.
     """
-    sides = np.ascontiguousarray(boxes.T)
-    enter, leave = 0.0, 1.0
+    # Half the digits are enough, and half the memory is quicker.
+    sides, paths = np.ascontiguousarray(boxes.T, np.float32), paths.astype(np.float32)
+    enter, leave = np.float32(0), np.float32(1)
     for axis in (0, 1):
         start = paths[:, :-1, axis, None]
         delta = paths[:, 1:, axis, None] - start
         # A segment along a strip has no slope to divide by: a tiny one gives fractions far outside [0, 1].
-        slope = 1 / np.where(np.abs(delta) < 1e-9, 1e-9, delta)
+        slope = np.float32(1) / np.where(np.abs(delta) < 1e-6, np.float32(1e-6), delta)
         low = (sides[axis] - start) * slope
         high = (sides[axis + 2] - start) * slope
         enter = np.maximum(enter, np.minimum(low, high))
@@ -87,22 +88,6 @@ def crossed_squarely(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     hits &= np.minimum(y[:, :-1], y[:, 1:]) < bottom
     hits &= np.maximum(y[:, :-1], y[:, 1:]) > top
     return hits.any(1)
-
-
-def last_inside(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Returns [S]: at which fraction segment s leaves box s; 0 where it misses, 1 where it ends inside.
-
-    Args:
-      starts, ends: [S, 2].
-      boxes: [S, 4].
-    """
-    delta = ends - starts
-    slope = 1 / np.where(np.abs(delta) < 1e-9, 1e-9, delta)
-    low, high = (boxes[:, :2] - starts) * slope, (boxes[:, 2:] - starts) * slope
-    near, far = np.minimum(low, high), np.maximum(low, high)
-    enter = np.maximum(np.maximum(near[:, 0], near[:, 1]), 0)
-    leave = np.minimum(np.minimum(far[:, 0], far[:, 1]), 1)
-    return np.where(enter < leave, leave, 0.0)
 
 
 def leaving(a: Point, b: Point, box: tuple[float, float, float, float]) -> float | None:

@@ -21,6 +21,9 @@ LEVELS = 16
 """Greys of a scan: few, so that files are small."""
 
 
+_SHADES = np.linspace(0, 1, 256)[:, None]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sketch:
     """A painted page.
@@ -83,6 +86,6 @@ def develop(grey: np.ndarray, colours: np.ndarray, camera: Camera | None) -> tup
     """
     if camera is None:
         return grey >> 4, colours
-    at = np.linspace(0, LEVELS - 1, 256)
-    table = np.stack([np.interp(at, np.arange(LEVELS), colours[:, c]) * camera.cast[c] for c in (2, 1, 0)], 1)
-    return cv2.applyColorMap(expose(camera, grey), np.rint(table).clip(0, 255).astype(np.uint8)[:, None]), None
+    ink, paper = colours[0].astype(float), colours[-1].astype(float)
+    table = (ink + (paper - ink) * _SHADES) * camera.cast + 0.5
+    return cv2.applyColorMap(expose(camera, grey), table.astype(np.uint8)[:, None, ::-1].copy()), None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vlsm_jax.synth.sketches.detours import places, plain, varied
-from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, crossed_squarely, last_inside, trimmed
+from vlsm_jax.synth.sketches.geometry import Box, Point, crossed, crossed_squarely, leaving, trimmed
 from vlsm_jax.synth.sketches.tracks import Tracks, Wire
 
 GAP = 2.5
@@ -39,26 +39,31 @@ Crossing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """`crossed`, or what does the same for paths of one kind."""
 
 
-def costs(paths: np.ndarray, wire: Wire, obstacles: np.ndarray, page: Box, crossing: Crossing = crossed) -> np.ndarray:
-    """Returns how bad each path [P, K, 2] is: by what it runs through, and by its length in pages.
+def costs(
+    paths: np.ndarray, wires: Sequence[Wire], obstacles: np.ndarray, page: Box, crossing: Crossing = crossed
+) -> np.ndarray:
+    """Returns how bad each path [W, P, K, 2] of each wire is: by what it runs through, and by its length in pages.
 
     Args:
       paths: that may be taken.
-      wire: what they connect.
+      wires: [W], what they connect.
       obstacles: icons and, in the same order, names [2 N, 4].
       page: where lines may run.
       crossing: which path runs through which box.
     """
-    count = len(obstacles) // 2
-    hits = crossing(paths, obstacles).astype(float)
-    weights = np.repeat((THROUGH_ICON, THROUGH_NAME), count)
-    weights[[wire.source, wire.target]] = 0
-    weights[[count + wire.source, count + wire.target]] = OWN_NAME
+    count, (each, tried) = len(obstacles) // 2, paths.shape[:2]
+    weights = np.full((each, 2, count), ((THROUGH_ICON,), (THROUGH_NAME,)))
+    every, ends = np.arange(each)[:, None], [wire[:2] for wire in wires]
+    weights[every, 0, ends] = 0
+    weights[every, 1, ends] = OWN_NAME
+    paths = paths.reshape(each * tried, -1, 2)
+    hits = crossing(paths, obstacles).reshape(each, tried, -1)
     low, high = paths.min(1), paths.max(1)
     outside = ((low < page[:2]) | (high > page[2:])).any(1)
     steps = paths[:, 1:] - paths[:, :-1]
     length = np.hypot(steps[..., 0], steps[..., 1]).sum(1)
-    return hits @ weights + OFF_PAGE * outside + 2 * length / (page.right - page.left)
+    alone = OFF_PAGE * outside + 2 / (page.right - page.left) * length
+    return (hits @ weights.reshape(each, -1, 1))[..., 0] + alone.reshape(each, tried)
 
 
 def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Sequence[Box]) -> list[Point]:
@@ -74,23 +79,31 @@ def ends_clipped(path: list[Point], wire: Wire, icons: Sequence[Box], names: Seq
     return path
 
 
-def straight_clipped(straight: np.ndarray, wires: Sequence[Wire], icons: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Returns straight lines [W, 2, 2] between the middles of icons, clipped as by `ends_clipped`."""
-    ends = np.array([wire[:2] for wire in wires]).T.ravel()  # [2 W], all sources before all targets.
-    here = straight.transpose(1, 0, 2).reshape(-1, 2)
-    there = straight[:, ::-1].transpose(1, 0, 2).reshape(-1, 2)
-    delta = there - here
-    length = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)
-    around = np.concatenate([icons[ends] + (-GAP, -GAP, GAP, GAP), names[ends] + (-1, -1, 1, 1)])
-    edge, name = last_inside(np.concatenate([here, here]), np.concatenate([there, there]), around).reshape(2, -1)
-    near = (name - edge) * length < 1.2 * (names[ends, 3] - names[ends, 1]) + 6
-    fraction = np.where((name > edge) & (name < 1) & near, name, edge)
+def straight_clipped(start: Point, end: Point, wire: Wire, icons: Sequence[Box], names: Sequence[Box]) -> list[Point]:
+    """Returns the straight line between two points in the icons of a wire, clipped as by `ends_clipped`."""
+    (ax, ay), (bx, by) = start, end
+    dx, dy = bx - ax, by - ay
+    length = max(math.hypot(dx, dy), 1e-9)
+    from_edge, from_name = _outside(start, end, icons[wire.source], names[wire.source], length)
+    to_edge, to_name = _outside(end, start, icons[wire.target], names[wire.target], length)
     # Between close neighbours a line that begins at their names is but a head; a slanting one grazes the names at most.
-    seen = (1 - fraction.reshape(2, -1).sum(0)) * length[: len(wires)]
-    slanting = np.abs(delta[:, 0]) > _SLANTING * np.abs(delta[:, 1])
-    fraction = np.where(np.tile(seen < _SHORT, 2) & slanting, edge, fraction)
-    clipped = here + delta * np.where(fraction < 1, fraction, 0.0)[:, None]
-    return clipped.reshape(2, -1, 2).transpose(1, 0, 2)
+    if (1 - from_name - to_name) * length < _SHORT and abs(dx) > _SLANTING * abs(dy):
+        from_name, to_name = from_edge, to_edge
+    return [(ax + dx * from_name, ay + dy * from_name), (bx - dx * to_name, by - dy * to_name)]
+
+
+def _outside(start: Point, end: Point, icon: Box, name: Box, length: float) -> tuple[float, float]:
+    """Returns at which fractions a line is out of the icon at its start, and out of the name too if it is in its way.
+
+    0 where that would leave nothing of it.
+    """
+    left, top, right, bottom = icon
+    edge = leaving(start, end, (left - GAP, top - GAP, right + GAP, bottom + GAP)) or 0.0
+    left, top, right, bottom = name
+    beyond = leaving(start, end, (left - 1, top - 1, right + 1, bottom + 1)) or 0.0
+    if not edge < beyond < 1 or (beyond - edge) * length >= 1.2 * (bottom - top) + 6:
+        beyond = edge
+    return (edge if edge < 1 else 0.0), (beyond if beyond < 1 else 0.0)
 
 
 def looped(box: Box) -> list[Point]:
@@ -100,10 +113,31 @@ def looped(box: Box) -> list[Point]:
     return [(x + radius * math.cos(a), y - radius * 0.2 + radius * math.sin(a)) for a in angles]
 
 
-def _bows(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Returns parabolas [P, K, 2] whose middles lie beside the straight line, on either side."""
-    side = np.array((end[1] - start[1], start[0] - end[0]))
-    return (start + (end - start) * _T)[None] + _BOWS[:, None, None] * (_ARCH * side)[None]
+def _bows(straight: np.ndarray, bows: np.ndarray) -> np.ndarray:
+    """Returns for each line [W, 2, 2] parabolas [W, P, K, 2] whose middles lie beside it, on either side."""
+    start, delta = straight[:, None, :1], straight[:, None, 1:] - straight[:, None, :1]
+    side = delta[..., ::-1] * (1, -1)
+    return start + delta * _T + bows[:, None, None] * _ARCH * side
+
+
+def _best_bows(
+    straight: np.ndarray, wires: Sequence[Wire], obstacles: np.ndarray, page: Box
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns for each line [W, 2, 2] the least bad bow [W, K, 2], and how bad it is [W]."""
+    best, least = np.empty((len(wires), _STEPS, 2)), np.full(len(wires), np.inf)
+    left = np.arange(len(wires))
+    # Slight bows first: nothing that bends more is better than one of them that runs through nothing.
+    for few, many in ((0, 2), (2, len(_BOWS))):
+        paths = _bows(straight[left], _BOWS[few:many])
+        cost = costs(paths, [wires[i] for i in left.tolist()], obstacles, page) + 0.05 * np.arange(few, many)
+        found = cost.argmin(1)
+        bad = np.take_along_axis(cost, found[:, None], 1)[:, 0]
+        better = bad < least[left]
+        best[left[better]], least[left[better]] = paths[better, found[better]], bad[better]
+        left = left[least[left] >= OWN_NAME]
+        if not len(left):
+            break
+    return best, least
 
 
 def _around(
@@ -111,9 +145,9 @@ def _around(
 ) -> list[Point] | None:
     """Returns the best way around, by `places`, with rounded corners; None if it is no less bad than `least`."""
     paths, bends = plain(where)
-    order = np.argsort(costs(paths, wire, obstacles, page, crossed_squarely) + bends, kind="stable")
+    order = np.argsort(costs(paths[None], (wire,), obstacles, page, crossed_squarely)[0] + bends, kind="stable")
     paths, bends = varied(where, order[:_KEPT])
-    cost = costs(paths, wire, obstacles, page, crossed_squarely) + bends
+    cost = costs(paths[None], (wire,), obstacles, page, crossed_squarely)[0] + bends
     found = None
     for k in np.argsort(cost, kind="stable")[:_TRIED].tolist():
         if cost[k] >= least:
@@ -161,34 +195,33 @@ def route(wires: Sequence[Wire], icons: Sequence[Box], names: Sequence[Box], pag
     """
     if not wires:
         return []
-    solid, written = np.array(icons), np.array(names)
     every = [*icons, *names]
     obstacles = np.array(every)
     obstacles[: len(icons)] += (-2, -2, 2, 2)
-    centers = (solid[:, :2] + solid[:, 2:]) / 2
-    straight = centers[[wire[:2] for wire in wires]]
+    centers = [box.center for box in icons]
+    straight = np.array([(centers[wire[0]], centers[wire[1]]) for wire in wires])
     blocked = blocked_wires(wires, straight, obstacles)
-    clipped = straight_clipped(straight, wires, solid, written)
     drawn: set[frozenset[int]] = set()
-    out: list[np.ndarray] = []
+    out: list[np.ndarray] = [np.empty((0, 2))] * len(wires)
+    bowed: list[int] = []
     hard: list[tuple[int, float]] = []
     for i, wire in enumerate(wires):
         if wire.source == wire.target:
-            out.append(np.array(looped(icons[wire.source])))
+            out[i] = np.array(looped(icons[wire.source]))
             continue
         pair = frozenset(wire[:2])
-        again = pair in drawn
-        drawn.add(pair)
-        if blocked[i] or again:
-            paths = _bows(*straight[i])
-            cost = costs(paths, wire, obstacles, page) + 0.05 * np.arange(len(paths))
-            best = int(np.argmin(cost))
-            path = _without_repeats(list(map(tuple, paths[best].tolist())))
-            out.append(np.array(ends_clipped(path, wire, icons, names)))
-            if cost[best] > _FINE:
-                hard.append((i, float(cost[best])))
+        if blocked[i] or pair in drawn:
+            bowed.append(i)
         else:
-            out.append(clipped[i])
+            ends = centers[wire.source], centers[wire.target]
+            out[i] = np.array(straight_clipped(*ends, wire, icons, names))
+        drawn.add(pair)
+    if bowed:
+        best, least_bad = _best_bows(straight[bowed], [wires[i] for i in bowed], obstacles, page)
+        for i, path, bad in zip(bowed, best.tolist(), least_bad.tolist(), strict=True):
+            out[i] = np.array(ends_clipped(_without_repeats(list(map(tuple, path))), wires[i], icons, names))
+            if bad > _FINE:
+                hard.append((i, bad))
     if hard:
         later = {i for i, _ in hard}
         tracks = Tracks()

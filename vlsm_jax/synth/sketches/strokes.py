@@ -83,17 +83,18 @@ def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> n
     """
     if not len(paths):
         return np.zeros((0, 3, 2))
-    tips = np.array([path[-1] for path in paths])
-    back = np.array([path[0] if len(path) == 2 else _behind(path, length) for path in paths])
-    delta = back - tips
-    far = np.maximum(np.hypot(delta[:, 0], delta[:, 1]), 1e-9)[:, None]
-    room = np.array([0.5 if len(path) == 2 else 0.8 for path in paths])[:, None] * far
-    delta *= np.minimum(length, np.maximum(room, _LEAST_HEAD)) / far
     c, s = math.cos(spread), math.sin(spread)
-    x, y = delta[:, 0], delta[:, 1]
-    left = tips + np.stack([c * x - s * y, s * x + c * y], 1)
-    right = tips + np.stack([c * x + s * y, c * y - s * x], 1)
-    return np.stack([left, tips, right], 1)
+    out = []
+    for path in paths:
+        straight = len(path) == 2
+        tx, ty = path[-1].tolist()
+        bx, by = (path[0] if straight else _behind(path, length)).tolist()
+        x, y = bx - tx, by - ty
+        far = max(math.hypot(x, y), 1e-9)
+        scale = min(length, max((0.5 if straight else 0.8) * far, _LEAST_HEAD)) / far
+        x, y = x * scale, y * scale
+        out.append(((tx + c * x - s * y, ty + s * x + c * y), (tx, ty), (tx + c * x + s * y, ty + c * y - s * x)))
+    return np.array(out)
 
 
 def _behind(path: np.ndarray, length: float) -> np.ndarray:
