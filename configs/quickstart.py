@@ -13,7 +13,7 @@ nothing worth scoring.
 
 from ml_collections import ConfigDict
 
-from configs import reading, recording
+from configs import optimizing, reading, recording
 
 
 def get_config(arg: str = "full") -> ConfigDict:
@@ -94,12 +94,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.train.most_skipped = 5  # updates in a row that are not finite: then the run ends
     config.train.features = ""  # folder for the features of a frozen encoder, computed once
 
-    config.optimizer = ConfigDict()
-    config.optimizer.learning_rate = 2e-3
-    config.optimizer.schedule = "cosine"
-    config.optimizer.warmup_steps = 2 if smoke else 100
-    config.optimizer.weight_decay = 0.1
-    config.optimizer.clip_norm = 1.0
+    config.optimizer = optimizing.optimizer(learning_rate=2e-3, warmup_steps=2 if smoke else 100)
 
     config.log = recording.log()
 

@@ -1,5 +1,6 @@
 """Every experiment there is: it builds, says no to arguments it does not have, and trains a step at a tiny size."""
 
+import dataclasses
 import functools
 import math
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 
 import launch
-from configs import text_only, vlsm_1b, vlsm_7b
+from configs import quickstart, text_only, vlsm_1b, vlsm_7b
 from configs.common import CONNECTORS, DECODER_SOURCES, ENCODERS, PRESETS, SPLITS
-from vlsm_jax.data.pipeline import Batch
+from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.config import build
 from vlsm_jax.training.loop import StatePlan, TrainConfig
@@ -36,6 +37,7 @@ SOME = (
     (vlsm_1b, "encoder=random,connector=perceiver"),
     (vlsm_7b, "connector=mlp"),
     (vlsm_7b, "encoder=clip,connector=qformer,preset=paper"),
+    (vlsm_1b, "stage=1,preset=paper"),
     (text_only, "decoder=gemma3-270m"),
     (text_only, "decoder=mistral-7b,preset=paper"),
 )
@@ -76,7 +78,8 @@ def some_batch(shapes, visual_tokens):
 def one_step(config):
     """The state of step 0, that of step 1, and what the step says."""
     config.pipeline.sequence_length = LENGTH
-    config.pipeline.batch_size = config.train.accumulation = min(config.train.accumulation, 2)
+    config.optimizer.warmup_steps = 0  # so that the first step moves something in every preset
+    config.pipeline.batch_size, config.train.accumulation = 2, min(config.train.accumulation, 2)
     network, train, optimizer_config, pipeline = parts(config)
     optimizer = make_optimizer(optimizer_config, train.steps)
     mesh = make_mesh(devices=jax.devices()[:1])
@@ -163,14 +166,51 @@ def test_a_random_encoder_starts_from_nothing_and_is_trained():
 
 
 def test_the_paper_preset_is_the_released_recipe():
+    """Of stage 2; that its losses are PyTorch's is in tests/training/test_training_paper.py."""
     config = vlsm_7b.get_config("preset=paper")
-    assert (config.pipeline.fit, config.pipeline.pack, config.pipeline.sequence_length) == ("crop", False, 4353)
-    assert config.model.quantise == "nf4-double"
-    assert config.model.lora.rank == 0
-    assert config.optimizer.learning_rate == 1e-5
-    first = vlsm_7b.get_config("stage=1,preset=paper")
-    assert first.model.lora.targets == (r"decoder/layers/attention/\w+",)
-    assert first.pipeline.batch_size == 32
+    pipeline, optimizer = config.pipeline, config.optimizer
+    assert (pipeline.fit, pipeline.pack, pipeline.sequence_length) == ("crop", False, 257 + 4096)
+    assert (pipeline.joint, pipeline.strip, pipeline.end, pipeline.truncate) == (False, True, "nothing", True)
+    assert (pipeline.batch_size, pipeline.rows_per_mean, config.data.beginning) == (4, 1, False)
+    assert (config.model.quantise, config.model.lora.rank) == ("nf4-double", 0)
+    assert (optimizer.learning_rate, optimizer.weight_decay, optimizer.decay_vectors) == (1e-5, 0.01, True)
+    assert any("merged" in departure for departure in config.departures)
+    small = vlsm_1b.get_config("preset=paper,encoder=clip,connector=perceiver")
+    assert (small.pipeline.batch_size, small.pipeline.rows_per_mean) == (8, 2)
+    assert small.pipeline.sequence_length == 64 + 4096  # queries, not patches
+    assert any("the encoder clip and the connector perceiver" in departure for departure in small.departures)
+
+
+def test_the_paper_preset_of_stage_1():
+    config = vlsm_7b.get_config("stage=1,preset=paper")
+    pipeline, optimizer = config.pipeline, config.optimizer
+    assert config.model.lora.targets == (r"decoder/layers/attention/\w+",)
+    assert (pipeline.joint, pipeline.end, pipeline.sequence_length) == (True, "padding", 4096)
+    assert (pipeline.batch_size, pipeline.rows_per_mean, config.data.beginning) == (32, 2, True)
+    assert (optimizer.learning_rate, optimizer.warmup_steps, optimizer.weight_decay) == (1e-5, 10, 0.0)
+    assert optimizer.warmup_from_zero
+    whole = vlsm_1b.get_config("stage=1,preset=paper")
+    assert (whole.pipeline.batch_size, whole.optimizer.learning_rate, whole.optimizer.warmup_steps) == (128, 1e-4, 100)
+    assert any("float16" in departure for departure in whole.departures)
+    assert any("mistral-7b" in d for d in text_only.get_config("decoder=mistral-7b,preset=paper").departures)
+
+
+def test_the_default_preset_does_what_is_right():
+    for module in (vlsm_1b, vlsm_7b, quickstart):
+        config = module.get_config()
+        pipeline = config.pipeline
+        assert (pipeline.fit, pipeline.pack, pipeline.end, pipeline.rows_per_mean) == ("pad", True, "token", 0)
+        assert (pipeline.joint, pipeline.strip, pipeline.truncate) == (False, False, False)
+        assert not config.get("departures")
+
+
+def test_every_setting_can_be_overridden():
+    """A key that a config lacks cannot be given on the command line."""
+    derived = {"image_size", "visual_tokens", "seed"}
+    for module in (vlsm_1b, text_only, quickstart):
+        config = module.get_config()
+        assert set(config.optimizer) == {field.name for field in dataclasses.fields(OptimizerConfig)}
+        assert set(config.pipeline) == {field.name for field in dataclasses.fields(PipelineConfig)} - derived
 
 
 @pytest.mark.parametrize(

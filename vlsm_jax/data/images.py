@@ -55,8 +55,8 @@ def fit_image(image: Image.Image, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
     elif fit is Fit.SQUASH:
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     else:
-        scale = size / min(width, height)
-        wide = (max(size, round(width * scale)), max(size, round(height * scale)))
+        # The longer side is cut to whole pixels, not rounded, as in CLIP's own preprocessing.
+        wide = tuple(int(size * side / min(width, height)) for side in (width, height))
         image = image.resize(wide, Image.Resampling.BICUBIC)
         left, top = (wide[0] - size) // 2, (wide[1] - size) // 2
         image = image.crop((left, top, left + size, top + size))

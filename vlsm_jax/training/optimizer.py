@@ -18,15 +18,20 @@ class OptimizerConfig:
     """Attributes:
     learning_rate: peak, reached after `warmup_steps`.
     schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays.
+    warmup_steps: over which the rate grows evenly, from `learning_rate / warmup_steps` in the first step.
+    warmup_from_zero: it grows from 0, and the first step changes nothing, as in transformers' schedules.
     weight_decay: applied to matrices, not to biases, norms and other vectors.
+    decay_vectors: applied to these as well, as PyTorch's optimizers do unless told otherwise.
     clip_norm: global norm that gradients are scaled down to; 0 leaves them.
     """
 
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: int = 100
+    warmup_from_zero: bool = False
     final_fraction: float = 0.1
     weight_decay: float = 0.1
+    decay_vectors: bool = False
     beta1: float = 0.9
     beta2: float = 0.95
     clip_norm: float = 1.0
@@ -35,17 +40,18 @@ class OptimizerConfig:
 def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """Returns step (from 0) to learning rate."""
     warmup = min(config.warmup_steps, steps)
+    first = 0.0 if config.warmup_from_zero and warmup else config.learning_rate / max(warmup, 1)
     if config.schedule == "cosine":
         # optax's final value is reached at decay_steps; a run of one step still needs one.
         return optax.warmup_cosine_decay_schedule(
-            init_value=config.learning_rate / max(warmup, 1),
+            init_value=first,
             peak_value=config.learning_rate,
             warmup_steps=warmup,
             decay_steps=max(steps, warmup + 1),
             end_value=config.learning_rate * config.final_fraction,
         )
     if config.schedule == "constant":
-        ramp = optax.linear_schedule(config.learning_rate / max(warmup, 1), config.learning_rate, warmup)
+        ramp = optax.linear_schedule(first, config.learning_rate, warmup)
         return optax.join_schedules([ramp, optax.constant_schedule(config.learning_rate)], [warmup])
     raise ConfigError(f"optimizer.schedule={config.schedule!r}; choose 'cosine' or 'constant'")
 
@@ -59,7 +65,7 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
             b1=config.beta1,
             b2=config.beta2,
             weight_decay=config.weight_decay,
-            mask=_is_matrix,
+            mask=None if config.decay_vectors else _is_matrix,
         )
     )
     return optax.chain(*parts)

@@ -1,0 +1,29 @@
+"""How every experiment's optimizer is set; no experiment."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def optimizer(**settings: Any) -> ConfigDict:
+    """Returns `config.optimizer`, AdamW; `settings` are those in which experiments differ, such as `learning_rate`."""
+    return ConfigDict(
+        {
+            "learning_rate": 1e-3,
+            # cosine or constant.
+            "schedule": "cosine",
+            "warmup_steps": 100,
+            # True: the first step's rate is 0, and not that of one step of the warm-up.
+            "warmup_from_zero": False,
+            # Of the peak, at the last step of the cosine.
+            "final_fraction": 0.1,
+            "weight_decay": 0.1,
+            # True: biases and norms decay, too.
+            "decay_vectors": False,
+            "beta1": 0.9,
+            "beta2": 0.95,
+            # 0: gradients are not clipped.
+            "clip_norm": 1.0,
+            **settings,
+        }
+    )
