@@ -76,7 +76,9 @@ def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, *, devices: Sequen
     if free and len(devices) % fixed == 0:
         sizes[free[0]] = len(devices) // fixed
     if math.prod(sizes.values()) != len(devices):
-        raise ValueError(f"mesh {said} does not fit {len(devices)} devices")
+        raise ValueError(
+            f"mesh {said} does not fit {len(devices)} devices; sizes multiply to their number, -1 is what is left"
+        )
     # Auto, since jax's default, Explicit, asks every operation to say its own output sharding.
     return Mesh(_arranged(tuple(sizes.values()), devices), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
 

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -7,6 +8,7 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from vlsm_jax.training.checkpoints import CheckpointError, Checkpoints
@@ -213,6 +215,47 @@ def test_frozen_parameters_of_another_run_are_refused(tmp_path):
         other = state_of(frozen={"decoder/codes": FROZEN["decoder/codes"]}, x=jnp.ones(1))
         with pytest.raises(CheckpointError, match="frozen/decoder/scale: checkpoint only"):
             checkpoints.restore(other, None)
+
+
+def test_checkpoints_that_hold_their_frozen_parameters_are_read_and_gone_on_from(tmp_path):
+    """As earlier versions wrote them."""
+    state = state_of(1, FROZEN, x=jnp.ones(1))
+    items = {"state": ocp.args.StandardSave(state)}
+    items |= {"data": ocp.args.JsonSave(iterator().get_state()), "facts": ocp.args.JsonSave({})}
+    with ocp.CheckpointManager(tmp_path) as manager:
+        manager.save(1, args=ocp.args.Composite(**items))
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.best is None
+        _, restored, _ = checkpoints.restore(state, None)
+        np.testing.assert_array_equal(restored.frozen["decoder/codes"], FROZEN["decoder/codes"])
+    assert not (tmp_path / "frozen").exists()
+    with Checkpoints(tmp_path) as checkpoints:
+        _, restored, _ = checkpoints.restore(state, None)
+        checkpoints.save(2, restored, iterator(), {})
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        for step in (1, 2):
+            _, restored, _ = checkpoints.restore(state, None, step)
+            np.testing.assert_array_equal(restored.frozen["decoder/codes"], FROZEN["decoder/codes"])
+
+
+def test_checksums_are_the_same_on_any_mesh():
+    program = """
+        import jax, numpy as np
+        from jax.sharding import NamedSharding, PartitionSpec as P
+        from vlsm_jax.sharding import make_mesh
+        from vlsm_jax.training.frozen_parameters import checksums_of
+        value = np.random.default_rng(0).normal(size=(3, 16, 8)).astype(np.float32)
+        mesh = make_mesh(data=1, fsdp=4, tensor=2)
+        places = [P(), P(None, "fsdp"), P(None, "tensor", "fsdp"), P(None, ("fsdp", "tensor"))]
+        sharded = [checksums_of({"x": jax.device_put(value, NamedSharding(mesh, place))}) for place in places]
+        print(checksums_of({"x": jax.device_put(value, jax.devices()[0])}), *sharded, sep="\\n")
+    """
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert len(set(lines)) == 1
 
 
 def test_checksums_see_every_bit_and_place():

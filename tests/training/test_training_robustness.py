@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import launch
+from configs import quickstart
+from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key, write_features
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
 from vlsm_jax.data.plan import Place
 from vlsm_jax.data.tokenizer import batch_texts, train_bpe
@@ -234,6 +237,22 @@ def test_parameters_that_are_not_finite_are_named(run, network, tmp_path):
         run(tmp_path, initial_params=start)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_kept_features_that_are_not_finite_are_named(tmp_path, dtype, value):
+    pictures = [bytes([i]) for i in range(3)]
+    noise = np.random.default_rng(0).normal(size=(3, 4, 6)).astype(dtype)
+    write_features(tmp_path, "encoder", pictures, lambda picture: np.uint8(picture[0]), lambda inputs: noise[inputs])
+    (path,) = tmp_path.rglob("*.features.npy")
+    damaged = np.load(path)
+    damaged[1, 2, 3] = value
+    np.save(path, damaged)
+    store = FeatureStore(tmp_path, "encoder")
+    np.testing.assert_array_equal(store[picture_key(pictures[0])], noise[0])
+    with pytest.raises(FeatureError, match=r"features\.npy: features of the picture .* are not finite; the file was"):
+        store[picture_key(pictures[1])]
+
+
 def test_a_data_set_smaller_than_a_batch_is_refused(run, rows, tmp_path):
     data = Rows(rows[:3])
     big = PipelineConfig(64, 8, image_size=8, visual_tokens=5)
@@ -274,6 +293,27 @@ def test_what_differs_from_the_checkpoint_is_said(run, uninterrupted, caplog):
 def test_counts_are_at_least_one(section, message):
     with pytest.raises(ConfigError, match=f"train: {message}"):
         build(TrainConfig, section, "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mesh.fsdp": 3}, r"mesh data=-1, fsdp=3, tensor=1 does not fit \d+ devices; sizes multiply to their number"),
+        ({"train.steps": 0}, r"train: steps=0 is below 1"),
+        ({"train.trainable": ((r"^vision/", True),)}, r"train\.trainable has no rule for: connector/"),
+        ({"optimizer.schedule": "linear"}, r"optimizer\.schedule='linear'"),
+        ({"pipeline.batch_size": 9, "train.accumulation": 2}, r"pipeline\.batch_size=9 is not a multiple of"),
+        ({"model.connector": "conv"}, r"connector kind 'conv' is not one of"),
+        ({"evaluate.checkpoint": "first"}, r"evaluate\.checkpoint='first'; choose one of last, best"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named_before_data_are_made(tmp_path, changes, message):
+    config = quickstart.get_config("smoke")
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    with pytest.raises(ConfigError, match=message):
+        launch.run(config, tmp_path, "all")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_workdir_that_cannot_be_written_is_named(tmp_path, monkeypatch):

@@ -93,7 +93,7 @@ class FeatureStore:
         """Returns the features [T, D] of a picture.
 
         Raises:
-          FeatureError: the store has none with this key.
+          FeatureError: the store has none with this key, or they are not finite.
         """
         at = self._find(key)
         if at is None:
@@ -101,12 +101,25 @@ class FeatureStore:
         part = int(self._part[at])
         if part not in self._maps:
             self._maps[part] = np.load(self.directory / f"{self._parts[part]}.features.npy", mmap_mode="r")
-        return np.asarray(self._maps[part][self._row[at]])
+        features = np.asarray(self._maps[part][self._row[at]])
+        if _not_finite(features):
+            raise FeatureError(
+                f"{self.directory / self._parts[part]}.features.npy: features of the picture {key.hex()} are not "
+                "finite; the file was damaged: delete it, and they are computed again"
+            )
+        return features
 
     def _find(self, key: bytes) -> int | None:
         wanted = np.frombuffer(key, f"V{KEY_BYTES}")
         at = int(np.searchsorted(self._keys, wanted)[0])
         return at if at < len(self._keys) and self._keys[at] == wanted[0] else None
+
+
+def _not_finite(features: np.ndarray) -> bool:
+    """Whether any is infinite or no number: all bits of its exponent are set. np.isfinite takes 40 times as long."""
+    bits = features.view(f"u{features.dtype.itemsize}")
+    exponent = np.asarray(np.inf, features.dtype).view(bits.dtype)
+    return bool(((bits & exponent) == exponent).any())
 
 
 def write_features(

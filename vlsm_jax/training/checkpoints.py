@@ -92,7 +92,7 @@ class Checkpoints:
     def best(self) -> tuple[int, float] | None:
         """Step and validation loss of the complete checkpoint that has the lowest, or None."""
         step = self._manager.best_step()
-        found = math.inf if step is None else _validation_loss(self._manager.metrics(step))
+        found = math.inf if step is None else _validation_loss(self._manager.metrics(step) or {})
         return None if step is None or found == math.inf else (step, found)
 
     def step_of(self, which: Which) -> int:
