@@ -63,17 +63,22 @@ class BatchCounts(NamedTuple):
           window: the decoder's `sliding_window`.
           visual_tokens: positions that a picture takes.
         """
-        seen = batch["positions"].astype(np.int64) + 1  # of its own sample, the position itself included
+        place = np.where(batch["segment_ids"] > 0, batch["positions"], -1)
+        length = place.shape[1]
         pictures = batch["images"] if batch.get("features") is None else batch["features"]
-        rows, length = seen.shape
-        visual = np.count_nonzero(batch["visual_index"] >= 0)
+        # A position sees its own sample up to itself, one more than its place; padding, at -1, sees nothing.
+        pairs = int(place.sum(dtype=np.int64)) + place.size
+        local = pairs
+        if window is not None and window < length:
+            local = int(np.minimum(place, window - 1).sum(dtype=np.int64)) + place.size
+        visual = np.count_nonzero(batch["visual_index"] >= 0) if visual_tokens else 0
         return cls(
             samples=float(batch["segment_ids"].max(axis=1).sum()),
-            tokens=float(np.count_nonzero(batch["segment_ids"])),
-            pairs=float(seen.sum()),
-            local_pairs=float(np.minimum(seen, window or length).sum()),
+            tokens=float(np.count_nonzero(batch["segment_ids"] > 0)),
+            pairs=float(pairs),
+            local_pairs=float(local),
             pictures=visual / visual_tokens if visual_tokens else 0.0,
-            **cls.full(rows, length, window, pictures.shape[1] if visual_tokens else 0)._padded(),
+            **cls.full(len(place), length, window, pictures.shape[1] if visual_tokens else 0)._padded(),
         )
 
     @classmethod
