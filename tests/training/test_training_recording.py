@@ -328,10 +328,31 @@ def test_a_run_that_goes_on_is_the_same_run_of_wandb(tmp_path, monkeypatch):
     assert fake.logged.count("finished") == 2
 
 
-def test_wandb_that_does_not_start_says_what_to_do(tmp_path, monkeypatch):
+def test_wandb_that_does_not_start_says_what_to_do(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "wandb", FakeWandb(fails=True))
-    with pytest.raises(ConfigError, match=r"no API key configured; log in by `wandb login`, or set WANDB_MODE=offline"):
+    said = "no API key configured; log in by `wandb login`, or set WANDB_MODE=offline"
+    with pytest.raises(ConfigError, match=said):
         recorder(tmp_path, config=LogConfig(("wandb",)))
+    # A job that was started again is not ended by it.
+    with caplog.at_level(logging.WARNING), recorder(tmp_path, first=3, config=LogConfig(("wandb",))) as log:
+        record(log, [4])
+    assert said in caplog.text
+    assert [row["step"] for row in rows(tmp_path, "train")] == [4]
+
+
+def test_a_writer_that_breaks_is_left_out_and_said_once(tmp_path, monkeypatch, caplog):
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    with caplog.at_level(logging.WARNING), recorder(tmp_path, config=LogConfig(("wandb", "tensorboard"))) as log:
+        record(log, [1])
+        fake.log = None
+        record(log, [2])
+        record(log, [3])
+    assert caplog.text.count("'wandb' is left out from here on") == 1
+    assert [row["train/loss"] for row in fake.logged if "train/loss" in row] == [1.0]
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
 
 
 def test_wandb_itself_offline(tmp_path, monkeypatch):

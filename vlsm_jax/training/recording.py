@@ -30,7 +30,7 @@ from vlsm_jax.training.hardware import chip_of
 from vlsm_jax.training.logs import MetricsFile, Progress
 from vlsm_jax.training.profiling import StepProfiler, check_steps
 from vlsm_jax.training.step import StepMetrics
-from vlsm_jax.training.writers import WRITERS, open_writers
+from vlsm_jax.training.writers import WRITERS, Writers
 
 # Steps that the percentiles of their time are over: enough for one in twenty to be a few.
 _RECENT = 100
@@ -160,8 +160,8 @@ class Recorder:
         self._latest: StepMetrics | None = None
         if not self._lead:
             return
-        self._writers = [MetricsFile(Path(workdir) / "metrics.jsonl", first)]
-        self._writers += open_writers(config.writers, Path(workdir), first, facts or {})
+        self._file = MetricsFile(Path(workdir) / "metrics.jsonl", first)
+        self._writers = Writers(config.writers, Path(workdir), first, facts or {})
         self._profiler = StepProfiler(config.profile, Path(workdir) / "profile", first + 1, self._pause)
         self._progress = Progress(last, first)
         self._clock, self._compilation = StepClock(), CompileClock()
@@ -218,8 +218,8 @@ class Recorder:
     def note(self, step: int, kind: str, **values: Any) -> None:
         """Writes values of any kind; those that are no numbers stand in `metrics.jsonl` alone."""
         if self._lead:
-            for writer in self._writers:
-                writer.write(step, kind, **values)
+            self._file.write(step, kind, **values)
+            self._writers.write(step, kind, **values)
 
     def end_window(self) -> None:
         """Writes and shows how fast the steps were that were read last, and starts the next window."""
@@ -233,8 +233,7 @@ class Recorder:
             shown = {"loss": float(self._latest.loss), "accuracy": float(self._latest.accuracy)}
             shown |= {name: figures[name] for name in ("tokens_per_second", "mfu") if name in figures}
             self._progress.update(step - self._progress.done, **shown)
-            for writer in self._writers:
-                writer.flush()
+            self._writers.flush()
         self.start_window()
 
     def validated(self, step: int, values: Mapping[str, float]) -> None:
@@ -253,8 +252,8 @@ class Recorder:
         self._clock.close()
         self._compilation.close()
         self._progress.close()
-        for writer in self._writers:
-            writer.close()
+        self._file.close()
+        self._writers.close()
         if self._all.steps:
             figures = {**self._all.figures(self._flops, self._peak), **self._percentiles()}
             logging.info(

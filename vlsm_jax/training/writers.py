@@ -104,28 +104,58 @@ WRITERS: Mapping[str, Callable[[Path, int, Mapping[str, Any]], Writer]] = {
 }
 
 
-def open_writers(names: Sequence[str], workdir: Path, resume_step: int, facts: Mapping[str, Any]) -> list[Writer]:
-    """Returns the writers of these names; one whose package is not installed is left out, and that is said.
+class Writers:
+    """Several writers as one. What goes wrong with one of them, once it has started, costs the run nothing else: it is
+    said, and the writer is left out from there on.
 
     Args:
-      names: of `WRITERS`.
+      names: of `WRITERS`; one whose package is not installed is left out, and that is said.
       workdir: of the run.
       resume_step: what was written after this step is to be forgotten.
       facts: the config and what else describes the run.
 
     Raises:
-      ConfigError: one of them does not start.
+      ConfigError: one of them does not start. When a run goes on, this too is only said.
     """
-    writers = []
-    for name in names:
-        try:
-            writers.append(WRITERS[name](Path(workdir), resume_step, facts))
-        except ModuleNotFoundError as error:
-            logging.warning(
-                "log.writers has %r, but %s is not installed (pip install %s): metrics.jsonl has the same figures",
-                *(name, str(error.name).split(".")[0], name),
-            )
-    return writers
+
+    def __init__(self, names: Sequence[str], workdir: Path, resume_step: int, facts: Mapping[str, Any]):
+        self._open: dict[str, Writer] = {}
+        for name in names:
+            try:
+                self._open[name] = WRITERS[name](Path(workdir), resume_step, facts)
+            except ModuleNotFoundError as error:
+                logging.warning(
+                    "log.writers has %r, but %s is not installed (pip install %s): metrics.jsonl has the same figures",
+                    *(name, str(error.name).split(".")[0], name),
+                )
+            except ConfigError as error:
+                if not resume_step:
+                    raise
+                logging.warning("%s; the run goes on without it, and metrics.jsonl has the same figures", error)
+
+    def write(self, step: int, kind: str, **values: Any) -> None:
+        """Gives all of them what there is to say of a step."""
+        self._each(lambda writer: writer.write(step, kind, **values))
+
+    def flush(self) -> None:
+        """Sees to it that others can read what was written."""
+        self._each(lambda writer: writer.flush())
+
+    def close(self) -> None:
+        """Ends all of them."""
+        self._each(lambda writer: writer.close())
+        self._open.clear()
+
+    def _each(self, call: Callable[[Writer], None]) -> None:
+        for name, writer in list(self._open.items()):
+            try:
+                call(writer)
+            except Exception as error:  # whatever theirs is called
+                logging.warning(
+                    "log.writers: %r is left out from here on, metrics.jsonl has the same figures: %s: %s",
+                    *(name, type(error).__name__, error),
+                )
+                del self._open[name]
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
