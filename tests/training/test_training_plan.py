@@ -10,7 +10,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from vlsm_jax.training.hardware import CHIPS
@@ -18,7 +17,7 @@ from vlsm_jax.training.planning import nvidia, topology
 from vlsm_jax.training.planning.groups import exchange
 from vlsm_jax.training.planning.hlo import Collective, Module, collectives, temporaries
 from vlsm_jax.training.planning.roofline import roofline, traffic_of
-from vlsm_jax.training.planning.topology import PlanError, Target, find_target
+from vlsm_jax.training.planning.topology import PlanError, find_target
 from vlsm_jax.training.planning.work import count_work
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +102,31 @@ def test_collectives_count_as_often_as_their_loops_run():
     ],
 )
 def test_groups_are_told_by_mesh_axes(groups, group, axes):
-    assert exchange(f"all-gather(%x), replica_groups={groups}, dimensions={{0}}", MESH) == (group, axes)
+    found = exchange(f"all-gather(%x), replica_groups={groups}, dimensions={{0}}", MESH)
+    assert (found.group, found.axes) == (group, axes)
+
+
+def test_groups_are_told_by_slices():
+    def crossed(groups, slices):
+        return exchange(f"all-reduce(%x), replica_groups={groups}", MESH, slices)
+
+    assert crossed("{{0,1,2,3},{4,5,6,7}}", 2) == (4, ("fsdp",), 1)
+    assert crossed("{{0,4},{1,5},{2,6},{3,7}}", 2) == (2, ("data",), 2)
+    assert crossed("{{0,1,2,3},{4,5,6,7}}", 4) == (4, ("fsdp",), 2)
+    assert crossed("{}", 4) == (8, ("data", "fsdp"), 4)
+
+
+def test_what_hosts_of_tpus_send_to_other_slices_is_a_collective():
+    send = """ENTRY %main (w: f32[64]) -> f32[64] {
+  %w = f32[64]{0} parameter(0)
+  %send = (f32[64]{0}, u32[], token[]) send(%w, %t), channel_id=3, a={_xla_megascale_transfer_type="KIND"}
+}
+"""
+    found = [collectives(Module.parse(send.replace("KIND", kind)), MESH, 2) for kind in ("ALL_REDUCE", "ALL_GATHER")]
+    assert found == [
+        [Collective("all-reduce", ("data",), 2, 256, 1, "f32", "", 2)],
+        [Collective("all-gather", ("data",), 2, 512, 1, "f32", "", 2)],
+    ]
 
 
 def test_the_largest_arrays_are_those_the_step_makes():
@@ -142,15 +165,6 @@ def test_fused_attention_is_counted_by_its_shapes():
     assert work("bwd", "MaskType.PADDING_CAUSAL") == 2.5 * product
 
 
-def test_slices_that_an_axis_goes_over():
-    devices = [types.SimpleNamespace(id=7 - i) for i in range(8)]  # ids say nothing of slices, the order does
-    target = Target("h200:4*2", devices, CHIPS["h200"], (4,), slices=2)
-    mesh = types.SimpleNamespace(axis_names=("data", "fsdp"), devices=np.array(devices).reshape(2, 4))
-    assert [target.slices_along(mesh, axes) for axes in (["data"], ["fsdp"], ["data", "fsdp"], ["?"])] == [2, 1, 2, 2]
-    wide = types.SimpleNamespace(axis_names=("fsdp",), devices=np.array(devices))
-    assert target.slices_along(wide, ["fsdp"]) == 2
-
-
 def test_a_ring_sends_what_it_must():
     gather = Collective("all-gather", ("fsdp",), 4, 1000, 3, "bf16", "")
     assert traffic_of(gather) == 750
@@ -167,8 +181,8 @@ def test_a_ring_sends_what_it_must():
 
 def test_what_crosses_slices_goes_by_the_network_of_the_data_centre():
     def seconds(kind, group, slices):
-        moved = Collective(kind, ("data",), group, 1000, 1, "bf16", "")
-        return roofline(chip, (8,), flops=0, traffic=0, moved=[moved], slices_along=lambda axes: slices).network
+        moved = Collective(kind, ("data",), group, 1000, 1, "bf16", "", slices)
+        return roofline(chip, (8,), flops=0, traffic=0, moved=[moved]).network
 
     chip = CHIPS["h200"]
     assert seconds("all-gather", 4, 4) == pytest.approx(750 / chip.network)

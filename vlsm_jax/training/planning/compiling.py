@@ -160,7 +160,7 @@ def plan_step(
         keep.write_text(text)
     module = Module.parse(text)
     made = temporaries(module, _LEAST_TEMPORARY)
-    moved = tuple(collectives(module, dict(mesh.shape)))
+    moved = tuple(collectives(module, dict(mesh.shape), target.slices))
     memory = _memory(compiled, refused, plan.abstract, batch, target)
     bound = None
     if target.chip is not None and compiled is not None:
@@ -170,7 +170,6 @@ def plan_step(
             flops=work.flops / mesh.size,
             traffic=least_traffic(plan, memory, network, pipeline, config, mesh),
             moved=moved,
-            slices_along=lambda axes: target.slices_along(mesh, axes),
         )
     return Plan(
         topology=target.name,

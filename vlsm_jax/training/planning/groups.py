@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,31 +17,63 @@ _MESH = re.compile(
     r"[^{]* \{(?P<over>[^}]*)\}"
 )
 _LIST = re.compile(r"replica_groups=\{(?P<groups>(?:\{[\d,]*\},?)*)\}")
+_ACROSS_SLICES = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 _PAIRS = re.compile(r"source_target_pairs=\{(?P<pairs>(?:\{\d+,\d+\},?)*)\}")
 
 
-def exchange(text: str, mesh_shape: dict[str, int]) -> tuple[int, tuple[str, ...]]:
-    """Returns how many devices exchange data with one another, and the mesh axes along which they differ.
+class Exchange(NamedTuple):
+    """Devices that exchange data with one another.
+
+    Attributes:
+      group: how many they are.
+      axes: mesh axes along which they differ; ("?",) where they are none that the mesh has.
+      slices: in how many slices or nodes they are.
+    """
+
+    group: int
+    axes: tuple[str, ...]
+    slices: int
+
+
+def exchange(text: str, mesh_shape: dict[str, int], slices: int = 1) -> Exchange:
+    """Returns who takes part in the collective that `text` is.
 
     Args:
       text: of the instruction.
       mesh_shape: axes of the mesh, in order, and devices along each.
-
-    Returns:
-      The size of a group, and axes; ("?",) where groups name devices that the mesh does not have.
+      slices: how many there are; each has as many devices of the mesh, one slice after another.
     """
     count = math.prod(mesh_shape.values())
+    places = np.stack(np.unravel_index(np.arange(count), tuple(mesh_shape.values())), axis=1)  # [devices, axes]
+    slice_of = np.arange(count) * slices // count
+    if _ACROSS_SLICES.search(text):
+        # Those that have the same place in each slice.
+        apart = (places[:: count // slices] != places[0]).any(axis=0)
+        return Exchange(slices, _named(mesh_shape, apart), slices)
     pairs = _PAIRS.search(text)
     groups = _pairs(pairs) if pairs is not None else _groups(text)
     groups = groups or [list(range(count))]
     if max(max(group, default=0) for group in groups) >= count:
-        return len(groups[0]), ("?",)
-    places = np.stack(np.unravel_index(np.arange(count), tuple(mesh_shape.values())), axis=1)  # [devices, axes]
+        return Exchange(len(groups[0]), ("?",), slices)
     differing = np.zeros(len(mesh_shape), bool)
     for group in groups:
         differing |= (places[group] != places[group[:1]]).any(axis=0)
-    axes = tuple(name for name, differs in zip(mesh_shape, differing, strict=True) if differs)
-    return len(groups[0]) if pairs is None else math.prod(mesh_shape[a] for a in axes), axes
+    axes = _named(mesh_shape, differing)
+    size = len(groups[0]) if pairs is None else math.prod(mesh_shape[axis] for axis in axes)
+    return Exchange(size, axes, max(len(set(slice_of[group])) for group in groups))
+
+
+def across_slices(text: str) -> str | None:
+    """Returns the kind of collective that a TPU's `send` to other slices is a part of; None of any other instruction.
+
+    Between slices the hosts send, by the name of what they do, such as "all-reduce".
+    """
+    found = _ACROSS_SLICES.search(text)
+    return found[1].lower().replace("_", "-") if found else None
+
+
+def _named(mesh_shape: dict[str, int], differing: np.ndarray) -> tuple[str, ...]:
+    return tuple(name for name, differs in zip(mesh_shape, differing, strict=True) if differs)
 
 
 def _pairs(found: re.Match) -> list[list[int]]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vlsm_jax.training.planning.groups import exchange
+from vlsm_jax.training.planning.groups import across_slices, exchange
 
 _COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{\s*$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<rest>.*)$")
@@ -142,6 +142,7 @@ class Collective(NamedTuple):
       count: per step.
       dtype: of the array.
       source: where the first of them comes from.
+      slices: in how many slices or nodes the devices of a group are.
     """
 
     kind: str
@@ -151,33 +152,38 @@ class Collective(NamedTuple):
     count: int
     dtype: str
     source: str
+    slices: int = 1
 
 
-def collectives(module: Module, mesh_shape: dict[str, int]) -> list[Collective]:
+def collectives(module: Module, mesh_shape: dict[str, int], slices: int = 1) -> list[Collective]:
     """Returns what goes between devices in one step, the most bytes first.
 
     Args:
       module: the step.
       mesh_shape: axes of the mesh, in order, and devices along each.
+      slices: slices or nodes that the devices are in, one after another.
     """
     found: dict[tuple, Collective] = {}
     for instruction, runs in module.collectives():
         kind = _collective_kind(instruction)
-        group, axes = exchange(instruction.text, mesh_shape)
+        group, axes, crossed = exchange(instruction.text, mesh_shape, slices)
         if group <= 1:
             continue
         arrays = _payload(instruction, kind, group)
         size, dtype = sum(a.bytes for a in arrays), arrays[0].dtype
-        if kind == "reduce-scatter":
+        if kind == "reduce-scatter" or (kind == "all-gather" and instruction.opcode == "send"):
             size *= group
         key = (kind, axes, size, dtype)
         before = found.get(key)
         count = runs + (before.count if before else 0)
-        found[key] = Collective(kind, axes, group, size, count, dtype, before.source if before else instruction.source)
+        source = before.source if before else instruction.source
+        found[key] = Collective(kind, axes, group, size, count, dtype, source, crossed)
     return sorted(found.values(), key=lambda c: -c.bytes * c.count)
 
 
 def _collective_kind(instruction: Instruction) -> str | None:
+    if instruction.opcode == "send":
+        return across_slices(instruction.text)
     return next((kind for kind in KINDS if instruction.opcode in (kind, f"{kind}-start")), None)
 
 
@@ -289,6 +295,8 @@ def _first_value(around: dict[str, Instruction], loop: Instruction, place: int) 
 
 def _payload(instruction: Instruction, kind: str, group: int) -> Sequence[Array]:
     """Returns the arrays of a collective's result; one that is started gives operands and results in a tuple."""
+    if instruction.opcode == "send":
+        return instruction.arrays[:1]
     arrays = [a for a in instruction.arrays if a.size > 1 or not instruction.opcode.endswith("-start")]
     if not arrays:
         return instruction.arrays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from vlsm_jax.training.hardware import Chip
 from vlsm_jax.training.planning.hlo import Collective
@@ -52,7 +52,6 @@ def roofline(
     flops: float,
     traffic: float,
     moved: Sequence[Collective],
-    slices_along: Callable[[Sequence[str]], int] = lambda axes: 1,
 ) -> Roofline:
     """Returns the bounds of one step.
 
@@ -62,12 +61,11 @@ def roofline(
       flops: of one device.
       traffic: bytes that one device reads and writes.
       moved: collectives of one device.
-      slices_along: over how many slices or nodes a collective along these mesh axes goes.
     """
     links = _links(chip, shape)
     seconds = 0.0
     for collective in moved:
-        slices = min(slices_along(collective.axes), collective.group)
+        slices = min(collective.slices, collective.group)
         within = collective._replace(group=max(1, collective.group // slices))
         once = traffic_of(within) / links
         if slices > 1:

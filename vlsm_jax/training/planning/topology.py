@@ -10,9 +10,7 @@ import re
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 from jax.experimental import topologies
-from jax.sharding import Mesh
 
 from vlsm_jax.training.hardware import CHIPS, Chip
 from vlsm_jax.training.planning import nvidia
@@ -52,16 +50,6 @@ class Target:
     slices: int = 1
     compiler_options: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
-
-    def slices_along(self, mesh: Mesh, axes: Sequence[str]) -> int:
-        """Returns in how many slices or nodes devices lie that differ along these axes of the mesh alone."""
-        if self.slices == 1:
-            return 1
-        if not set(axes) <= set(mesh.axis_names):
-            return self.slices
-        line = mesh.devices[tuple(slice(None) if name in axes else 0 for name in mesh.axis_names)]
-        number = {device.id: place * self.slices // len(self.devices) for place, device in enumerate(self.devices)}
-        return len({number[device.id] for device in np.ravel(line)})
 
     @property
     def platform(self) -> str:
