@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from vlsm_jax.data.pipeline import Batch
-from vlsm_jax.models.lora import with_dropout
+from vlsm_jax.models.lora import gather_adapters, with_dropout
 from vlsm_jax.models.vlsm import Vlsm
 from vlsm_jax.training.loss import LossSum, sharded_cross_entropy
 from vlsm_jax.training.network import Params
@@ -86,7 +86,7 @@ def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[..., LossSum]:
     """
 
     def loss(trained: Params, frozen: Params, batch: Batch, key: jax.Array | None = None) -> LossSum:
-        model = merge({**frozen, **trained})
+        model = gather_adapters(merge({**frozen, **trained}))
         return batch_loss(model if key is None else with_dropout(model, key), batch)
 
     return loss
@@ -135,7 +135,7 @@ def make_train_step(
         metrics = StepMetrics(
             loss=total.loss / weight,
             accuracy=total.correct / weight,
-            tokens=total.weight,
+            tokens=total.targets,
             positions=jnp.mean(batch.segment_ids > 0),
             gradient_norm=norm,
             skipped=1 - finite.astype(jnp.float32),
