@@ -264,10 +264,11 @@ def test_checksums_see_every_bit_and_place():
         "f32": jnp.asarray(noise.normal(size=(4, 6)), jnp.float32),
         "bf16": jnp.asarray(noise.normal(size=(4, 6)), jnp.bfloat16),
         "u8": jnp.asarray(noise.integers(0, 256, (4, 6)), jnp.uint8),
+        "layers": jnp.asarray(noise.integers(0, 256, (4, 6, 5)), jnp.uint8),
     }
     before = checksums_of(arrays)
     assert before == checksums_of(arrays)
     for name, value in arrays.items():
         swapped = value.at[0, 1].set(value[3, 2]).at[3, 2].set(value[0, 1])
-        for changed in (swapped, value.at[2, 5].set(0), value.T.reshape(4, 6)):
+        for changed in (swapped, value.at[2, 5].set(0), value.swapaxes(0, 1).reshape(value.shape)):
             assert checksums_of(arrays | {name: changed})[name] != before[name]

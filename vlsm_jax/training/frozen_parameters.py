@@ -93,8 +93,15 @@ def checksums_of(params: Mapping[str, jax.Array]) -> dict[str, int]:
 
 
 def _checksum(x: jax.Array) -> jax.Array:
+    if x.ndim < 3:
+        return _sum(x, jnp.zeros((), jnp.uint32))
+    # Stacked layers, one after the other: some compilers write the mixed bits down, which take 32 for each of 8.
+    places = jnp.arange(x.shape[0], dtype=jnp.uint32)
+    return jnp.sum(jax.lax.map(lambda layer: _sum(*layer), (x, places)), dtype=jnp.uint32)
+
+
+def _sum(x: jax.Array, place: jax.Array) -> jax.Array:
     bits = jax.lax.bitcast_convert_type(x, jnp.dtype(f"uint{8 * x.dtype.itemsize}")).astype(jnp.uint32)
-    place = jnp.zeros((), jnp.uint32)
     for axis, size in enumerate(x.shape):
         place = place * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
     # Mixed bit by bit (Murmur's finaliser), then added: the order in which devices add changes nothing.
