@@ -40,6 +40,9 @@ def test_weight_and_hits_are_counted(problem):
     hidden, head, targets, weights = problem
     total = cross_entropy(hidden, targets, weights, lambda h: h @ head, 7)
     assert total.weight == weights.sum()
+    assert total.targets == (weights > 0).sum()
+    halves = cross_entropy(hidden, targets, weights / 2, lambda h: h @ head, 7)
+    assert (halves.weight, halves.targets) == (total.weight / 2, total.targets)
     hits = (jnp.argmax(hidden @ head, -1) == targets) * weights
     assert total.correct == hits.sum()
 
@@ -57,5 +60,5 @@ def test_no_logits_of_the_whole_batch_exist(problem):
 
 
 def test_sums_add():
-    total = LossSum.zero() + LossSum(jnp.float32(2), jnp.float32(3), jnp.float32(1))
-    assert tuple(map(float, total)) == (2, 3, 1)
+    total = LossSum.zero() + LossSum(*map(jnp.float32, (2, 3, 1, 4)))
+    assert tuple(map(float, total)) == (2, 3, 1, 4)

@@ -27,11 +27,13 @@ class LossSum(NamedTuple):
       loss: float32 [], sum of the weighted negative log likelihoods, in nats.
       weight: float32 [], sum of the weights.
       correct: float32 [], weighted number of targets that the greedy choice hits.
+      targets: float32 [], how many targets have a weight.
     """
 
     loss: jax.Array
     weight: jax.Array
     correct: jax.Array
+    targets: jax.Array
 
     def __add__(self, other: LossSum) -> LossSum:  # type: ignore[override]
         return LossSum(*(a + b for a, b in zip(self, other, strict=True)))
@@ -39,7 +41,7 @@ class LossSum(NamedTuple):
     @classmethod
     def zero(cls) -> LossSum:
         """The sum over nothing."""
-        return cls(*(jnp.zeros((), jnp.float32) for _ in range(3)))
+        return cls(*(jnp.zeros((), jnp.float32) for _ in cls._fields))
 
 
 def _chunk_loss(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> LossSum:
@@ -47,7 +49,8 @@ def _chunk_loss(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> Lo
     normaliser = jax.nn.logsumexp(logits, axis=-1)
     picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     correct = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
-    return LossSum(jnp.sum(weights * (normaliser - picked)), jnp.sum(weights), jnp.sum(weights * correct))
+    counted = jnp.sum(weights > 0, dtype=jnp.float32)
+    return LossSum(jnp.sum(weights * (normaliser - picked)), jnp.sum(weights), jnp.sum(weights * correct), counted)
 
 
 def sharded_cross_entropy(
