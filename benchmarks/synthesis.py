@@ -22,10 +22,10 @@ from tqdm import tqdm
 from vlsm_jax import simulator
 from vlsm_jax.synth import Split, TripletOptions, write_dataset
 from vlsm_jax.synth.prompts import write_prompt
-from vlsm_jax.synth.sampler import check_run, horizon, sample_factory
+from vlsm_jax.synth.sampler import check_run, horizon
 from vlsm_jax.synth.scripts import write_script
 from vlsm_jax.synth.sketches import SketchError, encode_image, paint_sketch
-from vlsm_jax.synth.splits import Keys, sampling, split_of
+from vlsm_jax.synth.triplets import sample_for
 
 
 def parts(count: int, seed: int) -> dict[str, float]:
@@ -42,17 +42,11 @@ def parts(count: int, seed: int) -> dict[str, float]:
     def check(script: str, factory) -> str:
         return check_run(factory, simulator.run(script, until=horizon(factory)))
 
-    def sample(rng):
-        while True:
-            factory = sample_factory(rng, **sampling(Split.TRAIN))
-            if split_of(factory, Keys.of(factory)) is Split.TRAIN:
-                return factory
-
     for i in range(-20, count):
         if i == 0:
             spent = dict.fromkeys(spent, 0.0)  # what comes before warms caches up
         rng = np.random.default_rng((seed, i + 20))
-        factory = timed("sample", sample, rng)
+        factory, _ = timed("sample", sample_for, Split.TRAIN, options, rng, rng)
         script_style = options.script_styles[i % len(options.script_styles)]
         script = timed("script", write_script, factory.twin, script_style, rng)
         timed("check", check, script, factory)

@@ -7,7 +7,9 @@ import pytest
 from synth_examples import examples
 
 from vlsm_jax.synth.distributions import SERVICES
+from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES
+from vlsm_jax.synth.isomorphism import factory_key, topology_key
 from vlsm_jax.synth.sampler import sample_factory, sample_unless, timing_pairs
 from vlsm_jax.synth.splits import (
     HELD_OUT_INDUSTRIES,
@@ -16,12 +18,12 @@ from vlsm_jax.synth.splits import (
     TRAINED_OBJECTS,
     Keys,
     Split,
-    fits,
     has_held_out_shape,
     industries_of,
     refused_shapes,
     sampling,
     split_of,
+    takes,
 )
 from vlsm_jax.twin import Twin
 
@@ -111,15 +113,23 @@ def test_tests_are_the_splits_of_the_house():
 
 
 @pytest.mark.parametrize("split", Split)
-def test_what_was_sampled_for_a_split_is_told_quicker(split):
-    rng, found = np.random.default_rng(1), []
-    for i in range(150):
-        industries = industries_of(split)
+def test_what_is_sampled_for_a_split_is_told_quicker(split):
+    rng, industries, asked = np.random.default_rng(1), industries_of(split), []
+
+    def wants(twin):
+        asked.append((twin, takes(split, twin, factory_key(twin))))
+        return asked[-1][1]
+
+    found = 0
+    for i in range(60):
         choices = {"industry": industries[i % len(industries)], **sampling(split)}
-        sampled = sample_unless(refused_shapes(split), rng, **choices)
+        sampled = sample_unless(refused_shapes(split), wants, rng, **choices)
+        tried = [asked.pop() for _ in range(len(asked))]
+        for twin, wanted in tried:
+            factory = Factory(twin, choices["industry"])
+            assert wanted == (split_of(factory, Keys.of(factory)) is split)
         if sampled is not None:
-            keys = Keys.of(sampled.factory)
-            assert sampled.topology == keys.topology
-            assert fits(split, sampled.factory, keys) == (split_of(sampled.factory, keys) is split)
-            found.append(fits(split, sampled.factory, keys))
-    assert any(found)
+            assert tried[0] == (sampled.factory.twin, True)
+            assert sampled.topology == topology_key(sampled.factory.twin)
+            found += 1
+    assert found

@@ -39,6 +39,7 @@ __all__ = [
     "MOST",
     "Refuses",
     "Sampled",
+    "Wants",
     "check_run",
     "horizon",
     "sample_factory",
@@ -54,6 +55,9 @@ HIGHEST_LOAD: Final = 0.93
 
 BUSIEST_LOAD: Final = (0.5, 0.86)
 """Between these the busiest place is aimed at, before round numbers."""
+
+ARRIVALS_TRIED: Final = 4
+"""Of one floor, until the factory is one that is wanted."""
 
 PACES: Final = 4
 """Steps in which the pace and the waits that follow from it are brought together."""
@@ -92,8 +96,12 @@ Refuses = Callable[[str, bool], bool]
 """Whether a flow is of no use, from its `topology_key` and whether it `is_chain`."""
 
 
+Wants = Callable[[Twin], bool]
+"""Whether a Twin is of use."""
+
+
 class _RefusedError(Exception):
-    """The flow that was drawn is of no use."""
+    """What was drawn is of no use."""
 
 
 def sample_factory(
@@ -129,17 +137,14 @@ def sample_factory(
     """
     choices = {"industry": industry, "layout": layout, "automation": automation, "features": features}
     limits = {"fewest": fewest, "most": most, "avoid_pairs": avoid_pairs}
-    sampled = sample_unless(_refuses_none, rng, **choices, **limits)
+    sampled = sample_unless(lambda topology, chain: False, lambda twin: True, rng, **choices, **limits)
     assert sampled is not None  # Nothing was refused.
     return sampled.factory
 
 
-def _refuses_none(topology: str, chain: bool) -> bool:
-    return False
-
-
 def sample_unless(
     refuses: Refuses,
+    wants: Wants,
     rng: np.random.Generator,
     *,
     industry: str | None = None,
@@ -150,7 +155,14 @@ def sample_unless(
     features: tuple[str, ...] | None = None,
     avoid_pairs: frozenset[Pair] = frozenset(),
 ) -> Sampled | None:
-    """Returns what `sample_factory` does, or None as soon as the flow is drawn and refused, which saves the rest."""
+    """Returns what `sample_factory` does, or None as soon as it is clear that it is of no use, which saves the rest.
+
+    Args:
+      refuses: which flows are of no use; none of their objects gets a setting.
+      wants: which Twins are of use. Where one is not, only its arrivals are drawn again, a few times.
+      rng: the only source of chance.
+      **: see `sample_factory`.
+    """
     _check_choices(layout, automation, features, fewest, most)
     allowed = frozenset(FEATURES if features is None else features)
     dice = Dice(rng)
@@ -165,7 +177,7 @@ def sample_unless(
         # The same again first: what comes out hard is not to be rare for it.
         for _ in range(TRIES):
             try:
-                made = _draw_factory(dice, table, kind, level, count, allowed, avoid_pairs, refuses)
+                made = _draw_factory(dice, table, kind, level, count, allowed, avoid_pairs, refuses, wants)
             except _RefusedError:
                 return None
             if made is not None:
@@ -219,6 +231,7 @@ def _draw_factory(
     allowed: frozenset[str],
     avoid: frozenset[Pair],
     refuses: Refuses,
+    wants: Wants,
 ) -> Sampled | None:
     crews = draw_crews(dice, automation, count, allowed)
     flow = count - sum(crew.objects for crew in crews)
@@ -245,9 +258,13 @@ def _draw_factory(
     _name(dice, [*order, *people])
     if not _locate(floor, people):
         return None
-    if not _set_pace(order, alike, pooled, dice):
-        return None
-    return Sampled(Factory(_twin(floor, people), table.key, layout, automation, _features(floor)), topology)
+    for _ in range(ARRIVALS_TRIED):
+        if not _set_pace(order, alike, pooled, dice):
+            return None
+        twin = _twin(floor, people)
+        if wants(twin):
+            return Sampled(Factory(twin, table.key, layout, automation, _features(floor)), topology)
+    raise _RefusedError
 
 
 def _alike(floor: Floor) -> list[list[Spot]]:

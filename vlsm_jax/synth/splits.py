@@ -22,6 +22,7 @@ from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.isomorphism import factory_key, is_chain, topology_key
 from vlsm_jax.synth.sampler import Refuses, timing_pairs
+from vlsm_jax.twin import Twin
 
 
 class Split(enum.Enum):
@@ -141,14 +142,18 @@ def refused_shapes(split: Split) -> Refuses:
     return is_held_out_shape
 
 
-def fits(split: Split, factory: Factory, keys: Keys) -> bool:
-    """Whether `split_of` is `split`, for a factory sampled for it; quicker, as what sampling heeds is not asked again.
+def takes(split: Split, twin: Twin, key: str) -> bool:
+    """Whether `split_of` is `split`, for what was sampled for it; quicker, as what sampling heeds is not asked again.
 
-    It was sampled from `industries_of(split)` by `sample_unless` with `refused_shapes(split)` and `sampling(split)`.
+    Args:
+      split: for which it was sampled, from `industries_of` it, by `sample_unless` with its `refused_shapes` and its
+        `sampling`.
+      twin: of the factory.
+      key: its `factory_key`.
     """
     if split is Split.TIMING:
-        return not HELD_OUT_PAIRS.isdisjoint(timing_pairs(factory.twin))
-    return split in (Split.LAYOUT, Split.SIZE) or _key_split(keys.factory) is split
+        return not HELD_OUT_PAIRS.isdisjoint(timing_pairs(twin))
+    return split in (Split.LAYOUT, Split.SIZE) or _key_split(key) is split
 
 
 def split_of(factory: Factory, keys: Keys) -> Split | None:

@@ -18,8 +18,8 @@ from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import check_run, horizon, sample_unless
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, paint_sketch
-from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, fits, industries_of, refused_shapes, sampling
-from vlsm_jax.twin import diff
+from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, refused_shapes, sampling, takes
+from vlsm_jax.twin import Twin, diff
 
 TRIES = 40
 """Of factories that fit their split, until one passes all checks."""
@@ -197,16 +197,34 @@ def _pick(values: Sequence[T], rng: np.random.Generator) -> T | None:
     return values[int(rng.integers(len(values)))] if values else None
 
 
-def _fitting(
+def sample_for(
     split: Split, options: TripletOptions, choice: np.random.Generator, rng: np.random.Generator
 ) -> tuple[Factory, Keys]:
-    """Returns a factory that may go to a split, with its keys."""
+    """Returns a factory that may go to a split, with its keys.
+
+    Args:
+      split: where it is to go.
+      options: what it may be.
+      choice: chooses industry, layout and automation, as far as `options` does not.
+      rng: decides on everything else.
+
+    Raises:
+      TripletError: none of `SAMPLES` factories may go there.
+    """
     limits = sampling(split)
     limits["most"] = min(limits["most"], options.most_objects)
     industries, refuses = options.industries_of(split), refused_shapes(split)
+    key = ""
+
+    def wants(twin: Twin) -> bool:
+        nonlocal key
+        key = factory_key(twin)
+        return takes(split, twin, key)
+
     for _ in range(SAMPLES):
         sampled = sample_unless(
             refuses,
+            wants,
             rng,
             industry=_pick(industries, choice),
             layout=_pick(options.layouts, choice),
@@ -214,12 +232,8 @@ def _fitting(
             features=options.features,
             **limits,
         )
-        if sampled is None:
-            continue
-        factory = sampled.factory
-        keys = Keys(sampled.topology, factory_key(factory.twin))
-        if fits(split, factory, keys):
-            return factory, keys
+        if sampled is not None:
+            return sampled.factory, Keys(sampled.topology, key)
     raise TripletError(
         f"none of {SAMPLES} factories may go to split {split.value!r}; allow more layouts, features or objects"
     )
@@ -228,13 +242,15 @@ def _fitting(
 def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOptions) -> Triplet | str:
     """Returns one try, or why it failed. Each part has its own random stream: a new painter changes no prompt."""
     place = list(Split).index(split)
-    streams = np.random.SeedSequence((seed, place, index, attempt)).spawn(6)
-    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng = map(np.random.default_rng, streams)
+    number = (seed, place, index, attempt)
+    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng = [
+        np.random.Generator(np.random.PCG64(np.random.SeedSequence(number, spawn_key=(part,)))) for part in range(6)
+    ]
 
     prompt_style = _pick(options.prompt_styles, style_rng)
     script_style = _pick(options.script_styles, style_rng)
     sketch_style = _pick(options.sketch_styles, style_rng)
-    factory, keys = _fitting(split, options, choice, factory_rng)
+    factory, keys = sample_for(split, options, choice, factory_rng)
     script = write_script(factory.twin, script_style, script_rng, PLAIN if options.plain else None)
     reason = check_script(script, factory)
     if reason:

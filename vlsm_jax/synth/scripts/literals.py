@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 from vlsm_jax.simulator import tables
 from vlsm_jax.simulator.library import find_class
@@ -11,6 +12,8 @@ from vlsm_jax.synth.scripts.variables import Variables
 from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin, format_number
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+
+_ESCAPED = re.compile(r'[\\"\n\t\r]')
 
 _OWN_STREAM = "getstream(ownerobject(c))"
 _CURRENT = "Object current = ownerobject(c);"
@@ -21,7 +24,7 @@ EXACT = 10**15
 
 def string_literal(text: str) -> str:
     """Returns `text` as a FlexScript string literal; what has no escape stands as it is."""
-    return f'"{text.translate(_ESCAPES)}"'
+    return f'"{text.translate(_ESCAPES)}"' if _ESCAPED.search(text) else f'"{text}"'
 
 
 @functools.lru_cache(maxsize=4096)

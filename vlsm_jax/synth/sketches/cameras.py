@@ -7,12 +7,14 @@ shadow takes a third of the light at most, and blur stays below a pixel.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.sketches.geometry import Box
 
 _FIELD = (12, 18)  # Rows and columns of the light before it is spread over the picture.
@@ -45,35 +47,39 @@ class Camera(NamedTuple):
 
 def draw_camera(rng: np.random.Generator, size: tuple[int, int], *, glare: bool = False) -> Camera:
     """Returns a camera for pages of `size` (width, height); `glare` lights a spot and dims the rest."""
-    chance = rng.random(5)
-    view = _view(rng, size) if chance[0] < 0.75 else None
+    dice = Dice(rng)
+    view = _view(dice, size) if dice.chance(0.75) else None
     v, u = _DOWN, _ACROSS
     light = np.ones(_FIELD)
-    if chance[1] < 0.6:  # Vignette: darker towards the corners.
-        light *= 1 - rng.uniform(0.06, 0.2) * _FROM_MIDDLE
-    if chance[2] < 0.5:  # The shadow of a hand, a head or a phone: a soft edge across the page.
-        angle = rng.uniform(0, 2 * np.pi)
-        edge = (u * np.cos(angle) + v * np.sin(angle) - rng.uniform(-0.5, 0.7)) / rng.uniform(0.08, 0.4)
-        light *= 1 - rng.uniform(0.08, 0.26) / (1 + np.exp(np.clip(-edge, -30, 30)))
+    if dice.chance(0.6):  # Vignette: darker towards the corners.
+        light -= dice.between(0.06, 0.2) * _FROM_MIDDLE
+    if dice.chance(0.5):  # The shadow of a hand, a head or a phone: a soft edge across the page.
+        angle, soft = dice.between(0, 2 * math.pi), dice.between(0.08, 0.4)
+        edge = u * (math.cos(angle) / soft) + v * (math.sin(angle) / soft) - dice.between(-0.5, 0.7) / soft
+        light *= 1 - dice.between(0.08, 0.26) / (1 + np.exp(np.minimum(-edge, 30)))
     if glare:
-        spot = ((u - rng.uniform(-0.9, 0.9)) / 0.5) ** 2 + ((v - rng.uniform(-0.9, 0.4)) / 0.7) ** 2
+        spot = ((u - dice.between(-0.9, 0.9)) / 0.5) ** 2 + ((v - dice.between(-0.9, 0.4)) / 0.7) ** 2
         light *= 0.86 + 0.14 * np.exp(-spot)
-    light *= rng.uniform(0.93, 1.0) / light.max()  # The camera's own exposure makes up for most of it.
-    warm = float(rng.normal(0, 0.035)) if chance[3] < 0.8 else 0.0
+    light *= 255 * dice.between(0.93, 1.0) / light.max()  # The camera's own exposure makes up for most of it.
+    warm = float(rng.normal(0, 0.035)) if dice.chance(0.8) else 0.0
     cast = (min(1 + warm, 1.0), 1.0 - 0.3 * abs(warm), min(1 - warm, 1.0))
-    blur = float(rng.uniform(0.35, 0.6)) if chance[4] < 0.4 else 0.0
-    noise, desk = int(rng.integers(-1, 3)), int(rng.integers(90, 190))
-    at = rng.integers(0, 1 << 16, 2)
-    return Camera(view, np.rint(light * 255).astype(np.uint8), noise, (int(at[0]), int(at[1])), blur, cast, desk)
+    blur = dice.between(0.35, 0.6) if dice.chance(0.4) else 0.0
+    at = dice.whole(0, (1 << 16) - 1), dice.whole(0, (1 << 16) - 1)
+    return Camera(view, np.rint(light).astype(np.uint8), dice.whole(-1, 2), at, blur, cast, dice.whole(90, 189))
 
 
-def _view(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def _view(dice: Dice, size: tuple[int, int]) -> np.ndarray:
     """Returns a projective map that moves each corner of the page inwards by up to a twentieth."""
     width, height = size
-    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-    inwards = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)], np.float32)
-    moved = corners + inwards * rng.uniform(0.0, 0.05, (4, 2)).astype(np.float32) * (width, height)
-    return cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+    corners = [(0, 0), (width, 0), (width, height), (0, height)]
+    moved = [
+        (
+            x + (dice.between(0, 0.05) * (width if x == 0 else -width)),
+            y + dice.between(0, 0.05) * (height if y == 0 else -height),
+        )
+        for x, y in corners
+    ]
+    return cv2.getPerspectiveTransform(np.array(corners, np.float32), np.array(moved, np.float32))
 
 
 def letter_scales(view: np.ndarray | None, boxes: Sequence[Box]) -> np.ndarray:

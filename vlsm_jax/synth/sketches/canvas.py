@@ -7,7 +7,8 @@ an angle has lines and letters as sharp as any other.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -113,7 +114,7 @@ class Canvas:
         """
         if self._view is None:
             for label in labels:
-                for y, x, ink in self._words(label, lettering, drift):
+                for y, x, ink in _words(label, lettering, drift):
                     self._blot(ink, x, y, table)
         elif labels:
             self._write_turned(labels, lettering, table, drift)
@@ -132,17 +133,6 @@ class Canvas:
         picture = picture[max(-top, 0) :, max(-left, 0) :][: region.shape[0], : region.shape[1]]
         np.minimum(region, picture, out=region)
 
-    def _words(self, label: Label, lettering: Lettering, drift: Sequence[int]) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yields the place (y, x) of each word of a name and its picture."""
-        box, size = label.box, label.font_size
-        middle, at = (box.left + box.right) / 2, 0
-        for k, line in enumerate(label.lines):
-            base = round(box.top + (ASCENT + k * LINE_HEIGHT) * size)
-            for text, offset in zip(line, offsets(lettering, line), strict=True):
-                ink, left, top = word(lettering, size, text)
-                yield base + drift[at % len(drift)] + top, round(middle + offset * size) + left, ink
-                at += 1
-
     def _write_turned(
         self, labels: Sequence[Label], lettering: Lettering, table: np.ndarray, drift: Sequence[int]
     ) -> None:
@@ -159,7 +149,7 @@ class Canvas:
             labels, starts.astype(int).tolist(), sizes.astype(int).tolist(), places, extents, turns, strict=True
         ):
             ink = np.zeros((height, width), np.uint8)
-            for row, column, picture in self._words(label, lettering, drift):
+            for row, column, picture in _words(label, lettering, drift):
                 row, column = row - top, column - left
                 piece = ink[max(row, 0) : row + picture.shape[0], max(column, 0) : column + picture.shape[1]]
                 if piece.shape != picture.shape:
@@ -177,6 +167,29 @@ class Canvas:
             ink = ink[a - y : a - y + region.shape[0], b - x : b - x + region.shape[1]]
         np.maximum(region, _FAINT, out=region)
         np.minimum(region, table.take(ink, axis=0), out=region)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _placed(lettering: Lettering, size: int, lines: tuple[tuple[str, ...], ...]) -> tuple[tuple, ...]:
+    """Returns for each word of a name its place (y, x), from the top and the middle of the name, and its picture."""
+    out = []
+    for k, line in enumerate(lines):
+        base = round((ASCENT + k * LINE_HEIGHT) * size)
+        for text, offset in zip(line, offsets(lettering, line), strict=True):
+            ink, left, top = word(lettering, size, text)
+            out.append((base + top, round(offset * size) + left, ink))
+    return tuple(out)
+
+
+def _words(label: Label, lettering: Lettering, drift: Sequence[int]) -> list[tuple[int, int, np.ndarray]]:
+    """Returns the place (y, x) of each word of a name on the page and its picture."""
+    left, top, right, _ = label.box
+    y, x = round(top), round((left + right) / 2)
+    placed = _placed(lettering, label.font_size, label.lines)
+    return [
+        (y + row + down, x + column, ink)
+        for (row, column, ink), down in zip(placed, itertools.cycle(drift), strict=False)
+    ]
 
 
 def _turns(corners: np.ndarray, lows: np.ndarray, sizes: np.ndarray) -> np.ndarray:

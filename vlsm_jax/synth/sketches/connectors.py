@@ -135,27 +135,27 @@ def _search(number: int, wire: Wire, again: bool, floor: _Floor, tracks: Tracks)
     where = places(start, end, ends, floor.every, floor.page, 2.0 * (number % 4), shift)
     near = _near(wire, floor, where)
     search = _Search(wire, floor, tracks)
-    if not again:
-        paths, bends = plain(where, slice(SIMPLE))
+
+    def looked_at(paths: np.ndarray, bends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         badness = _badness(paths, *near) + bends
-        search.among(paths, badness, np.argsort(badness, kind="stable")[:_TRIED])
-        (ax, ay), (bx, by) = start.center, end.center
-        if search.least <= _PIXEL * (abs(ax - bx) + abs(ay - by)) + _SIMPLE:
-            return search.path
-    paths, bends = plain(where)
-    badness = _badness(paths, *near) + bends
-    if again:
-        badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
+        if again:
+            badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
+        return paths, badness
+
+    paths, badness = looked_at(*plain(where, slice(SIMPLE)))
+    search.among(paths, badness, np.argsort(badness, kind="stable")[:_TRIED])
+    (ax, ay), (bx, by) = start.center, end.center
+    if search.least <= _PIXEL * (abs(ax - bx) + abs(ay - by)) + _SIMPLE:
+        return search.path
+    more, their_badness = looked_at(*plain(where, slice(SIMPLE, None)))
+    paths, badness = np.concatenate([paths, more]), np.concatenate([badness, their_badness])
     order = np.argsort(badness, kind="stable")
     search.among(paths, badness, order[:_TRIED])
     enough = badness[order[0]] + _FINE
     for few, many in itertools.pairwise(_KEPT):
         if search.least <= enough:
             break
-        paths, bends = varied(where, order[few:many])
-        badness = _badness(paths, *near) + bends
-        if again:
-            badness += _AGAIN * (np.ptp(paths, 1).min(1) < 2 * NEAR)
+        paths, badness = looked_at(*varied(where, order[few:many]))
         search.among(paths, badness, np.argsort(badness, kind="stable")[:_MANY])
         enough += _ENOUGH_MORE
     return search.path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -194,14 +195,17 @@ class _Layout:
         self.wrapped = list(zip(*(wraps(sheet.lettering, text) for text in texts), strict=True))  # By number of lines.
         self.widths = np.array([[w.width for w in way] for way in self.wrapped])
         self.heights = np.array([[len(w.lines) for w in way] for way in self.wrapped])
-        self.extent_x, self.extent_y = np.array([sheet.extent(obj) for obj in twin.objects]).T
+        self.extent_x, self.extent_y = np.array([sheet.extent(obj) for obj in twin.objects]).T.copy()
         self.tight_x, self.tallest = np.minimum(self.extent_x, _LONGEST_WHEN_TIGHT), float(self.extent_y.max())
-        self.column = ranks(np.array([obj.location[0] for obj in twin.objects]))
+        self.column = ranks([obj.location[0] for obj in twin.objects])
         places = [(-obj.location[1], obj.location[0]) for obj in twin.objects]
         # Those that stand in one place follow each other.
-        rows = [(y, places[:i].count((y, x))) for i, (y, x) in enumerate(places)]
-        number = {row: k for k, row in enumerate(sorted(set(rows)))}
-        self.row = np.array([number[row] for row in rows])
+        stood: Counter[tuple[float, float]] = Counter()
+        rows = []
+        for place in places:
+            rows.append((place[0], stood[place]))
+            stood[place] += 1
+        self.row = ranks(rows)
         self.levels: dict[tuple[int, bool, bool], tuple[list[int], list[list[float]]]] = {}
         self.grids: dict[tuple[int, bool, bool], _Grid] = {}
         self.fitting: dict[tuple, float] = {}
@@ -261,7 +265,7 @@ class _Layout:
         if bands > 1:
             column, row = folded(column, row, bands)
         if staggered:
-            row = ranks(2 * row + column % 2)
+            row = ranks((2 * row + column % 2).tolist())
         grid = self.grids[bands, packed, staggered] = _Grid.of(column, row)
         return grid
 

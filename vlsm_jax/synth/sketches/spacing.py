@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,11 +24,10 @@ class Spaced(NamedTuple):
     total: float
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
+def ranks(values: Sequence[Any]) -> np.ndarray:
     """Returns for each value [N] how many different smaller ones there are."""
-    listed = values.tolist()
-    number = {value: k for k, value in enumerate(sorted(set(listed)))}
-    return np.array([number[value] for value in listed])
+    number = {value: k for k, value in enumerate(sorted(set(values)))}
+    return np.array([number[value] for value in values])
 
 
 def grouped(rank: np.ndarray) -> list[list[int]]:
@@ -121,4 +120,4 @@ def folded(column: np.ndarray, row: np.ndarray, bands: int) -> tuple[np.ndarray,
     per_band = -(-(int(column.max()) + 1) // bands)
     band, within = column // per_band, column % per_band
     within = np.where(band % 2 == 1, per_band - 1 - within, within)
-    return ranks(within), ranks(band * (int(row.max()) + 1) + row)
+    return ranks(within.tolist()), ranks((band * (int(row.max()) + 1) + row).tolist())
