@@ -2,6 +2,7 @@
 
     python benchmarks/plan.py                              every plan that has no line yet, the most telling first
     python benchmarks/plan.py vlsm_1b@v5e:4x4              these, made anew
+    python benchmarks/plan.py --backwards                  those without a line from the end, beside the first
     python benchmarks/plan.py --check                      the last lines again, without compiling anything
     python benchmarks/plan.py --table                      docs/plans.md from the last lines
 
@@ -253,6 +254,7 @@ def main() -> None:
     parser.add_argument("plans", nargs="*", metavar="PLAN", help=f"such as {REFUSED[0]}; none: those without a line")
     parser.add_argument("--check", action="store_true", help="only check the lines there are")
     parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--backwards", action="store_true", help="from the end: a second process beside the first")
     parser.add_argument("--one", metavar="PLAN", help="print the line of one plan, unchecked")
     arguments = parser.parse_args()
     if arguments.one:
@@ -262,16 +264,17 @@ def main() -> None:
         sys.exit(not check_again())
     from plan_table import write_table
 
-    results = read_results()
+    missing = [] if arguments.table or arguments.plans else every_plan()
     good = True
-    for name in () if arguments.table else arguments.plans or [p for p in every_plan() if p not in results]:
+    for name in arguments.plans or (missing[::-1] if arguments.backwards else missing):
+        if name in missing and name in read_results():
+            continue  # or another process has made it in the meantime
         try:
             line = plan_apart(name)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             print(f"{name}: {error}", flush=True)
             good = False
             continue
-        # Another process may have added lines of its own.
         line["wrong"] = check(line, last_good(read_results().get(name, ())))
         append(line)
         good &= not line["wrong"]
