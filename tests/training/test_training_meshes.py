@@ -1,0 +1,105 @@
+"""The train step on eight simulated devices: the losses of one, and exactly the collectives that the rules imply."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import math
+import jax, numpy as np
+from vlsm_jax.data.pipeline import Batch
+from vlsm_jax.models import DecoderConfig, VlsmConfig
+from vlsm_jax.sharding import batch_sharding, make_mesh
+from vlsm_jax.training.loop import StatePlan, jit_train_step
+from vlsm_jax.training.network import Network
+from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vlsm_jax.training.planning.hlo import Module, collectives
+
+L, B, S, D = 2, 8, 40, 64  # layers, rows, positions, width
+decoder = DecoderConfig(
+    family="llama", vocabulary=128, width=D, layers=L, heads=8, kv_heads=8, head_dim=8, mlp_width=96)
+network = Network.create(VlsmConfig(None, None, decoder, image_token_id=128))
+optimizer = make_optimizer(OptimizerConfig(learning_rate=1e-2, warmup_steps=1), 4)
+rng = np.random.default_rng(0)
+place = np.broadcast_to(np.arange(S), (B, S))
+filled = place < rng.integers(20, S + 1, B)[:, None]
+batch = Batch(
+    tokens=rng.integers(0, 120, (B, S)).astype(np.int32),
+    targets=rng.integers(0, 120, (B, S)).astype(np.int32),
+    weights=(filled & (place >= 12)).astype(np.float32),
+    segment_ids=filled.astype(np.int32),
+    positions=np.where(filled, place, -1).astype(np.int32),
+    visual_index=np.full((B, S), -1, np.int32),
+)
+size = {name: 4 * x.size for name, x in network.shapes.items()}
+parameters, table = sum(size.values()), size["decoder/embedding/table"]
+kernels = [bytes // L for name, bytes in size.items() if name.endswith("/kernel")]  # of one layer
+activations = 4 * B * S * D
+
+
+def train(sizes):
+    mesh = make_mesh(*sizes, devices=jax.devices()[: math.prod(sizes)])
+    plan = StatePlan.create(network, optimizer, ((r".*", True),), mesh)
+    rows = jax.device_put(batch, batch_sharding(mesh))
+    with jax.set_mesh(mesh):
+        state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(0)
+        step = jit_train_step(network, optimizer, plan, 1, mesh).lower(state, rows).compile()
+        losses = []
+        for _ in range(3):
+            state, metrics = step(state, rows)
+            losses.append(float(metrics.loss))
+    moved = collectives(Module.parse(step.as_text()), dict(mesh.shape))
+    return losses, moved, lambda kind, axes, least=0: [
+        c for c in moved if c.kind == kind and c.axes == axes and c.bytes >= least]
+
+
+def total(found):
+    return sum(c.bytes * c.count for c in found)
+
+
+def count(found):
+    return sum(c.count for c in found)
+
+
+one, moved, _ = train((1, 1, 1))
+assert not moved and one[2] < one[0] - 0.3
+
+# Parameters over all devices: each layer's kernels come together forward and again backward, the head once for both
+# (its loss is local to the rows); gradients are summed once; of the embedding, activations travel and not the table.
+losses, moved, find = train((1, 8, 1))
+np.testing.assert_allclose(losses, one, rtol=1e-6)
+gathers = find("all-gather", ("fsdp",), 4 * B * S + 1)
+wanted = {}
+for bytes in [*kernels * 2 * L, size["decoder/head"]]:
+    wanted[bytes] = wanted.get(bytes, 0) + 1
+assert {c.bytes: c.count for c in gathers} == wanted, gathers
+assert parameters - table <= total(find("all-reduce", ("fsdp",))) <= parameters - table + 256, moved
+assert total(find("all-to-all", ("fsdp",))) <= 2 * activations / 8, moved
+assert {c.kind for c in moved} <= {"all-gather", "all-reduce", "all-to-all"}, moved
+
+# Layers over all devices: a sum after attention and one after the MLP, forward and backward; one for the embedding and
+# one before the head. No parameter and no gradient travels.
+losses, moved, find = train((1, 1, 8))
+np.testing.assert_allclose(losses, one, rtol=1e-6)
+assert count(find("all-reduce", ("tensor",), activations)) == 4 * L + 2, moved
+assert all(c.bytes <= 4 * B * S * 8 for c in moved if c.bytes < activations or c.kind != "all-reduce"), moved
+
+# All three at once: what each implies, of a part of the bytes.
+losses, moved, find = train((2, 2, 2))
+np.testing.assert_allclose(losses, one, rtol=1e-6)
+gathers = [c for c in find("all-gather", ("fsdp",)) if c.bytes in {k // 2 for k in kernels}]
+assert count(gathers) == 2 * L * len(kernels), moved
+assert count(find("all-reduce", ("tensor",), activations // 4)) <= 4 * L + 2, moved
+gradients = total(c for c in moved if c.kind == "all-reduce" and "tensor" not in c.axes)
+assert gradients <= (1 + 1 / 2) * parameters / 2, moved  # over fsdp whole, then over data the half that is kept
+others = [c for c in moved if c.kind != "all-reduce" and c not in gathers and c.bytes > 4 * B * S]
+assert total(others) <= 2 * table + activations // 4, moved  # head, and the rows of the embedding
+print("equal")
+"""
+
+
+def test_meshes_have_the_losses_of_one_device_and_the_collectives_of_the_rules():
+    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=env, timeout=500)
+    assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]
