@@ -1,0 +1,492 @@
+"""Training on a CPU beside PyTorch: the same weights, data, batch, precision and optimizer, in turns.
+
+    python benchmarks/training.py                      all comparisons, about a quarter of an hour on two idle cores
+    python benchmarks/training.py dense nf4 --rounds 7
+    python benchmarks/training.py --tiny               a look at the machinery: figures mean nothing
+
+Every side is a process of its own, which reads the same folder, does a step to warm up, and then waits for its turn:
+round after round each side does one step while the others sleep. A figure is the median of the rounds, a ratio the
+median of the rounds' ratios. A step is forward, backward and AdamW's update, in float32, on both sides; two threads on
+both; peaks are those of the whole process, weights and compilers included. Losses of the same step must agree.
+
+Comparisons
+  dense: a Llama of about 30 M parameters, all trained, 8 rows of 512 tokens; transformers with SDPA, eager and compiled
+    by `torch.compile`.
+  checkpointed: the same with remat here and gradient checkpointing there.
+  nf4: its layers in NF4 with adapters of rank 32 on all of them; PEFT and bitsandbytes, without and with gradient
+    checkpointing; here without and with remat.
+  triplets: all parameters trained on triplets like the quickstart's, without sketches, packed into a row here, each
+    padded to 4,096 tokens there as upstream does; the same triplets in a step on both sides. Only tokens that are no
+    padding count.
+
+Each figure is one JSON line in benchmarks/results/training.jsonl. Ours runs as `launch.py` does, with the settings of
+`vlsm_jax/cpu_settings.py`; `--plain` leaves those out, and `--peers-too` gives them to PyTorch as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+RESULTS = ROOT / "benchmarks" / "results" / "training.jsonl"
+
+THREADS = 2
+LEARNING_RATE, BETAS = 1e-4, (0.9, 0.95)
+RANK, ALPHA = 32, 64.0
+PADDED = 4096
+# Hugging Face's name of a layer, and ours.
+LAYERS = {
+    **{f"self_attn.{name}_proj": f"attention/{name}" for name in "qkvo"},
+    **{f"mlp.{name}_proj": f"mlp/{name}" for name in ("gate", "up", "down")},
+}
+
+
+class Size(NamedTuple):
+    """Of the decoder and of a batch; `packed` is the length of a row of triplets."""
+
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    vocabulary: int
+    rows: int
+    length: int
+    packed: int
+
+
+FULL = Size(512, 7, 8, 4, 1408, 8192, 8, 512, 2048)
+TINY = Size(64, 2, 4, 2, 128, 1024, 2, 64, 1024)
+
+COMPARISONS = {
+    "dense": ("dense.ours", "dense.transformers", "dense.compiled"),
+    "checkpointed": ("checkpointed.ours", "checkpointed.transformers"),
+    "nf4": ("nf4.ours", "nf4.ours_remat", "nf4.peft", "nf4.peft_checkpointed"),
+    "triplets": ("triplets.ours", "triplets.upstream"),
+}
+# (ours, theirs): what is divided by what; of several, the fastest of theirs.
+RATIOS = {
+    "dense": (("dense.ours", ("dense.transformers", "dense.compiled")),),
+    "checkpointed": (("checkpointed.ours", ("checkpointed.transformers",)),),
+    "nf4": (
+        ("nf4.ours", ("nf4.peft",)),
+        ("nf4.ours_remat", ("nf4.peft",)),
+        ("nf4.ours_remat", ("nf4.peft_checkpointed",)),
+    ),
+    "triplets": (("triplets.ours", ("triplets.upstream",)),),
+}
+Step = Callable[[], float]
+
+
+# --- What both sides read ---------------------------------------------------------------------------------------------
+
+
+def prepare(folder: Path, size: Size) -> None:
+    """Writes weights, adapters, a batch, and a batch of packed triplets."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=size.width,
+        intermediate_size=size.mlp,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.kv_heads,
+        vocab_size=size.vocabulary,
+        max_position_embeddings=PADDED,
+    )
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(folder / "model")
+    rng = np.random.default_rng(0)
+    adapters = {}
+    for theirs in LAYERS:
+        inputs = model.get_submodule(f"model.layers.0.{theirs}").in_features
+        bound = inputs**-0.5
+        adapters[theirs] = rng.uniform(-bound, bound, (size.layers, inputs, RANK)).astype(np.float32)
+    np.savez(folder / "adapters.npz", **adapters)
+
+    ids = rng.integers(0, size.vocabulary, (size.rows, size.length + 1)).astype(np.int32)
+    place = np.broadcast_to(np.arange(size.length, dtype=np.int32), (size.rows, size.length))
+    ones = np.ones(place.shape, np.int32)
+    np.savez(
+        folder / "batch.npz",
+        tokens=ids[:, :-1],
+        targets=ids[:, 1:],
+        weights=ones.astype(np.float32),
+        segment_ids=ones,
+        positions=place,
+        visual_index=-ones,
+    )
+    np.savez(folder / "triplets.npz", **_packed_triplets(folder, size))
+
+
+def _packed_triplets(folder: Path, size: Size) -> dict[str, np.ndarray]:
+    """Returns the first batch that training would read of triplets like the quickstart's: one row, several hundred
+    tokens for each triplet.
+    """
+    from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
+    from vlsm_jax.data.text_only import WithoutPictures
+    from vlsm_jax.data.tokenizer import batch_texts, train_bpe
+    from vlsm_jax.data.triplets import open_triplets
+    from vlsm_jax.synth import Split, TripletOptions, write_dataset
+
+    options = TripletOptions.from_json(
+        {"script_styles": ("loop",), "prompt_styles": ("complete",), "most_objects": 6, "plain": True}
+    )
+    write_dataset(folder / "data", {Split.TRAIN: 64}, seed=0, options=options, workers=THREADS)
+    rows = WithoutPictures(open_triplets(folder / "data", {}, split="train"))
+    tokenizer = train_bpe(batch_texts(list(rows), limit=64), size.vocabulary, folder / "tokenizer")
+    config = PipelineConfig(sequence_length=size.packed, batch_size=1, image_size=1, visual_tokens=0)
+    return {k: v for k, v in next(iter(make_dataset(rows, tokenizer, config))).items() if k != "images"}
+
+
+# --- Ours -------------------------------------------------------------------------------------------------------------
+
+
+def ours(folder: Path, kind: str, *, remat: bool) -> Step:
+    """Returns a step of the product's own training."""
+    import jax
+    import jax.numpy as jnp
+
+    from convert.checkpoint_reader import read_json
+    from vlsm_jax.data.pipeline import Batch
+    from vlsm_jax.models import DecoderConfig, VlsmConfig
+    from vlsm_jax.models.adaptation import Adaptation
+    from vlsm_jax.models.lora import LoraConfig
+    from vlsm_jax.sharding import batch_sharding, make_mesh
+    from vlsm_jax.training.loop import StatePlan, jit_train_step, to_device
+    from vlsm_jax.training.network import Network
+    from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
+    from vlsm_jax.training.start import initial_params
+
+    decoder = DecoderConfig.from_hf_config(read_json(folder / "model" / "config.json"))
+    nf4 = kind == "nf4"
+    network = Network.create(
+        VlsmConfig(None, None, decoder, image_token_id=decoder.vocabulary),
+        remat=remat,
+        adaptation=Adaptation("nf4-double", LoraConfig(RANK, ALPHA)) if nf4 else Adaptation(),
+    )
+    optimizer = make_optimizer(
+        OptimizerConfig(
+            learning_rate=LEARNING_RATE,
+            schedule="constant",
+            warmup_steps=0,
+            weight_decay=0.0,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            clip_norm=0.0,
+        ),
+        1000,
+    )
+    mesh = make_mesh(devices=jax.devices()[:1])
+    trainable = (("/lora/", True), (".*", False)) if nf4 else ((".*", True),)
+    plan = StatePlan.create(network, optimizer, trainable, mesh)
+    params = initial_params(network, 0, mesh, decoder=str(folder / "model"))
+    if nf4:
+        adapters = np.load(folder / "adapters.npz")
+        for theirs, name in LAYERS.items():
+            path = f"decoder/layers/{name}/lora/a"
+            params[path] = jnp.asarray(adapters[theirs]).reshape(params[path].shape)
+    state = jax.jit(plan.start, out_shardings=plan.shardings, donate_argnums=0)(params)
+    del params
+    arrays = dict(np.load(folder / ("triplets.npz" if kind == "triplets" else "batch.npz")))
+    arrays["images"] = np.zeros((len(arrays["tokens"]), 0, 1, 1, 3), np.uint8)
+    rows = batch_sharding(mesh)
+    train_step = jit_train_step(network, optimizer, plan, 1, mesh)
+
+    def step() -> float:
+        nonlocal state
+        with jax.set_mesh(mesh):
+            state, metrics = train_step(state, to_device(arrays, rows))
+        return float(jax.block_until_ready(metrics).loss)
+
+    assert Batch._fields[: len(arrays)] == tuple(arrays), "fields of a batch that are not set"
+    return step
+
+
+# --- Theirs -----------------------------------------------------------------------------------------------------------
+
+
+def theirs(folder: Path, kind: str, *, checkpointed: bool = False, compiled: bool = False) -> Step:
+    """Returns a step of transformers, with PEFT and bitsandbytes for `kind` "nf4"."""
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    torch.set_num_threads(THREADS)
+    nf4 = kind == "nf4"
+    quantised = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        folder / "model",
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        **({"quantization_config": quantised, "device_map": {"": "cpu"}} if nf4 else {}),
+    )
+    model.config.use_cache = False
+    if nf4:
+        model = _with_adapters(model, folder, checkpointed)
+    elif checkpointed:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.train()
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=LEARNING_RATE,
+        betas=BETAS,
+        eps=1e-8,
+        weight_decay=0.0,
+        fused=True,
+    )
+    forward = torch.compile(model) if compiled else model
+    parts = _padded_triplets(folder) if kind == "triplets" else [_whole_batch(folder)]
+    count = sum(int((part["labels"] != -100).sum()) for part in parts)
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for part in parts:
+            loss = forward(**part, num_items_in_batch=count).loss
+            loss.backward()
+            total += float(loss)
+        optimizer.step()
+        return total
+
+    return step
+
+
+def _with_adapters(model: Any, folder: Path, checkpointed: bool) -> Any:
+    import peft
+    import torch
+
+    model = peft.prepare_model_for_kbit_training(
+        model, use_gradient_checkpointing=checkpointed, gradient_checkpointing_kwargs={"use_reentrant": False}
+    )
+    names = [name.rsplit(".", 1)[1] for name in LAYERS]
+    settings = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=names)
+    model = peft.get_peft_model(model, settings)
+    adapters = np.load(folder / "adapters.npz")
+    for name, parameter in model.named_parameters():
+        if "lora_A" in name:
+            layer, place = name.split(".layers.")[1].split(".lora_A")[0].split(".", 1)
+            parameter.data.copy_(torch.from_numpy(adapters[place][int(layer)].T.copy()))
+    return model
+
+
+def _whole_batch(folder: Path) -> dict[str, Any]:
+    import torch
+
+    arrays = np.load(folder / "batch.npz")
+    # transformers shifts labels itself; the last target of a row follows its last token.
+    ids = np.concatenate([arrays["tokens"], arrays["targets"][:, -1:]], axis=1)
+    labels = torch.from_numpy(ids[:, 1:].astype(np.int64))
+    return {"input_ids": torch.from_numpy(ids[:, :-1].astype(np.int64)), "labels": labels, "shift_labels": labels}
+
+
+def _padded_triplets(folder: Path) -> list[dict[str, Any]]:
+    """Returns the packed triplets as upstream has them: each in a row of its own, padded, two rows at a time."""
+    import torch
+
+    arrays = {name: value[0] for name, value in np.load(folder / "triplets.npz").items()}
+    samples = []
+    for number in range(1, int(arrays["segment_ids"].max()) + 1):
+        there = arrays["segment_ids"] == number
+        ids, labels = np.zeros(PADDED, np.int64), np.full(PADDED, -100)
+        count = int(there.sum())
+        ids[:count] = arrays["tokens"][there]
+        labels[:count] = np.where(arrays["weights"][there] > 0, arrays["targets"][there], -100)
+        samples.append((ids, labels, np.arange(PADDED) < count))
+    parts = []
+    for start in range(0, len(samples), 2):
+        ids, labels, mask = (torch.from_numpy(np.stack(x)) for x in zip(*samples[start : start + 2], strict=True))
+        parts.append({"input_ids": ids, "attention_mask": mask.long(), "labels": labels, "shift_labels": labels})
+    return parts
+
+
+SIDES: dict[str, Callable[[Path], Step]] = {
+    "dense.ours": lambda folder: ours(folder, "dense", remat=False),
+    "dense.transformers": lambda folder: theirs(folder, "dense"),
+    "dense.compiled": lambda folder: theirs(folder, "dense", compiled=True),
+    "checkpointed.ours": lambda folder: ours(folder, "dense", remat=True),
+    "checkpointed.transformers": lambda folder: theirs(folder, "dense", checkpointed=True),
+    "nf4.ours": lambda folder: ours(folder, "nf4", remat=False),
+    "nf4.ours_remat": lambda folder: ours(folder, "nf4", remat=True),
+    "nf4.peft": lambda folder: theirs(folder, "nf4"),
+    "nf4.peft_checkpointed": lambda folder: theirs(folder, "nf4", checkpointed=True),
+    "triplets.ours": lambda folder: ours(folder, "triplets", remat=False),
+    "triplets.upstream": lambda folder: theirs(folder, "triplets"),
+}
+
+
+# --- Turns ------------------------------------------------------------------------------------------------------------
+
+
+def serve(side: str, folder: Path) -> None:
+    """Runs as the process of one side: a step for every line that comes in, a line of JSON for every step."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever libraries print goes elsewhere
+    step = SIDES[side](folder)
+    for number, _ in enumerate(sys.stdin):
+        before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        loss = step()
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        line = {"seconds": seconds, "processor": processor, "loss": loss, "peak": after.ru_maxrss / 1024}
+        print(json.dumps(line | {"step": number}), file=out, flush=True)
+
+
+class Side:
+    """The process of one side."""
+
+    def __init__(self, name: str, folder: Path, environment: dict[str, str], log: Path):
+        self.name, self.log = name, log
+        command = [sys.executable, __file__, "--side", name, "--folder", str(folder)]
+        with log.open("w") as errors:
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+
+    def turn(self) -> dict[str, float]:
+        """Does one step; raises RuntimeError with the end of its log when the process ends instead."""
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"{self.name} ended:\n{self.log.read_text()[-3000:]}")
+        return json.loads(line)
+
+
+@contextlib.contextmanager
+def started(names: tuple[str, ...], folder: Path, plain: bool, peers_too: bool) -> Iterator[list[Side]]:
+    """Starts sides and ends them."""
+    from vlsm_jax.cpu_settings import SETTINGS
+
+    base = {**os.environ, "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "false"}
+    sides = []
+    try:
+        for name in names:
+            settings = {} if plain or (".ours" not in name and not peers_too) else SETTINGS
+            sides.append(Side(name, folder, base | settings, folder / f"{name}.log"))
+        yield sides
+    finally:
+        for side in sides:
+            side.process.stdin.close()
+            side.process.terminate()
+            side.process.wait()
+
+
+def compare(name: str, folder: Path, size: Size, rounds: int, plain: bool, peers_too: bool) -> list[dict[str, Any]]:
+    """Returns the figures of one comparison."""
+    with started(COMPARISONS[name], folder, plain, peers_too) as sides:
+        first = {side.name: side.turn() for side in sides}  # one after another: compiling, too, has the machine alone
+        second = {side.name: side.turn() for side in sides}
+        turns: dict[str, list[dict[str, float]]] = {side.name: [] for side in sides}
+        for number in range(rounds):
+            for side in sides if number % 2 == 0 else reversed(sides):
+                turns[side.name].append(side.turn())
+    losses = {side: [first[side]["loss"], second[side]["loss"], turns[side][0]["loss"]] for side in turns}
+    apart = float(np.ptp([*losses.values()], axis=0).max())
+    if apart > 5e-3:
+        raise RuntimeError(f"{name}: the same steps have other losses, so this compares nothing: {losses}")
+    if name == "triplets":
+        batch = np.load(folder / "triplets.npz")
+        tokens = int((batch["segment_ids"] > 0).sum())
+        more = {"samples": int(batch["segment_ids"].max()), "padded_to": PADDED, "packed_to": size.packed}
+    else:
+        tokens, more = size.rows * size.length, {"rows": size.rows, "length": size.length}
+    figures = []
+    for side, done in turns.items():
+        seconds = [turn["seconds"] for turn in done]
+        figures.append(
+            {
+                "figure": side,
+                "value": round(tokens / statistics.median(seconds), 1),
+                "unit": "tokens/s",
+                "seconds": [round(s, 3) for s in seconds],
+                "processor_seconds": round(statistics.median(turn["processor"] for turn in done), 3),
+                "peak_mib": round(max(turn["peak"] for turn in done)),
+                "first_step_seconds": round(first[side]["seconds"], 1),
+                "losses": [round(loss, 5) for loss in losses[side]],
+                "tokens": tokens,
+                **more,
+            }
+        )
+    peak = {side: max(turn["peak"] for turn in done) for side, done in turns.items()}
+    median = {side: statistics.median(turn["seconds"] for turn in done) for side, done in turns.items()}
+    for mine, peers in RATIOS[name]:
+        best = min(peers, key=median.__getitem__)
+        pairs = zip(turns[best], turns[mine], strict=True)
+        ratios = [(a["seconds"] / b["seconds"], a["processor"] / b["processor"]) for a, b in pairs]
+        figures.append(
+            {
+                "figure": f"{mine} / {best}",
+                "value": round(statistics.median(r[0] for r in ratios), 3),
+                "unit": "x speed",
+                "by_processor_seconds": round(statistics.median(r[1] for r in ratios), 3),
+                "peak_memory": round(peak[mine] / peak[best], 3),
+                "losses_apart": round(apart, 6),
+            }
+        )
+    return figures
+
+
+def main() -> None:
+    """Compares, prints, and appends to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("comparisons", nargs="*", metavar="COMPARISON", help=", ".join(COMPARISONS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="a small model, and nothing is written to the results")
+    parser.add_argument("--plain", action="store_true", help="without the settings of the allocator")
+    parser.add_argument("--peers-too", action="store_true", help="PyTorch gets the settings of the allocator as well")
+    parser.add_argument("--note", default="", help="stands in every line, such as 'loaded machine'")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=(*SIDES, "prepare"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    size = TINY if arguments.tiny else FULL
+    if arguments.side == "prepare":
+        prepare(arguments.folder, size)
+        return
+    if arguments.side:
+        serve(arguments.side, arguments.folder)
+        return
+    unknown = set(arguments.comparisons) - set(COMPARISONS)
+    if unknown:
+        parser.error(f"no comparison {min(unknown)!r}; there are {', '.join(COMPARISONS)}")
+    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
+    facts |= {name: value for name in ("plain", "peers_too", "note") if (value := getattr(arguments, name))}
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [sys.executable, __file__, "--side", "prepare", "--folder", scratch]
+        subprocess.run([*command, *(["--tiny"] if arguments.tiny else [])], check=True)
+        for name in arguments.comparisons or COMPARISONS:
+            for figure in compare(name, Path(scratch), size, arguments.rounds, arguments.plain, arguments.peers_too):
+                line = json.dumps({**figure, **facts})
+                print(line, flush=True)
+                if not arguments.tiny:
+                    with RESULTS.open("a") as file:
+                        file.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
