@@ -66,7 +66,7 @@ class Window:
     Attributes:
       counts: what was in their batches, over all hosts.
       steps: how many.
-      seconds: wall time, that of waiting for data included.
+      seconds: wall time, that of waiting for data included, and that of beginning a checkpoint.
       starved: of these, those in which the device had nothing to do until a batch came.
     """
 
@@ -158,6 +158,7 @@ class Recorder:
         self._window, self._all = Window(), Window()
         self._recent: collections.deque[float] = collections.deque(maxlen=_RECENT)
         self._latest: StepMetrics | None = None
+        self._read = first
         if not self._lead:
             return
         self._file = MetricsFile(Path(workdir) / "metrics.jsonl", first)
