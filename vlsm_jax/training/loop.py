@@ -289,7 +289,8 @@ def validate(
     close_iterator(iterator)
     total = jax.device_get(total)
     weight = max(float(total.weight), 1.0)
-    return {"loss": float(total.loss) / weight, "accuracy": float(total.correct) / weight, "tokens": float(total.targets)}
+    loss, accuracy = float(total.loss) / weight, float(total.correct) / weight
+    return {"loss": loss, "accuracy": accuracy, "tokens": float(total.targets)}
 
 
 def to_device(batch: dict[str, np.ndarray], sharding: NamedSharding) -> Batch:
