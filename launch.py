@@ -151,7 +151,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     log = build(LogConfig, config.get("log", {}), "log", profile=parse_steps(profile_steps))
     check_workdir(workdir)
     if processes.count > 1:
-        processes.agree("versions and config", started_with(config, mode))
+        processes.agree("what they are", {"--process_count": processes.count, **started_with(config, mode)})
         processes.check_shared(workdir)
     if not processes.first:
         logging.set_verbosity(logging.WARNING)
@@ -160,6 +160,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
         logging.info("not as in the recipe that is reproduced: %s", departure)
     if mode != "data":
         mesh = find_mesh(config, processes.count)
+        processes.connect(mesh)
         check_settings(config, mesh)
 
     # --- Data ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,16 @@
 """The train step on eight simulated devices: the losses of one, and exactly the collectives that the rules imply."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from vlsm_jax.sharding import _arranged, batch_share
 
 PROGRAM = """
 import math
@@ -103,3 +111,65 @@ def test_meshes_have_the_losses_of_one_device_and_the_collectives_of_the_rules()
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=env, timeout=500)
     assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """A chip of a v5e slice, as far as meshes look at it."""
+
+    id: int
+    process_index: int
+    slice_index: int
+    coords: tuple[int, int, int]
+    core_on_chip: int = 0
+    device_kind: str = "TPU v5 lite"
+    platform: str = "tpu"
+
+
+def slices(count):
+    """Slices of 4 x 4 chips, four chips to a host."""
+    return [
+        Device(16 * s + 4 * y + x, 4 * s + 2 * (y // 2) + x // 2, s, (x, y, 0))
+        for s in range(count)
+        for y in range(4)
+        for x in range(4)
+    ]
+
+
+def test_only_data_crosses_slices():
+    arranged = _arranged((4, 4, 2), slices(2))
+    assert arranged.shape == (4, 4, 2)
+    of_slice = np.vectorize(lambda device: device.slice_index)(arranged)
+    assert (of_slice[:2] == of_slice[0, 0, 0]).all()
+    assert (of_slice[2:] == of_slice[2, 0, 0]).all()
+    assert of_slice[0, 0, 0] != of_slice[2, 0, 0]
+    with pytest.raises(
+        ValueError, match="mesh data=3 does not divide among 2 slices; it is the axis that crosses them"
+    ):
+        _arranged((3, 8, 2), slices(2))
+    with pytest.raises(ValueError, match="data=1 does not divide among 2 slices"):
+        _arranged((1, 32, 1), slices(2))
+
+
+def share_of(shape, processes, monkeypatch):
+    """Returns the share of each process, whose devices follow one another."""
+    count = int(np.prod(shape))
+    devices = np.array([SimpleNamespace(process_index=i * processes // count) for i in range(count)]).reshape(shape)
+    mesh = SimpleNamespace(devices=devices, shape=dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
+    shares = []
+    for index in range(processes):
+        monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+        shares.append(batch_share(mesh))
+    return shares
+
+
+def test_each_process_reads_the_rows_of_its_devices(monkeypatch):
+    assert share_of((1, 8, 1), 2, monkeypatch) == [(0, 2), (1, 2)]
+    assert share_of((2, 2, 2), 4, monkeypatch) == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    # tensor goes over both processes, which compute with the same rows and so must read the same.
+    assert share_of((1, 1, 8), 2, monkeypatch) == [(0, 1), (0, 1)]
+    assert share_of((2, 1, 8), 4, monkeypatch) == [(0, 2), (0, 2), (1, 2), (1, 2)]
+    with pytest.raises(
+        ValueError, match="data=1, fsdp=4, tensor=3: the 2 processes hold parts of a batch that overlap|"
+    ):
+        share_of((1, 3, 4), 2, monkeypatch)

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -26,10 +27,11 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import jax
+import jax.numpy as jnp
 from absl import logging
 from jax._src import distributed as jax_distributed  # the only way to the store that all processes read and write
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vlsm_jax.data.triplets import Record
 from vlsm_jax.sharding import make_mesh
@@ -155,6 +157,25 @@ class Processes:
         finally:
             if self.first:
                 seen.unlink(missing_ok=True)
+
+    def connect(self, mesh: Mesh) -> None:
+        """Adds a number over every group of devices that a step may use.
+
+        Groups are then connected, or it is known at once that they cannot be. While a step is compiled processes drift
+        apart, and on CPUs one that is half a minute late at the first meeting of a group ends the job.
+        """
+        if self.count == 1:
+            return
+        axes = [name for name, size in mesh.shape.items() if size > 1]
+        groups = [names for count in range(1, len(axes) + 1) for names in itertools.combinations(axes, count)]
+        place = PartitionSpec(*mesh.axis_names)
+
+        def add(x: jax.Array) -> list[jax.Array]:
+            return [jax.lax.psum(x, names) for names in groups]
+
+        ones = jax.jit(lambda: jnp.ones(mesh.devices.shape), out_shardings=NamedSharding(mesh, place))()
+        added = jax.shard_map(add, mesh=mesh, in_specs=place, out_specs=place, check_vma=False)
+        jax.block_until_ready(jax.jit(added)(ones))
 
     def copy_to_first(
         self, params: Mapping[str, jax.Array], mesh: Mesh, places: Callable[[Mesh], Mapping[str, NamedSharding]]
