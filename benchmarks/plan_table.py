@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,13 @@ def _growth(model: str, lines: Mapping[str, Mapping[str, Any]]) -> list[str]:
         sizes = [lines[n] for n in planned if _place(n)[0] == kind and lines[n]["devices"] >= 8]
         if len(sizes) < 2:
             continue
-        few, many = sizes[0], sizes[-1]
+        ends = sizes[0], sizes[-1]
         out.append(
-            f"- {kind}, {few['devices']:,} to {many['devices']:,} chips: peak {few['memory']['peak'] / GIB:.2f} to "
-            f"{many['memory']['peak'] / GIB:.2f} GiB, a chip sends {_sent(few) / GIB:.2f} to {_sent(many) / GIB:.2f} "
-            f"GiB, the network takes {few['bound']['network']:.3f} to {many['bound']['network']:.3f} s of a step of at "
-            f"least {_step(few):.3f} to {_step(many):.3f} s."
+            f"- {kind}, {_span('{:,}', (line['devices'] for line in ends))} chips: peak "
+            f"{_span('{:.2f}', (line['memory']['peak'] / GIB for line in ends))} GiB, a chip sends "
+            f"{_span('{:.2f}', (_sent(line) / GIB for line in ends))} GiB; a step takes at least "
+            f"{_span('{:.3f}', map(_step, ends))} s with the network hidden, "
+            f"{_span('{:.3f}', (_step(line, serial=True) for line in ends))} s with none of it hidden."
         )
     return ["As the pod grows, at one row per chip:", "", *out, ""] if out else []
 
@@ -153,8 +154,14 @@ def _sent(line: Mapping[str, Any]) -> int:
     return sum(line["sent"].values())
 
 
-def _step(line: Mapping[str, Any]) -> float:
-    return max(line["bound"].values())
+def _step(line: Mapping[str, Any], *, serial: bool = False) -> float:
+    bound = line["bound"]
+    return max(bound["arithmetic"], bound["memory"]) + bound["network"] if serial else max(bound.values())
+
+
+def _span(form: str, ends: Iterable[float]) -> str:
+    few, many = map(form.format, ends)
+    return few if few == many else f"{few} to {many}"
 
 
 def _rate(line: Mapping[str, Any]) -> float:

@@ -261,13 +261,18 @@ def _wanted(refused: str) -> int:
 def implied_traffic(plan: StatePlan, config: TrainConfig, mesh: Mesh) -> float:
     """Returns the bytes that one device sends when parameters and gradients travel as the rules say, and nothing else.
 
-    What is spread over `fsdp` is gathered in two bytes for each of the three passes (or as it is kept, if smaller), and
-    its gradient added up and scattered; over `data`, gradients are added up. All of it for every microbatch.
+    What is spread over `fsdp` is gathered in two bytes for each of the three passes (or as it is kept, if smaller; an
+    encoder that is frozen whole, for the one), and its gradient added up and scattered; over `data`, gradients are
+    added up. All of it for every microbatch.
     """
     fsdp, data = mesh.shape["fsdp"], mesh.shape["data"]
     trained = sum(x.size * 2 for x in plan.abstract.trained.values())
-    kept = sum(x.size * min(2, x.dtype.itemsize) for x in plan.abstract.frozen.values())
-    gathered = 3 * (trained + kept) * (fsdp - 1) / fsdp
+    encoder = 3 if any(name.startswith("vision/") for name in plan.abstract.trained) else 1
+    kept = sum(
+        x.size * min(2, x.dtype.itemsize) * (encoder if name.startswith("vision/") else 3)
+        for name, x in plan.abstract.frozen.items()
+    )
+    gathered = (3 * trained + kept) * (fsdp - 1) / fsdp
     scattered = trained * (fsdp - 1) / fsdp + 2 * trained / fsdp * (data - 1) / data
     return config.accumulation * (gathered + scattered)
 
