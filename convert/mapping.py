@@ -182,7 +182,12 @@ def _check_complete(
 
 
 def _place(value: np.ndarray, sharding: NamedSharding | None) -> jax.Array:
-    return jnp.asarray(value) if sharding is None else jax.device_put(value, sharding)
+    if sharding is None:
+        return jnp.asarray(value)
+    if not sharding.is_fully_addressable:
+        # All hosts have read the same; `device_put` would send it around to compare.
+        return jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
+    return jax.device_put(value, sharding)
 
 
 def _place_layer(
