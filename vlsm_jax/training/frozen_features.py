@@ -69,7 +69,7 @@ def keep_features(
             f"{len(moving) - 1} more of its arrays; begin it with ((r'^vision/', False), ...)"
         )
     if jax.process_count() > 1:
-        raise ConfigError("features are written by one process; do so first, then train with many")
+        raise ConfigError(f"train.features is for one process, and this job has {jax.process_count()}; leave it empty")
     encoder = encoder_fingerprint(network, params, fit, dtype)
     encode = jax.jit(lambda params, images: network.merge(params).vision(images).astype(dtype))
 
