@@ -3,14 +3,16 @@
     python launch.py --config=configs/vlsm_1b.py --workdir=runs/vlsm_1b
     python launch.py --config=configs/vlsm_1b.py:encoder=clip,connector=qformer --workdir=runs/clip_qformer
     python launch.py --config=configs/vlsm_1b.py:stage=1 --workdir=runs/vlsm_1b_stage_1
-    python launch.py --config=configs/vlsm_1b.py --workdir=runs/x --mode=plan --topology=v5e:4x4
+    python launch.py --config=configs/vlsm_1b.py:preset=paper --workdir=runs/paper --config.mesh.fsdp=1  # upstream's
+    python launch.py --config=configs/vlsm_1b.py --workdir=runs/x --mode=plan --topology=h200:8
 
 Arguments: encoder, connector, stage, preset, split, tiny; `configs/common.py` says what they are. Stage 1 is the
 decoder alone; stage 2 goes on from it with `--config.model.init.decoder=runs/vlsm_1b_stage_1/export`. The whole decoder
 is trained, with the connector; the encoder is frozen.
 
-On 16 chips of TPU v5e (v5e:4x4): 4.70 GiB of 15.75 a chip, a step of 16 packed rows in no less than 0.24 s.
-Planned by compiling the step for it, not measured (2026-11-25); other slices in `docs/plans.md`.
+On a node of eight H200 (h200:8), 8 packed rows of 4,608 positions: 3.38 GiB a GPU, no less than 0.046 s a step.
+Planned by compiling the step for it (2026-11-26), not measured; other hardware, and what was assumed, in
+`docs/plans.md`. The `paper` preset has not been planned; upstream ran its stage 2 on one GPU (mesh.fsdp=1).
 """
 
 from ml_collections import ConfigDict
