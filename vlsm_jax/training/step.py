@@ -131,7 +131,7 @@ def make_train_step(
         grads = jax.tree.map(lambda g: g / weight, grads)
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(total.loss) & jnp.isfinite(norm)
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, state.trained)
+        trained, optimizer_state = update_if(finite, optimizer, grads, state.optimizer, state.trained)
         metrics = StepMetrics(
             loss=total.loss / weight,
             accuracy=total.correct / weight,
@@ -140,14 +140,35 @@ def make_train_step(
             gradient_norm=norm,
             skipped=1 - finite.astype(jnp.float32),
         )
-        trained = optax.apply_updates(state.trained, updates)
-        # An update that is not finite is left out here, on the device: what it would have changed stays as it was.
-        trained, optimizer_state = jax.tree.map(
-            lambda new, old: jnp.where(finite, new, old), (trained, optimizer_state), (state.trained, state.optimizer)
-        )
         return TrainState(state.step + 1, trained, state.frozen, optimizer_state), metrics
 
     return step
+
+
+def update_if(
+    finite: jax.Array, optimizer: optax.GradientTransformation, grads: Params, moments: optax.OptState, trained: Params
+) -> tuple[Params, optax.OptState]:
+    """Returns parameters and optimizer state after an update where `finite` (bool []) holds, else as they are.
+
+    Decided on the device, and old and new values share their memory.
+    """
+
+    def update(grads: Params, moments: optax.OptState, trained: Params) -> tuple[Params, optax.OptState]:
+        updates, moments = optimizer.update(grads, moments, trained)
+        return optax.apply_updates(trained, updates), moments
+
+    def branch(*operands: Any) -> tuple[Params, optax.OptState]:
+        return jax.lax.cond(finite, update, lambda _, moments, trained: (trained, moments), *operands)
+
+    def select(grads: Params, moments: optax.OptState, trained: Params) -> tuple[Params, optax.OptState]:
+        updated = update(grads, moments, trained)
+        return jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, (trained, moments))
+
+    mesh = jax.sharding.get_abstract_mesh()
+    if not mesh.empty and mesh.size > 1:
+        return select(grads, moments, trained)  # in a branch, clipping would bring its norm together once more
+    # On a CPU a selection is one more pass over parameters and moments; on a GPU a branch is taken by the host.
+    return jax.lax.platform_dependent(grads, moments, trained, cpu=branch, default=select)
 
 
 def make_validation_step(merge: Callable[[Params], Vlsm]) -> Callable[[TrainState, Batch], LossSum]:
