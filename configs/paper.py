@@ -80,7 +80,9 @@ def stage_2(config: ConfigDict, whole: bool, visual_tokens: int) -> None:
     config.mesh = ConfigDict({"data": 1, "fsdp": 4 * rows, "tensor": -1})
     config.train.accumulation = 1
     config.train.steps = 10 * config.synth.train // config.pipeline.batch_size
-    config.train.trainable = ((r"^(vision|connector)/", True), (r"^decoder/", False))
+    # The encoder's last norm is behind what the connector reads: PyTorch leaves alone, and does not decay, what has no
+    # gradient.
+    config.train.trainable = ((r"^vision/post_norm/", False), (r"^(vision|connector)/", True), (r"^decoder/", False))
     config.model.quantise, config.model.lora.rank = "nf4-double", 0
     config.departures = (*ALWAYS, KEPT_IN) if whole else (*ALWAYS, KEPT_IN, MERGED)
 
