@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 from vlsm_jax.training.hardware import CHIPS
-from vlsm_jax.training.planning import nvidia, topology
+from vlsm_jax.training.planning import compiling, nvidia, topology
 from vlsm_jax.training.planning.groups import exchange
 from vlsm_jax.training.planning.hlo import Collective, Module, collectives, temporaries
 from vlsm_jax.training.planning.roofline import roofline, traffic_of
@@ -127,6 +127,20 @@ def test_what_hosts_of_tpus_send_to_other_slices_is_a_collective():
         [Collective("all-reduce", ("data",), 2, 256, 1, "f32", "", 2)],
         [Collective("all-gather", ("data",), 2, 512, 1, "f32", "", 2)],
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("Used 18.5G of 15.75G hbm. Exceeded hbm capacity by 2.75G.", 18.5),
+        ("RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries (19.25G) exceeds "
+         "available HBM (15.75G).", 19.25),
+    ],
+)  # fmt: skip
+def test_what_a_compiler_wants_when_it_finds_no_room(said, wanted):
+    line = compiling._out_of_memory(f"RESOURCE_EXHAUSTED: first\n{said}\nmore")
+    assert line == said
+    assert compiling._wanted(line) == wanted * 2**30
 
 
 def test_the_largest_arrays_are_those_the_step_makes():

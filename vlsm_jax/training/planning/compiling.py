@@ -241,7 +241,11 @@ def _held(tree: Any) -> int:
     return sum(math.prod(x.sharding.shard_shape(x.shape)) * np.dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
 
 
-_USED = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm", re.IGNORECASE)
+# "Used 18.6G of 15.75G hbm", or "memory required ... (19.91G) exceeds available HBM (15.75G)".
+_USED = re.compile(
+    r"(?:Used (?=[\d.]+[KMGT]? of [\d.]+[KMGT]? hbm)|required[^(]*\((?=[^)]*\) exceeds available))([\d.]+)([KMGT]?)",
+    re.IGNORECASE,
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
