@@ -402,7 +402,10 @@ def _end_with_others(own: int, store: _Store) -> None:
     try:
         said = store.blocking_key_value_get(f"{_ENDED}/{own}", 2**31 - 1)
     except jax.errors.JaxRuntimeError:
-        return  # process 0 is gone: jax notices that by itself
+        # jax notices that too, and may be the first to end the process.
+        said = "the first process is gone, and its log says why; start all of them again to go on"
+        print(f"process {own} ends: {said} from the last checkpoint", file=sys.stderr, flush=True)
+        _leave(own)
     index, _, message = said.partition(" ")
     if said and int(index) != own:
         print(f"process {own} ends, since process {index} failed: {message}", file=sys.stderr, flush=True)

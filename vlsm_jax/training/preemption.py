@@ -10,6 +10,7 @@ service brings them to agree, within about a second and a step or two.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -50,7 +51,10 @@ def notice_of_end() -> Iterator[Callable[[int], bool]]:
         yield lambda _: False
         return
     if jax.distributed.is_initialized():
-        yield _agreed
+        # Numbers of calls and not of steps: a signal before the first of them sets 1 as the place to end, which the steps
+        # of a run that goes on are past.
+        calls = itertools.count(1)
+        yield lambda step: _agreed(next(calls), step)
         return
     before = signal.getsignal(signal.SIGTERM)
     told = threading.Event()
@@ -67,8 +71,8 @@ def notice_of_end() -> Iterator[Callable[[int], bool]]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _agreed(step: int) -> bool:
-    reached = multihost_utils.reached_preemption_sync_point(step)
+def _agreed(call: int, step: int) -> bool:
+    reached = multihost_utils.reached_preemption_sync_point(call)
     if reached:
         # jax has taken the signal in C++, and would swallow a second one.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
