@@ -37,6 +37,9 @@ from vlsm_jax.flexscript.vocabulary import (
 MAX_DIAGNOSTICS = 50
 """After so many findings the compiler goes on in silence."""
 
+_SHORT = 32
+"""Characters of strings that scripts may have in common: names of classes and properties, keys of connections."""
+
 _COLLECTIONS = frozenset(("subnodes", "inObjects", "outObjects", "centerObjects", "labels", "keys", "values"))
 _MEASURED = frozenset((STRING, ARRAY, MAP))
 _MISSING = ("missing label", "map key")
@@ -95,10 +98,12 @@ class ExpressionCompiler:
     # --- Literals and names -------------------------------------------------------------------------------------------
 
     def _number(self, node: syntax.Number) -> Operand:
-        return operators.constant(node.value, INT if isinstance(node.value, int) else DOUBLE)
+        value = node.value
+        return operators.common_constant(value, INT) if isinstance(value, int) else operators.constant(value, DOUBLE)
 
     def _string(self, node: syntax.String) -> Operand:
-        return operators.constant(node.value, STRING)
+        value = node.value
+        return operators.common_constant(value, STRING) if len(value) <= _SHORT else operators.constant(value, STRING)
 
     def _pattern(self, node: syntax.Pattern) -> Operand:
         return operators.constant(Pattern(node.value, node.flags), "RegExp")

@@ -33,6 +33,9 @@ _LEAVES = frozenset((NAME, NUMBER, STRING))
 _ENDS = frozenset((",", ")", ";", "]"))
 _POSTFIX = frozenset(("(", ".", "[", "++", "--", "?.", ".#"))
 _PREFIX = frozenset(("-", "+", "!", "~"))
+_new = tuple.__new__
+"""Makes the nodes that are most frequent, in half of the time that their own constructors take."""
+
 _ASSIGNMENT_POWER = 1
 _CONDITIONAL_POWER = 2
 
@@ -146,11 +149,11 @@ class ExpressionParser:
         self.index = index + 1
         if kind == NAME:
             name = self.texts[index]
-            node = self._expand(name, at) if name in self.defines else syntax.Name(name, at)
+            node = self._expand(name, at) if name in self.defines else _new(syntax.Name, (name, at))
         elif kind == NUMBER:
-            node = syntax.Number(number_value(self.texts[index]), at)
+            node = _new(syntax.Number, (number_value(self.texts[index]), at))
         elif kind == STRING:
-            node = syntax.String(string_value(self.texts[index]), at)
+            node = _new(syntax.String, (string_value(self.texts[index]), at))
             if self.kinds[self.index] == STRING:
                 raise self.failure("two strings in a row", "join them with +")
         elif kind == "(":
@@ -202,7 +205,7 @@ class ExpressionParser:
                 else:
                     self.index = name_index
                     raise self.failure("expected a name after the dot")
-                node = syntax.Member(node, self.texts[name_index], kind == "?.", self.offsets[name_index])
+                node = _new(syntax.Member, (node, self.texts[name_index], kind == "?.", self.offsets[name_index]))
                 self.index = name_index + 1
                 if kinds[self.index] == "?" and self._ends_label(name_index):
                     self.index += 1
@@ -217,7 +220,7 @@ class ExpressionParser:
                 if type(node) not in (syntax.Name, syntax.Member):
                     raise self.failure("only a command or a method can be called")
                 self.index = index + 1
-                node = syntax.Call(node, self.items(")"), node.at)
+                node = _new(syntax.Call, (node, self.items(")"), node.at))
             elif kind == "[":
                 self.index = index + 1
                 if kinds[self.index] == "]":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from vlsm_jax.flexscript import values
 from vlsm_jax.flexscript.vocabulary import DOUBLE, INT, NODES, NUMERIC, STRING, VARIANT
@@ -15,8 +17,9 @@ VARIES = object()
 """Stands for "not a constant" in `Operand.constant`."""
 
 
-class Operand(NamedTuple):
-    """A compiled expression with what is known of it before it runs.
+@dataclasses.dataclass(slots=True)
+class Operand:
+    """A compiled expression with what is known of it before it runs. Nobody changes one.
 
     Attributes:
       run: the closure.
@@ -36,6 +39,12 @@ class Operand(NamedTuple):
 def constant(value: Any, kind: str) -> Operand:
     """An operand whose value is known."""
     return Operand(lambda frame: value, kind, value)
+
+
+@functools.lru_cache(maxsize=2048)
+def common_constant(value: int | str, kind: str) -> Operand:
+    """The same, kept from script to script, for values of which most scripts have the same ones."""
+    return constant(value, kind)
 
 
 def condition(operand: Operand) -> Run:

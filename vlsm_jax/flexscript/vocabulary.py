@@ -23,7 +23,8 @@ NUMERIC = frozenset((INT, DOUBLE))
 NODES = frozenset((NODE, OBJECT))
 
 
-class Command(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Command:
     """Something a script can call.
 
     Attributes:
@@ -41,7 +42,8 @@ class Command(NamedTuple):
     bound: bool = False
 
 
-class TypeSpec(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class TypeSpec:
     """A type that a variable can be declared with.
 
     Attributes:
@@ -57,14 +59,16 @@ class TypeSpec(NamedTuple):
     accepts: Callable[[Any], bool] | None = None
 
 
-class Namespace(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Namespace:
     """What stands behind a name such as `Math` or `Model`: `Math.sqrt(x)`, `Color.red`."""
 
     methods: Mapping[str, Command]
-    properties: Mapping[str, Command] = MappingProxyType({})
+    properties: Mapping[str, Command] = dataclasses.field(default_factory=dict)
 
 
-class Members(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Members:
     """What stands behind the dot and in the brackets of a value of one Python type.
 
     Attributes:
@@ -77,9 +81,9 @@ class Members(NamedTuple):
       set_index: writes `value[index]`.
     """
 
-    getters: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
-    setters: Mapping[str, Callable[[Any, Any], None]] = MappingProxyType({})
-    methods: Mapping[str, Command] = MappingProxyType({})
+    getters: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
+    setters: Mapping[str, Callable[[Any, Any], None]] = dataclasses.field(default_factory=dict)
+    methods: Mapping[str, Command] = dataclasses.field(default_factory=dict)
     missing: Callable[[Any, str], Any] | None = None
     assign_missing: Callable[[Any, str, Any], None] | None = None
     index: Callable[[Any, Any], Any] | None = None

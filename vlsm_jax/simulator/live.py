@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -314,4 +315,4 @@ def running_nodes(nodes: Members, methods: Mapping[str, Command]) -> Members:
         "output": lambda node: Ports(node, "output"),
         "stopCount": lambda node: len(node.live.halts) if node.live is not None else 0,
     }
-    return nodes._replace(getters=getters, methods={**nodes.methods, **methods})
+    return dataclasses.replace(nodes, getters=getters, methods={**nodes.methods, **methods})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -428,9 +429,9 @@ def vocabulary() -> Vocabulary:
     node = TypeSpec(NODE, _no_value, _to_node)
     obj = TypeSpec(OBJECT, _no_value, _to_object)
     classes_as_types = {
-        "Dispatcher": obj._replace(accepts=_has_role(DISPATCHER, TASK_EXECUTER)),
-        "TaskExecuter": obj._replace(accepts=_has_role(TASK_EXECUTER)),
-        "FixedResource": obj._replace(accepts=_has_role(FIXED_RESOURCE)),
+        "Dispatcher": dataclasses.replace(obj, accepts=_has_role(DISPATCHER, TASK_EXECUTER)),
+        "TaskExecuter": dataclasses.replace(obj, accepts=_has_role(TASK_EXECUTER)),
+        "FixedResource": dataclasses.replace(obj, accepts=_has_role(FIXED_RESOURCE)),
         "Conveyor.Item": obj,
     }
     whole = core_vocabulary().extended(

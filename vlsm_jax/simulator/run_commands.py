@@ -5,6 +5,7 @@ A script that calls them while it builds gets a warning, for a reset undoes what
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -335,7 +336,7 @@ def _either(for_item: Callable[..., Any], otherwise: Command) -> Command:
             otherwise.function(world, value, *arguments) if otherwise.bound else otherwise.function(value, *arguments)
         )
 
-    return otherwise._replace(function=call, bound=True)
+    return dataclasses.replace(otherwise, function=call, bound=True)
 
 
 def _inside(at: int) -> Callable[..., Any]:
@@ -347,7 +348,7 @@ def _inside_first(at: int, otherwise: Command) -> Command:
         running = getattr(value, "live", None)
         return live.edge(running, at) if isinstance(running, LiveObject) else otherwise.function(world, value)
 
-    return otherwise._replace(function=call)
+    return dataclasses.replace(otherwise, function=call)
 
 
 def _rank(world: World, value: Any, index: Any, otherwise: Command) -> Any:
@@ -424,8 +425,8 @@ def _commands(table: Mapping[str, Command]) -> Mapping[str, Command]:
             own[name] = _either(for_items.pop(name), _inside_first(-(name == "last"), table[name]))
     own |= {name: _either(function, table[name]) for name, function in for_items.items() if name in table}
     if "rank" in table:
-        own["rank"] = table["rank"]._replace(
-            function=lambda world, value, index=0: _rank(world, value, index, table["rank"])
+        own["rank"] = dataclasses.replace(
+            table["rank"], function=lambda world, value, index=0: _rank(world, value, index, table["rank"])
         )
     return {**table, **own}
 
@@ -443,13 +444,15 @@ def extend(whole: Vocabulary) -> Vocabulary:
         commands=_commands(whole.commands),
         members={
             **{kind: live.running_nodes(before[kind], _node_methods()) for kind in (Node, AutomaticNode, Tool)},
-            Item: item._replace(
+            Item: dataclasses.replace(
+                item,
                 getters={**known.getters, **item.getters},
                 setters={**known.setters, **item.setters},
                 methods={**known.methods, **item.methods},
             ),
             live.Ports: Members({}, {}, {act: _port_method(act) for act in _ACTS}),
-            live.ItemNodes: nodes._replace(
+            live.ItemNodes: dataclasses.replace(
+                nodes,
                 methods={**nodes.methods, "clear": Command(clear_items, INT, 0, 0, True)},
             ),
         },

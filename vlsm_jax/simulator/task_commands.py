@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -364,10 +365,10 @@ def _counting(read: Callable[..., Any]) -> Callable[..., Any]:
 def extend(vocabulary: Vocabulary) -> Vocabulary:
     """Returns a vocabulary with task sequences added."""
     node = vocabulary.members[Node]
-    with_tasks = node._replace(getters={**node.getters, **_NODE_GETTERS})
+    with_tasks = dataclasses.replace(node, getters={**node.getters, **_NODE_GETTERS})
     counted = vocabulary.commands["getvarnum"]
     return vocabulary.extended(
-        commands={**table(), "getvarnum": counted._replace(function=_counting(counted.function))},
+        commands={**table(), "getvarnum": dataclasses.replace(counted, function=_counting(counted.function))},
         namespaces={"TaskSequence": Namespace({"create": _bound(create, "TaskSequence", 1, 3)})},
         types={
             "TaskSequence": TypeSpec("TaskSequence", _nothing, _to_sequence),

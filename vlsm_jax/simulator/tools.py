@@ -9,6 +9,7 @@ variable `members`, or from the object's side with its properties `MTBFMTTRs` an
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from vlsm_jax.flexscript import Fault, Unsupported
@@ -193,7 +194,8 @@ def flat_members(group: Group) -> list[Node]:
 
 def group_members(node: Members) -> Members:
     """Returns what stands behind the dot and in the brackets of a group: what a node has, and the methods of Group."""
-    return node._replace(
+    return dataclasses.replace(
+        node,
         getters={**node.getters, "length": lambda group: len(group.members)},
         methods={
             **node.methods,

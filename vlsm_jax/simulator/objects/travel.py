@@ -12,10 +12,11 @@ the public sources leave open is chosen here, in one place:
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from vlsm_jax.flexscript import Fault
 from vlsm_jax.flexscript.values import to_float
@@ -29,8 +30,9 @@ NEAR = 1e-9
 """Metres; who is as close as this is there."""
 
 
-class Profile(NamedTuple):
-    """Speed over time along a path: up to a peak, steady, down to rest.
+@dataclasses.dataclass(slots=True)
+class Profile:
+    """Speed over time along a path: up to a peak, steady, down to rest. Nobody changes one.
 
     Attributes:
       distance: metres.
@@ -83,8 +85,9 @@ def trapezoid(distance: float, speed: float, acceleration: float = 0.0, decelera
     return Profile(distance, peak, *rates, peak * (faster + slower))
 
 
-class Move(NamedTuple):
-    """A way with its timing.
+@dataclasses.dataclass(slots=True)
+class Move:
+    """A way with its timing. Nobody changes one.
 
     Attributes:
       points: the start, the corners and the end.
@@ -138,7 +141,10 @@ def corner(node: Node) -> Point:
     at: Node | None = node
     while at is not None and at.cls is not None:
         place = at.location
-        x, y, z = x + to_float(place.x), y + to_float(place.y), z + to_float(place.z)
+        ax, ay, az = place.x, place.y, place.z
+        x += ax if type(ax) is float else to_float(ax)
+        y += ay if type(ay) is float else to_float(ay)
+        z += az if type(az) is float else to_float(az)
         at = at.parent
     return x, y, z
 
