@@ -14,7 +14,8 @@ What its scripts, and the states of its own runs that were released with them, d
   id, cut at 2,048 ids each, and have no end. AdamW at 1e-5 with a weight decay of 0.01 on all arrays, cosine to 0,
   warm-up 50, clipped at 1, 10 epochs; 2 rows x 4 for TinyLLaMA, 1 x 4 for StarCoder2, on one GPU.
 
-  both. The loss is the mean of the means of the rows that a GPU takes at a time.
+  both. The loss is the mean of the means of the rows that a GPU takes at a time. The checkpoint with the least validation
+  loss is the one that counts; scores were then the best epoch's on the test set, which is not repeated here.
 
 Every one of these is a key of the config, and can be set or unset by itself. What cannot be reproduced stands in
 `config.departures` and is said when a run starts. Other decoders, the encoder of the paper's text, CLIP, Perceiver and
@@ -48,6 +49,7 @@ UNRELEASED = "upstream released no script for {}; its nearest is followed"
 
 def stage_1(config: ConfigDict, whole: bool) -> None:
     """Changes a config of stage 1; `whole` says whether the decoder is trained whole."""
+    config.evaluate.checkpoint = "best"
     config.pipeline.update(_both(rows_per_mean=2), sequence_length=IDS, joint=True, end="padding")
     config.optimizer.update(_adamw(), weight_decay=0.0)
     if whole:
@@ -71,6 +73,7 @@ def stage_2(config: ConfigDict, whole: bool, visual_tokens: int) -> None:
       visual_tokens: of a sketch, in front of the text.
     """
     rows = 2 if whole else 1
+    config.evaluate.checkpoint = "best"
     config.data.beginning = False
     config.pipeline.update(_both(rows_per_mean=rows), sequence_length=visual_tokens + IDS, strip=True, end="nothing")
     config.optimizer.update(_adamw(), weight_decay=0.01, decay_vectors=True)

@@ -174,6 +174,7 @@ def test_the_paper_preset_is_the_released_recipe():
     assert (pipeline.batch_size, pipeline.rows_per_mean, config.data.beginning) == (4, 1, False)
     assert (config.model.quantise, config.model.lora.rank) == ("nf4-double", 0)
     assert (optimizer.learning_rate, optimizer.weight_decay, optimizer.decay_vectors) == (1e-5, 0.01, True)
+    assert config.evaluate.checkpoint == "best"
     assert any("merged" in departure for departure in config.departures)
     small = vlsm_1b.get_config("preset=paper,encoder=clip,connector=perceiver")
     assert (small.pipeline.batch_size, small.pipeline.rows_per_mean) == (8, 2)
