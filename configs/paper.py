@@ -14,8 +14,8 @@ What its scripts, and the states of its own runs that were released with them, d
   id, cut at 2,048 ids each, and have no end. AdamW at 1e-5 with a weight decay of 0.01 on all arrays, cosine to 0,
   warm-up 50, clipped at 1, 10 epochs; 2 rows x 4 for TinyLLaMA, 1 x 4 for StarCoder2, on one GPU.
 
-  both. The loss is the mean of the means of the rows that a GPU takes at a time. The checkpoint with the least validation
-  loss is the one that counts; scores were then the best epoch's on the test set, which is not repeated here.
+  both. The loss is the mean of the means of the rows that a GPU takes at a time. The checkpoint with the least
+  validation loss is the one that counts; scores were then the best epoch's on the test set, which is not done here.
 
 Every one of these is a key of the config, and can be set or unset by itself. What cannot be reproduced stands in
 `config.departures` and is said when a run starts. Other decoders, the encoder of the paper's text, CLIP, Perceiver and
