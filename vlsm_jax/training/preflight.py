@@ -41,8 +41,8 @@ def check_rows(dataset: BatchDataset, batch_size: int) -> None:
     if found["rows"] < batch_size:
         raise DataError(
             f"pipeline.batch_size={batch_size} is more than there is: {found['samples']} training triplets fill "
-            f"{found['rows']} of its rows, so each would stand in every batch several times; lower pipeline.batch_size, "
-            "or train on more triplets"
+            f"{found['rows']} of its rows, so each would stand in every batch several times; lower it, or train on "
+            "more triplets"
         )
 
 
