@@ -51,8 +51,8 @@ def notice_of_end() -> Iterator[Callable[[int], bool]]:
         yield lambda _: False
         return
     if jax.distributed.is_initialized():
-        # Numbers of calls and not of steps: a signal before the first of them sets 1 as the place to end, which the steps
-        # of a run that goes on are past.
+        # Calls are counted and not steps: a signal before the first sets 1 as the place to end, and the steps of a run
+        # that goes on are past that.
         calls = itertools.count(1)
         yield lambda step: _agreed(next(calls), step)
         return
