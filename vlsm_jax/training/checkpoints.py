@@ -82,6 +82,8 @@ class Checkpoints:
                 "facts": ocp.JsonCheckpointHandler(),
             },
         )
+        # Training asks this itself, call by call (preemption.py); by the number of a step it would upset the count.
+        self._manager.reached_preemption = lambda step: False
 
     @property
     def latest_step(self) -> int | None:
