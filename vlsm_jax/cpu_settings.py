@@ -1,7 +1,8 @@
 """Settings that make a CPU faster and count only before a process starts: the program starts itself again with them.
 
 The C library gives arrays back to the system and takes them again, zeroed page by page, for every step of training.
-Huge pages, and thresholds that keep what is freed, save that: `benchmarks/training.py --settings` measures it.
+Huge pages, and thresholds that keep what is freed, save that: `benchmarks/training.py`, with and without `--plain`,
+measures it.
 
 Nothing is done where an accelerator computes, where the system has another C library, or about a variable that is set
 already: the user's value stays, and an empty one turns the setting off.

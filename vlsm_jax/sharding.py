@@ -161,6 +161,20 @@ def gathered(x: jax.Array, logical_axes: Sequence[str]) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
 
 
+def spread_columns(x: jax.Array) -> jax.Array:
+    """Spreads [B, S, D] over `fsdp` by its last axis, as the rules spread an embedding, and no longer by its first.
+
+    Acts only under `jax.set_mesh`, where `fsdp` has several devices and sizes divide.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or any(kind != AxisType.Auto for kind in mesh.axis_types) or x.ndim != 3:
+        return x
+    fsdp, data = (mesh.shape.get(name, 1) for name in ("fsdp", "data"))
+    if fsdp == 1 or x.shape[-1] % fsdp or x.shape[0] % data:
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec("data", None, "fsdp"))
+
+
 def param_shardings(abstract_state: nnx.State, mesh: Mesh, rules: Rules = DEFAULT_RULES) -> nnx.State:
     """Returns a NamedSharding for every parameter, in the tree of `abstract_state`.
 

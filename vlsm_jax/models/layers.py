@@ -7,12 +7,15 @@ tables and conversion read the logical axes from the parameter; nothing repeats 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+
+from vlsm_jax.sharding import spread_columns
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
 
@@ -106,12 +109,33 @@ class Embedding(nnx.Module):
 
     def __call__(self, index: jax.Array) -> jax.Array:
         """Maps int [...] to [..., D]; an index outside the table reads its nearest row."""
-        return jnp.take(self.table[...], index, axis=0, mode="clip").astype(self.dtype)
+        return _rows_of(self.table[...], index, jnp.dtype(self.dtype))
 
     def attend(self, x: jax.Array) -> jax.Array:
         """Maps [R, D] to scores [R, C] in float32."""
         table = self.table[...].astype(self.dtype)
         return jnp.einsum("rd,cd->rc", x.astype(self.dtype), table, preferred_element_type=jnp.float32)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _rows_of(table: jax.Array, index: jax.Array, dtype: jnp.dtype) -> jax.Array:
+    return jnp.take(table, index, axis=0, mode="clip").astype(dtype)
+
+
+def _forward(table: jax.Array, index: jax.Array, dtype: jnp.dtype) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _rows_of(table, index, dtype), (table, index)
+
+
+def _backward(dtype: jnp.dtype, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, None]:
+    # Each device adds up the columns that it keeps, for all rows of the batch: what travels are the rows' gradients in
+    # the compute dtype. XLA would make the whole table of its own rows on every device, and add up those.
+    table, index = kept
+    gradient = spread_columns(gradient).astype(table.dtype)
+    index = jnp.clip(index, 0, table.shape[0] - 1)
+    return jnp.zeros_like(table).at[index].add(gradient, mode="promise_in_bounds"), None
+
+
+_rows_of.defvjp(_forward, _backward)
 
 
 class RmsNorm(nnx.Module):

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from vlsm_jax.models.attention_kernels import target_platform
 from vlsm_jax.sharding import BATCH_AXES
 
 # Positions of each row whose logits exist at one time.
@@ -60,34 +61,43 @@ def sharded_cross_entropy(
     head: jax.Array,
     to_logits: Callable[[jax.Array, jax.Array], jax.Array],
     dtype: jnp.dtype,
+    embed_axis: int = 0,
 ) -> LossSum:
     """Returns `cross_entropy`, each device of the batch making the logits of its own rows.
 
     Left to itself XLA gathers a head that is spread over devices for every chunk, and adds up its gradient among
     devices for every chunk. Here the head travels once, in `dtype`, and so does its gradient; the chunks' gradients are
-    added in float32 before. What is spread over `tensor` stays so.
+    added in float32 before, and each device gets those of its own part. What is spread over `tensor` stays so.
 
     Args:
       hidden, targets, weights: as for `cross_entropy`, under a mesh (`jax.set_mesh`) or not.
       head: the weights of the output head.
       to_logits: ([B, n, D], head) to [B, n, C].
       dtype: what is computed in.
+      embed_axis: of `head`, the axis that is spread over `fsdp`.
     """
     mesh = jax.sharding.get_abstract_mesh()
     axes = tuple(name for name in BATCH_AXES if not mesh.empty and mesh.shape.get(name, 1) > 1)
     if not axes or hidden.shape[0] % math.prod(mesh.shape[name] for name in axes):
         return cross_entropy(hidden, targets, weights, lambda part: to_logits(part, head))
 
+    parted = "fsdp" in axes and head.shape[embed_axis] % mesh.shape["fsdp"] == 0
+
     def local(hidden: jax.Array, targets: jax.Array, weights: jax.Array, head: jax.Array) -> LossSum:
+        if parted:
+            head = jax.lax.all_gather(head, "fsdp", axis=embed_axis, tiled=True)
         kept = head.astype(jnp.float32)  # so that its gradient is added up in float32
         total = cross_entropy(hidden, targets, weights, lambda part: to_logits(part, kept))
         return LossSum(*(jax.lax.psum(x, axes) for x in total))
 
     rows, whole = PartitionSpec(axes), PartitionSpec()
+    place = PartitionSpec(*[None] * embed_axis, "fsdp") if parted else whole
     spread = jax.shard_map(
-        local, in_specs=(rows, rows, rows, whole), out_specs=whole, axis_names=set(axes), check_vma=False
+        local, in_specs=(rows, rows, rows, place), out_specs=whole, axis_names=set(axes), check_vma=False
     )
-    return spread(hidden, targets, weights, head.astype(dtype))
+    # XLA for CPU ends the process over sums of bfloat16 among devices that a program asks for by name.
+    travelling = jnp.float32 if target_platform() == "cpu" else dtype
+    return spread(hidden, targets, weights, head.astype(travelling))
 
 
 def cross_entropy(

@@ -75,7 +75,13 @@ def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
     )
     decoder = model.decoder
     return sharded_cross_entropy(
-        hidden, batch.targets, batch.weights, decoder.head_weights, decoder.logits, decoder.dtype
+        hidden,
+        batch.targets,
+        batch.weights,
+        decoder.head_weights,
+        decoder.logits,
+        decoder.dtype,
+        embed_axis=1 if decoder.config.tied else 0,
     )
 
 
