@@ -24,7 +24,7 @@ from jax.sharding import Mesh
 
 from convert.checkpoint_reader import CheckpointError, CheckpointReader, read_json
 from convert.checkpoint_writer import MAX_SHARD_BYTES, PendingTensor, check_no_weights, write_checkpoint, write_json
-from convert.mapping import flatten_params, pending_tensors, read_params
+from convert.mapping import Source, flatten_params, pending_tensors, read_params
 from convert.operations import Linear, Shape
 from convert.tables import Entry, Layout, decoder_layout
 from vlsm_jax.models import nf4
@@ -209,6 +209,14 @@ def read_quantised_decoder(
       CheckpointError: files, tensors or shapes that do not fit, a plain checkpoint without `quantise`, or a 4-bit
         checkpoint in another format than `quantise`.
     """
+    config, adaptation, source = open_quantised_decoder(directory, quantise, param_dtype=param_dtype)
+    return config, adaptation, read_params(*source, mesh=mesh, rules=rules)
+
+
+def open_quantised_decoder(
+    directory: str | os.PathLike, quantise: str | None = None, *, param_dtype: jnp.dtype = jnp.float32
+) -> tuple[DecoderConfig, Adaptation, Source]:
+    """Returns what `read_quantised_decoder` does, with the parameters still in their files."""
     directory = Path(directory)
     hf = {key: value for key, value in read_json(directory / "config.json").items() if key != "quantization_config"}
     config = DecoderConfig.from_hf_config(hf)
@@ -232,8 +240,7 @@ def read_quantised_decoder(
     )
     weights = frozenset(name for e in entries for name in names[e.ours])
     view = QuantisedReader(reader, weights, quantise)
-    params = read_params(view, _quantised_layout(config, entries, abstract), abstract, mesh=mesh, rules=rules)
-    return config, adaptation, params
+    return config, adaptation, Source(view, _quantised_layout(config, entries, abstract), abstract)
 
 
 def write_quantised_decoder(

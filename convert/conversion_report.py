@@ -20,7 +20,7 @@ class ConversionReport:
     tensors_in, tensors_out: arrays read and written.
     left_aside: names of what holds no part of the result: stored buffers, CLIP's text tower, parts not asked for.
     bytes_in, bytes_out: of the files with arrays.
-    bytes_of_params: of the parameters in memory, which the peak is to be held against.
+    bytes_of_params: of the parameters, were all of them in memory.
     start_bytes, peak_bytes: resident memory of the process, its peak before and after.
     seconds: wall-clock time.
     unused: tensors that found no place; a conversion that has some fails, so there are none.
@@ -58,7 +58,7 @@ class ConversionReport:
             f"tensors   {self.tensors_in} in, {self.tensors_out} out, {len(self.unused)} unused",
             f"bytes     {self.bytes_in / 1e6:.1f} MB in, {self.bytes_out / 1e6:.1f} MB out",
             f"memory    {self.peak_bytes / 1e6:.0f} MB at the peak, {self.start_bytes / 1e6:.0f} MB of them at the "
-            f"start and {self.bytes_of_params / 1e6:.0f} MB parameters",
+            f"start; the parameters are {self.bytes_of_params / 1e6:.0f} MB",
             f"seconds   {self.seconds:.1f}",
         ]
         if self.left_aside:

@@ -11,10 +11,17 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from convert.checkpoint_reader import read_json
-from convert.huggingface import OPEN_CLIP_CONFIG, read_hf_decoder, read_vision, read_vision_config
-from convert.llava import read_llava
-from convert.mapping import join_parts
-from convert.parts import PARTS_TYPE, read_parts
+from convert.huggingface import (
+    OPEN_CLIP_CONFIG,
+    open_hf_decoder,
+    open_vision,
+    read_hf_decoder,
+    read_vision,
+    read_vision_config,
+)
+from convert.llava import open_llava, read_llava
+from convert.mapping import Source, join_parts
+from convert.parts import PARTS_TYPE, open_parts, read_parts
 from convert.tables import DECODERS
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder_config import DecoderConfig, UnsupportedConfigError
@@ -23,11 +30,11 @@ from vlsm_jax.models.vlsm import VlsmConfig
 from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
 _READERS = {
-    "llava": read_llava,
-    PARTS_TYPE: read_parts,
-    **dict.fromkeys(DECODERS, read_hf_decoder),
-    "clip": read_vision,
-    "clip_vision_model": read_vision,
+    "llava": (read_llava, open_llava),
+    PARTS_TYPE: (read_parts, open_parts),
+    **dict.fromkeys(DECODERS, (read_hf_decoder, open_hf_decoder)),
+    "clip": (read_vision, open_vision),
+    "clip_vision_model": (read_vision, open_vision),
 }
 
 
@@ -42,12 +49,24 @@ def from_hf(
 
     Arguments and errors are those of `read_hf_decoder`.
     """
-    if (Path(directory) / OPEN_CLIP_CONFIG).is_file() and not (Path(directory) / "config.json").is_file():
-        return read_vision(directory, param_dtype=param_dtype, mesh=mesh, rules=rules)
-    kind = read_json(Path(directory) / "config.json").get("model_type")
+    return _READERS[_kind(Path(directory))][0](directory, param_dtype=param_dtype, mesh=mesh, rules=rules)
+
+
+def open_hf(
+    directory: str | os.PathLike, *, param_dtype: jnp.dtype = jnp.float32
+) -> tuple[VlsmConfig | DecoderConfig | VisionConfig, dict[str, Source]]:
+    """Returns what `from_hf` does, with the parameters still in their files: by part, or under "" when it is one."""
+    config, found = _READERS[_kind(Path(directory))][1](directory, param_dtype=param_dtype)
+    return config, {"": found} if isinstance(found, Source) else found
+
+
+def _kind(directory: Path) -> str:
+    if (directory / OPEN_CLIP_CONFIG).is_file() and not (directory / "config.json").is_file():
+        return "clip"
+    kind = read_json(directory / "config.json").get("model_type")
     if kind not in _READERS:
         raise UnsupportedConfigError(f"model_type {kind!r} is not one of {', '.join(sorted(_READERS))}")
-    return _READERS[kind](directory, param_dtype=param_dtype, mesh=mesh, rules=rules)
+    return kind
 
 
 def assemble_vlsm(

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from convert.checkpoint_reader import OPEN_CLIP_FILE, CheckpointReader, read_json
 from convert.checkpoint_writer import MAX_SHARD_BYTES, check_no_weights, write_checkpoint, write_json
-from convert.mapping import flatten_params, pending_tensors, read_params
+from convert.mapping import Source, flatten_params, pending_tensors, read_params
 from convert.tables import clip_vision_layout, decoder_layout, open_clip_layout
 from vlsm_jax.models.decoder import Decoder
 from vlsm_jax.models.decoder_config import DecoderConfig
@@ -45,10 +45,17 @@ def read_hf_decoder(
       CheckpointError: files, tensors or shapes that do not fit; all are listed.
       UnsupportedConfigError: the config asks for something the decoder does not do.
     """
+    config, source = open_hf_decoder(directory, param_dtype=param_dtype)
+    return config, read_params(*source, mesh=mesh, rules=rules)
+
+
+def open_hf_decoder(
+    directory: str | os.PathLike, *, param_dtype: jnp.dtype = jnp.float32
+) -> tuple[DecoderConfig, Source]:
+    """Returns what `read_hf_decoder` does, with the parameters still in their files."""
     config = DecoderConfig.from_hf_config(read_json(Path(directory) / "config.json"))
     model = nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0), param_dtype=param_dtype))
-    reader = CheckpointReader(directory)
-    return config, read_params(reader, decoder_layout(config), nnx.state(model), mesh=mesh, rules=rules)
+    return config, Source(CheckpointReader(directory), decoder_layout(config), nnx.state(model))
 
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -97,14 +104,26 @@ def read_vision(
     Returns:
       (config, parameters of a `VisionEncoder`).
     """
+    features = {"image_size": image_size, "feature_layer": feature_layer, "drop_cls": drop_cls}
+    config, source = open_vision(directory, param_dtype=param_dtype, **features)
+    return config, read_params(*source, mesh=mesh, rules=rules)
+
+
+def open_vision(
+    directory: str | os.PathLike,
+    *,
+    image_size: int | None = None,
+    feature_layer: int = -1,
+    drop_cls: bool = False,
+    param_dtype: jnp.dtype = jnp.float32,
+) -> tuple[VisionConfig, Source]:
+    """Returns what `read_vision` does, with the parameters still in their files."""
     directory = Path(directory)
     config = read_vision_config(directory, image_size=image_size, feature_layer=feature_layer, drop_cls=drop_cls)
     model = nnx.eval_shape(lambda: VisionEncoder(config, rngs=nnx.Rngs(0), param_dtype=param_dtype))
     if _is_open_clip(directory):
-        reader, layout = CheckpointReader(directory, OPEN_CLIP_FILE), open_clip_layout()
-    else:
-        reader, layout = CheckpointReader(directory), clip_vision_layout()
-    return config, read_params(reader, layout, nnx.state(model), mesh=mesh, rules=rules)
+        return config, Source(CheckpointReader(directory, OPEN_CLIP_FILE), open_clip_layout(), nnx.state(model))
+    return config, Source(CheckpointReader(directory), clip_vision_layout(), nnx.state(model))
 
 
 def read_preprocessor(directory: Path) -> dict[str, Any]:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from convert.bitsandbytes import STATE, STATISTICS, read_quantised_decoder
+from convert.bitsandbytes import STATE, STATISTICS, open_quantised_decoder
 from convert.checkpoint_reader import OPEN_CLIP_FILE, SINGLE_FILE, CheckpointError, CheckpointReader, read_json
 from convert.conversion_report import ConversionReport, Meter, size_of
 from convert.drafts import whole_folder
-from convert.from_hf import from_hf
+from convert.from_hf import open_hf
 from convert.hub import find_source
 from convert.huggingface import OPEN_CLIP_CONFIG
 from convert.llava import read_fit
-from convert.mapping import flatten_params, left_aside
-from convert.native import FILES_FOLDER, PARAMS_FOLDER, Checkpoint, Config, write_native
+from convert.mapping import Source, read_pieces
+from convert.native import FILES_FOLDER, PARAMS_FOLDER, Config, Description, write_description
+from convert.native_arrays import Piece, write_arrays
 from convert.parts import CONNECTOR_FILE, LANGUAGE_MODEL, PARTS_TYPE, VISION_TOWER
 from convert.peft import CONFIG_FILE as ADAPTER_CONFIG
 from convert.peft import WEIGHTS_FILE as ADAPTER_FILE
-from convert.peft import read_peft
-from convert.tables import DECODERS, Layout, clip_vision_layout, decoder_layout, llava_layout, open_clip_layout
+from convert.peft import open_peft
+from convert.tables import DECODERS
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.decoder_config import DecoderConfig
-from vlsm_jax.models.vision import VisionConfig
 from vlsm_jax.models.vlsm import VlsmConfig
 
 # What a checkpoint holds beside weights and config.json, and what an export gives back unchanged.
@@ -74,20 +75,23 @@ def import_checkpoint(
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
         readers = _readers(folder)
         param_dtype = jnp.dtype(dtype or _stored_dtype(readers))
-        config, adaptation, params = _read(folder, readers, quantise, param_dtype)
+        config, adaptation, sources = _open(folder, readers, quantise, param_dtype)
+        aside = tuple(name for _, source in sources for name in source.left_aside)
         if adapter is not None:
             if not isinstance(config, DecoderConfig):
                 raise CheckpointError(f"{folder} is no decoder alone, and {adapter} is read for one")
-            lora, factors = read_peft(adapter, config, param_dtype=param_dtype)
-            params |= flatten_params(factors)
+            lora, factors = open_peft(adapter, config, param_dtype=param_dtype)
+            sources.append(("", factors))
             adaptation = Adaptation(adaptation.quantise, lora, adaptation.quantised)
             readers = [*readers, CheckpointReader(adapter, ADAPTER_FILE)]
         facts = {"dtype": param_dtype.name, "source": os.fspath(source)}
         if isinstance(config, VlsmConfig):
             pictures = folder if (folder / "preprocessor_config.json").is_file() else folder / VISION_TOWER
             facts["fit"] = read_fit(pictures).value
-        aside = _left_aside(folder, readers, config)
-        write_native(draft, Checkpoint(config, adaptation, params, facts))
+        announced = {prefix + path: a for prefix, source in sources for path, a in source.announced.items()}
+        write_arrays(draft / PARAMS_FOLDER, announced, _pieces(sources))
+        description = Description(config, adaptation, facts)
+        write_description(draft, description)
         (draft / FILES_FOLDER).mkdir()
         for name in KEPT_FILES:
             if (folder / name).is_file():
@@ -97,15 +101,15 @@ def import_checkpoint(
         verb="from-hf",
         source=os.fspath(source),
         out=os.fspath(out),
-        layout=Checkpoint(config, adaptation, {}).kind,
+        layout=description.kind,
         quantise=adaptation.quantise,
         dtype=param_dtype.name,
         tensors_in=sum(len(reader.names) for reader in readers),
-        tensors_out=len(params),
+        tensors_out=len(announced),
         left_aside=aside,
         bytes_in=sum(reader.nbytes for reader in readers),
         bytes_out=bytes_out,
-        bytes_of_params=sum(array.nbytes for array in params.values()),
+        bytes_of_params=sum(array.nbytes for array in announced.values()),
     )
 
 
@@ -119,9 +123,16 @@ def _readers(folder: Path) -> list[CheckpointReader]:
     return [CheckpointReader(folder)]
 
 
-def _read(
+def _pieces(sources: list[tuple[str, Source]]) -> Iterator[Piece]:
+    for prefix, source in sources:
+        for piece in read_pieces(*source):
+            yield piece._replace(path=prefix + piece.path)
+
+
+def _open(
     folder: Path, readers: list[CheckpointReader], quantise: str | None, dtype: jnp.dtype
-) -> tuple[Config, Adaptation, dict[str, jax.Array]]:
+) -> tuple[Config, Adaptation, list[tuple[str, Source]]]:
+    """Returns config, adaptation and the sources of the parameters, with what stands before the paths of each."""
     path = folder / "config.json"
     hf = read_json(path) if path.is_file() else {}
     kind = hf.get("model_type")
@@ -139,10 +150,10 @@ def _read(
                 f"{path}: model_type {kind!r}; only decoders alone ({', '.join(sorted(DECODERS))}) are quantised, or "
                 "read in 4 bits"
             )
-        config, adaptation, params = read_quantised_decoder(folder, quantise, param_dtype=dtype)
-        return config, adaptation, flatten_params(params)
-    config, params = from_hf(folder, param_dtype=dtype)
-    return config, Adaptation(), flatten_params(params)
+        config, adaptation, source = open_quantised_decoder(folder, quantise, param_dtype=dtype)
+        return config, adaptation, [("", source)]
+    config, sources = open_hf(folder, param_dtype=dtype)
+    return config, Adaptation(), [(f"{name}/" if name else "", source) for name, source in sources.items()]
 
 
 def _stored_dtype(readers: list[CheckpointReader]) -> str:
@@ -164,17 +175,3 @@ def _stored_dtype(readers: list[CheckpointReader]) -> str:
                 raise CheckpointError(f"{reader.where(name)} has the dtype F64; say to which one it is to be rounded")
             found.add(names.get(code, "float32"))
     return found.pop() if len(found) == 1 else "float32"
-
-
-def _left_aside(folder: Path, readers: list[CheckpointReader], config: Config) -> tuple[str, ...]:
-    """Returns the tensors that the tables say hold no parameter of ours: stored buffers, CLIP's text tower."""
-    layouts: list[Layout]
-    if len(readers) == 3:
-        layouts = [decoder_layout(config.decoder), clip_vision_layout(), Layout(())]
-    elif isinstance(config, DecoderConfig):
-        layouts = [decoder_layout(config)]
-    elif isinstance(config, VisionConfig):
-        layouts = [clip_vision_layout() if (folder / "config.json").is_file() else open_clip_layout()]
-    else:
-        layouts = [llava_layout(config, config.decoder.vocabulary)]
-    return tuple(n for reader, layout in zip(readers, layouts, strict=False) for n in left_aside(reader, layout))

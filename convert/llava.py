@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from convert.checkpoint_reader import CheckpointReader, read_json
 from convert.checkpoint_writer import MAX_SHARD_BYTES, check_no_weights, write_checkpoint, write_json
 from convert.huggingface import read_preprocessor, with_own_positions
-from convert.mapping import flatten_params, pending_tensors, read_params
+from convert.mapping import Source, flatten_params, pending_tensors, read_params
 from convert.processor_files import write_generation_config, write_preprocessor, write_processor
 from convert.tables import llava_layout
 from vlsm_jax.data.images import Fit
@@ -184,6 +184,12 @@ def read_llava(
     Returns:
       (config, parameters of a `Vlsm`).
     """
+    config, source = open_llava(directory, param_dtype=param_dtype)
+    return config, read_params(*source, mesh=mesh, rules=rules)
+
+
+def open_llava(directory: str | os.PathLike, *, param_dtype: jnp.dtype = jnp.float32) -> tuple[VlsmConfig, Source]:
+    """Returns what `read_llava` does, with the parameters still in their files."""
     directory = Path(directory)
     hf = read_json(directory / "config.json")
     reader = CheckpointReader(directory)
@@ -191,5 +197,4 @@ def read_llava(
     config = from_llava_config(hf, has_head=has_head, preprocessor=read_preprocessor(directory))
     rows = hf["text_config"].get("vocab_size", config.decoder.vocabulary)
     _, abstract = abstract_model(config, param_dtype=param_dtype)
-    layout = llava_layout(config, rows)
-    return config, read_params(reader, layout, abstract, mesh=mesh, rules=rules)
+    return config, Source(reader, llava_layout(config, rows), abstract)

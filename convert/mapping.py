@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from convert.checkpoint_reader import CheckpointError, CheckpointReader
 from convert.checkpoint_writer import PendingTensor
+from convert.native_arrays import Announced, Piece
 from convert.tables import Entry, Layout
 from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
@@ -74,6 +75,32 @@ def plan(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tup
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
+class Source(NamedTuple):
+    """Parameters that are still in their files.
+
+    Attributes:
+      reader: the checkpoint.
+      layout: its names.
+      abstract: parameter shapes and dtypes, with their logical axes.
+    """
+
+    reader: CheckpointReader
+    layout: Layout
+    abstract: nnx.State
+
+    @property
+    def announced(self) -> dict[str, Announced]:
+        """The parameters by path."""
+        shapes = {path: param.get_value() for path, param in _by_path(self.abstract).items()}
+        stacked = {entry.ours for entry in self.layout.entries if entry.stacked}
+        return {p: Announced(tuple(x.shape), np.dtype(x.dtype), p in stacked) for p, x in shapes.items()}
+
+    @property
+    def left_aside(self) -> tuple[str, ...]:
+        """Names of the tensors that hold no parameter of ours, by the tables."""
+        return tuple(name for name in self.reader.names if _is_ignored(_renamed(name, self.layout), self.layout))
+
+
 def read_params(
     reader: CheckpointReader,
     layout: Layout,
@@ -85,18 +112,39 @@ def read_params(
     """Reads parameters in the structure and dtypes of `abstract`, one tensor at a time into its final place.
 
     Args:
-      reader: the checkpoint.
-      layout: its names.
-      abstract: parameter shapes with their logical axes.
+      reader, layout, abstract: see `Source`.
       mesh: where to place them, by `rules`; None is the default device.
+
+    Raises:
+      CheckpointError: as `read_pieces`.
+    """
+    flat = _by_path(abstract)
+    places: Mapping[str, NamedSharding | None] = dict.fromkeys(flat)
+    if mesh is not None:
+        places = {p: param.get_value() for p, param in _by_path(param_shardings(abstract, mesh, rules)).items()}
+    arrays: dict[str, jax.Array] = {}
+    for path, layer, value in read_pieces(reader, layout, abstract):
+        if layer is None:
+            arrays[path] = _place(value, places[path])
+        else:
+            shape = tuple(flat[path].get_value().shape)
+            arrays[path] = _place_layer(arrays.get(path), value, layer, shape, places[path])
+    filled = [(path, param.replace(arrays["/".join(map(str, path))])) for path, param in nnx.to_flat_state(abstract)]
+    return nnx.from_flat_state(filled)
+
+
+def read_pieces(reader: CheckpointReader, layout: Layout, abstract: nnx.State) -> Iterator[Piece]:
+    """Yields parameters in the shapes and dtypes of `abstract`, layer by layer, each read when its turn comes.
+
+    Args:
+      reader, layout, abstract: see `Source`.
 
     Raises:
       CheckpointError: listing all tensors that are missing, left over or of another shape, before any is read; or a
         fixed or duplicate tensor that holds something else.
     """
-    flat = {"/".join(map(str, path)): param for path, param in nnx.to_flat_state(abstract)}
-    shapes = {path: tuple(param.get_value().shape) for path, param in flat.items()}
-    uses = plan(layout, shapes)
+    values = {path: param.get_value() for path, param in _by_path(abstract).items()}
+    uses = plan(layout, {path: tuple(value.shape) for path, value in values.items()})
     source = _canonical_names(reader, layout)
     _check_complete(reader, layout, uses, source)
     for constant in layout.constants:
@@ -104,32 +152,26 @@ def read_params(
         if not np.array_equal(found.astype(np.float32), constant.value):
             raise CheckpointError(f"{reader.where(source[constant.hf])} must be fixed for this connector, and is not")
 
-    places: Mapping[str, NamedSharding | None] = dict.fromkeys(shapes)
-    if mesh is not None:
-        placed = nnx.to_flat_state(param_shardings(abstract, mesh, rules))
-        places = {"/".join(map(str, path)): param.get_value() for path, param in placed}
-    arrays: dict[str, jax.Array] = {}
+    duplicates = {use.entry.ours: name for name, (use, *_) in uses.items() if use.entry.duplicate and name in source}
     for name, parts in uses.items():
         if parts[0].entry.duplicate:
             continue
         tensor = reader.read(source[name])
         for use in parts:
-            path, dtype = use.entry.ours, flat[use.entry.ours].get_value().dtype
-            value = use.to_ours(tensor).astype(dtype)
-            if use.layer is None:
-                arrays[path] = _place(value, places[path])
-            else:
-                arrays[path] = _place_layer(arrays.get(path), value, use.layer, shapes[path], places[path])
-    for name, (use, *_) in uses.items():
-        if use.entry.duplicate and name in source:
-            ours = np.asarray(arrays[use.entry.ours])
-            if not np.array_equal(use.to_ours(reader.read(source[name])).astype(ours.dtype), ours):
-                raise CheckpointError(
-                    f"{reader.where(source[name])} differs from the parameter {use.entry.ours} that the config ties it "
-                    "to; set tie_word_embeddings to false if the two are really apart"
-                )
-    filled = [(path, param.replace(arrays["/".join(map(str, path))])) for path, param in nnx.to_flat_state(abstract)]
-    return nnx.from_flat_state(filled)
+            path = use.entry.ours
+            value = use.to_ours(tensor).astype(values[path].dtype)
+            if path in duplicates:
+                again = duplicates[path]
+                if not np.array_equal(uses[again][0].to_ours(reader.read(source[again])).astype(value.dtype), value):
+                    raise CheckpointError(
+                        f"{reader.where(source[again])} differs from the parameter {path} that the config ties it to; "
+                        "set tie_word_embeddings to false if the two are really apart"
+                    )
+            yield Piece(path, use.layer, value)
+
+
+def _by_path(state: nnx.State) -> dict[str, nnx.Variable]:
+    return {"/".join(map(str, path)): param for path, param in nnx.to_flat_state(state)}
 
 
 def _canonical_names(reader: CheckpointReader, layout: Layout) -> dict[str, str]:
@@ -143,11 +185,6 @@ def _canonical_names(reader: CheckpointReader, layout: Layout) -> dict[str, str]
             raise CheckpointError(f"{reader.where(original)} and {source[name]} are the same tensor in two layouts")
         source[name] = original
     return source
-
-
-def left_aside(reader: CheckpointReader, layout: Layout) -> tuple[str, ...]:
-    """Returns the names of the tensors in a checkpoint that hold no parameter of ours, by the tables."""
-    return tuple(name for name in reader.names if _is_ignored(_renamed(name, layout), layout))
 
 
 def _renamed(name: str, layout: Layout) -> str:

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
-from flax import traverse_util
 
 from convert.checkpoint_reader import CheckpointError, read_json
 from convert.checkpoint_writer import write_json
+from convert.native_arrays import Announced, Piece, StoredArray, open_arrays, write_arrays
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.lora import LoraConfig
@@ -30,19 +29,17 @@ Config = VlsmConfig | DecoderConfig | VisionConfig
 KINDS: dict[str, type] = {"vlsm": VlsmConfig, "decoder": DecoderConfig, "vision": VisionConfig}
 
 
-class Checkpoint(NamedTuple):
-    """What a checkpoint holds.
+class Description(NamedTuple):
+    """What a checkpoint is, but for its parameters.
 
     Attributes:
       config: of the model.
       adaptation: how the model differs from the plain one.
-      params: flat, path to array.
       facts: other entries of `config.json`.
     """
 
     config: Config
     adaptation: Adaptation
-    params: Mapping[str, jax.Array | np.ndarray]
     facts: Mapping[str, Any] = {}
 
     @property
@@ -51,32 +48,59 @@ class Checkpoint(NamedTuple):
         return next(name for name, kind in KINDS.items() if isinstance(self.config, kind))
 
 
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+      config, adaptation, facts: see `Description`.
+      params: flat, path to array; those of a checkpoint on disk are read when they are asked for.
+    """
+
+    config: Config
+    adaptation: Adaptation
+    params: Mapping[str, jax.Array | np.ndarray | StoredArray]
+    facts: Mapping[str, Any] = {}
+
+    @property
+    def description(self) -> Description:
+        """All but the parameters."""
+        return Description(self.config, self.adaptation, self.facts)
+
+    @property
+    def kind(self) -> str:
+        """A name in `KINDS`."""
+        return self.description.kind
+
+
 def write_native(directory: str | os.PathLike, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint; `directory` must not exist, or be empty."""
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
-    tree = traverse_util.unflatten_dict(dict(checkpoint.params), sep="/")
-    # Random mantissas hardly shrink, and packing them takes three times as long as writing them.
-    handler = ocp.PyTreeCheckpointHandler(use_compression=False, save_concurrent_gb=1)
-    with ocp.Checkpointer(handler) as checkpointer:
-        checkpointer.save(directory / PARAMS_FOLDER, args=ocp.args.PyTreeSave(tree))
-    config = checkpoint.config
+    announced = {p: Announced(tuple(a.shape), np.dtype(a.dtype), False) for p, a in checkpoint.params.items()}
+    pieces = (Piece(path, None, np.asarray(array)) for path, array in checkpoint.params.items())
+    write_arrays(directory / PARAMS_FOLDER, announced, pieces)
+    write_description(directory, checkpoint.description)
+
+
+def write_description(directory: Path, description: Description) -> None:
+    """Writes the `config.json` of a checkpoint."""
+    config = description.config
     described = config.to_dict() if hasattr(config, "to_dict") else dataclasses.asdict(config)
     write_json(
         directory / "config.json",
         {
             "format": FORMAT,
             "version": VERSION,
-            "kind": checkpoint.kind,
+            "kind": description.kind,
             "config": described,
-            "adaptation": dataclasses.asdict(checkpoint.adaptation),
-            **checkpoint.facts,
+            "adaptation": dataclasses.asdict(description.adaptation),
+            **description.facts,
         },
     )
 
 
 def read_native(directory: str | os.PathLike) -> Checkpoint:
-    """Reads a checkpoint, its arrays into the memory of the host.
+    """Reads a checkpoint, its arrays when they are asked for.
 
     Raises:
       CheckpointError: it is none, of a newer format, or its arrays are damaged.
@@ -102,28 +126,4 @@ def read_native(directory: str | os.PathLike) -> Checkpoint:
         raise CheckpointError(f"{path} does not describe a model: {error!r}") from error
     known = {"format", "version", "kind", "config", "adaptation"}
     facts = {key: value for key, value in described.items() if key not in known}
-    return Checkpoint(config, adaptation, _read_arrays(directory / PARAMS_FOLDER), facts)
-
-
-def _read_arrays(directory: Path) -> dict[str, np.ndarray]:
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory}: no such folder; the checkpoint's arrays should be there")
-    try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(restore_concurrent_gb=1)) as checkpointer:
-            metadata = checkpointer.metadata(directory).item_metadata
-            found = traverse_util.flatten_dict(getattr(metadata, "tree", metadata), sep="/")
-            # One by one: Orbax would hold buffers for all arrays that it reads at the same time.
-            return {path: _read_array(checkpointer, directory, path) for path in found}
-    except Exception as error:
-        # Orbax and TensorStore raise errors of many classes, several lines long.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{directory}: damaged ({type(error).__name__}: {reason[:300]})") from error
-
-
-def _read_array(checkpointer: ocp.Checkpointer, directory: Path, path: str) -> np.ndarray:
-    # Into the host's memory, where it is; as an array of JAX it would be copied once more.
-    item, how = (
-        traverse_util.unflatten_dict({path: leaf}, sep="/") for leaf in (0, ocp.RestoreArgs(restore_type=np.ndarray))
-    )
-    args = ocp.args.PyTreeRestore(item=item, restore_args=how, partial_restore=True)
-    return traverse_util.flatten_dict(checkpointer.restore(directory, args=args), sep="/")[path]
+    return Checkpoint(config, adaptation, open_arrays(directory / PARAMS_FOLDER), facts)

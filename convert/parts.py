@@ -26,8 +26,8 @@ from convert.checkpoint_writer import (
     write_checkpoint,
     write_json,
 )
-from convert.huggingface import read_hf_decoder, read_vision, with_own_positions, write_hf_decoder, write_hf_vision
-from convert.mapping import flatten_params, join_parts, pending_tensors, read_params
+from convert.huggingface import open_hf_decoder, open_vision, with_own_positions, write_hf_decoder, write_hf_vision
+from convert.mapping import Source, flatten_params, join_parts, pending_tensors, read_params
 from convert.processor_files import write_preprocessor
 from convert.tables import connector_parts_layout
 from vlsm_jax.data.images import Fit
@@ -83,6 +83,14 @@ def read_parts(
     rules: Rules = DEFAULT_RULES,
 ) -> tuple[VlsmConfig, nnx.State]:
     """Reads what `write_parts` wrote; arguments and errors are those of `read_hf_decoder`."""
+    config, sources = open_parts(directory, param_dtype=param_dtype)
+    return config, join_parts({name: read_params(*part, mesh=mesh, rules=rules) for name, part in sources.items()})
+
+
+def open_parts(
+    directory: str | os.PathLike, *, param_dtype: jnp.dtype = jnp.float32
+) -> tuple[VlsmConfig, dict[str, Source]]:
+    """Returns what `read_parts` does, with the parameters still in their files; by part of the VLSM."""
     directory = Path(directory)
     path = directory / "config.json"
     described = read_json(path)
@@ -90,10 +98,9 @@ def read_parts(
         config = VlsmConfig.from_dict(described["vlsm"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not describe a VLSM in parts: {error!r}") from error
-    options = {"param_dtype": param_dtype, "mesh": mesh, "rules": rules}
-    decoder_config, decoder = read_hf_decoder(directory / LANGUAGE_MODEL, **options)
+    decoder_config, decoder = open_hf_decoder(directory / LANGUAGE_MODEL, param_dtype=param_dtype)
     features = {"feature_layer": config.vision.feature_layer, "drop_cls": config.vision.drop_cls}
-    vision_config, vision = read_vision(directory / VISION_TOWER, **features, **options)
+    vision_config, vision = open_vision(directory / VISION_TOWER, **features, param_dtype=param_dtype)
     # How positions would be interpolated is ours to know; here they are those of the image size.
     vision_config = dataclasses.replace(vision_config, position_antialias=config.vision.position_antialias)
     for ours, theirs, folder in (
@@ -107,8 +114,8 @@ def read_parts(
         nnx.eval_shape(lambda: make_connector(config.connector, *widths, rngs=nnx.Rngs(0), param_dtype=param_dtype))
     )
     reader = CheckpointReader(directory, CONNECTOR_FILE)
-    connector = read_params(reader, connector_parts_layout(config.connector), abstract, mesh=mesh, rules=rules)
-    return config, join_parts({"connector": connector, "decoder": decoder, "vision": vision})
+    connector = Source(reader, connector_parts_layout(config.connector), abstract)
+    return config, {"connector": connector, "decoder": decoder, "vision": vision}
 
 
 def _below(flat: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from convert.checkpoint_reader import SINGLE_FILE, CheckpointError, CheckpointReader, read_json
 from convert.checkpoint_writer import is_writer, write_checkpoint, write_json
-from convert.mapping import flatten_params, pending_tensors, read_params
+from convert.mapping import Source, flatten_params, pending_tensors, read_params
 from convert.operations import Linear
 from convert.tables import Entry, Layout, decoder_layout
 from vlsm_jax.models.adaptation import Adaptation, adapt
@@ -84,6 +84,14 @@ def read_peft(
     Raises:
       CheckpointError: a kind of adapter that there is not here, or tensors that do not fit the decoder.
     """
+    lora, source = open_peft(directory, config, param_dtype=param_dtype)
+    return lora, read_params(*source, mesh=mesh, rules=rules)
+
+
+def open_peft(
+    directory: str | os.PathLike, config: DecoderConfig, *, param_dtype: jnp.dtype = jnp.float32
+) -> tuple[LoraConfig, Source]:
+    """Returns what `read_peft` does, with the parameters still in their files."""
     directory = Path(directory)
     settings = read_json(directory / CONFIG_FILE)
     if settings.get("peft_type") != "LORA":
@@ -121,7 +129,7 @@ def read_peft(
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{directory / CONFIG_FILE}: {error}") from error
     abstract = abstract_adapters(config, lora, param_dtype)
-    return lora, read_params(reader, adapter_layout(config, layers), abstract, mesh=mesh, rules=rules)
+    return lora, Source(reader, adapter_layout(config, layers), abstract)
 
 
 def abstract_adapters(config: DecoderConfig, lora: LoraConfig, param_dtype: jnp.dtype = jnp.float32) -> nnx.State:

@@ -84,7 +84,8 @@ class PlainKernel:
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if self._stacked:
             return np.stack([self[layer] for layer in range(self.shape[0])])
-        return np.asarray(self._make(self._kernel, self._factors))
+        kernel, factors = ({n: np.asarray(a) for n, a in arrays.items()} for arrays in (self._kernel, self._factors))
+        return np.asarray(self._make(kernel, factors))
 
 
 def plain_params(checkpoint: Checkpoint) -> dict[str, jax.Array | PlainKernel]:

@@ -88,8 +88,9 @@ def _our_scores(export: Export, tokens: np.ndarray | None, image: np.ndarray | N
         return adapt(model, part.adaptation, nnx.Rngs(0)) if adapted else model
 
     graphdef, _ = nnx.split(nnx.eval_shape(make))
-    params: dict[str, Any] = dict(part.params)
-    if not adapted:
+    if adapted:
+        params = {path: jnp.asarray(np.asarray(array)) for path, array in part.params.items()}
+    else:
         params = {
             path: jnp.asarray(np.asarray(array), export.dtype or array.dtype)
             for path, array in plain_params(part).items()

@@ -135,7 +135,7 @@ def test_quantised_kernels_are_written_as_what_they_stand_for(vlsm, made):
     graphdef, _ = nnx.split(
         nnx.eval_shape(lambda: adapt(Decoder(LLAMA, rngs=nnx.Rngs(0)), checkpoint.adaptation, nnx.Rngs(0)))
     )
-    model = nnx.merge(graphdef, unflatten(checkpoint.params))
+    model = nnx.merge(graphdef, unflatten({path: np.asarray(array) for path, array in checkpoint.params.items()}))
     wanted = flatten(nnx.state(plain(model, ml_dtypes.bfloat16)))
     for path, array in plain_params(checkpoint).items():
         np.testing.assert_array_equal(np.asarray(array), wanted[path], err_msg=path)
@@ -245,7 +245,7 @@ def test_scores_that_differ_leave_nothing(vlsm, made, monkeypatch):
     write = to_hf.__globals__["write_hf_decoder"]
 
     def mistaken(directory, config, params, **options):
-        write(directory, config, dict(params) | {"norm/scale": params["norm/scale"] * 1.01}, **options)
+        write(directory, config, dict(params) | {"norm/scale": np.asarray(params["norm/scale"]) * 1.01}, **options)
 
     monkeypatch.setattr("convert.exporting.write_hf_decoder", mistaken)
     result = vlsm("to-hf", "ours", "back", "--verify")
@@ -292,12 +292,20 @@ def test_failing_in_the_middle_leaves_nothing(vlsm, made, monkeypatch):
     assert names("ours") == ["config.json", "files", "params"]
 
 
-def test_a_killed_conversion_leaves_no_folder_under_its_name(made, tmp_path):
+@pytest.mark.parametrize(
+    "slow",
+    [
+        "native.write_json = lambda path, data: wait()",
+        "importing.read_pieces = lambda *s: (p for p in s[:0] or wait())",
+    ],
+    ids=["all arrays written", "no array written"],
+)
+def test_a_killed_conversion_leaves_no_folder_under_its_name(made, tmp_path, slow):
     program = (
-        "import time, convert.native as native, sys\n"
+        "import time, convert.native as native, convert.importing as importing\n"
         "from convert.importing import import_checkpoint\n"
-        "def slow(path, data):\n    print('in the middle', flush=True)\n    time.sleep(60)\n"
-        "native.write_json = slow\n"
+        "def wait():\n    print('in the middle', flush=True)\n    time.sleep(60)\n"
+        f"{slow}\n"
         f"import_checkpoint({str(made / 'decoder')!r}, {str(tmp_path / 'out')!r})"
     )
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
