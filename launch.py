@@ -145,9 +145,11 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     from vlsm_jax.training.preflight import check_workdir
     from vlsm_jax.training.profiling import parse_steps
     from vlsm_jax.training.recording import LogConfig
+    from vlsm_jax.training.sections import check_sections
 
     began = time.monotonic()
     processes = processes or Processes()
+    check_sections(config)
     log = build(LogConfig, config.get("log", {}), "log", profile=parse_steps(profile_steps))
     check_workdir(workdir)
     if processes.count > 1:
@@ -248,12 +250,9 @@ def check_settings(config: ConfigDict, mesh: Any) -> None:
     """Builds what can be built without data, so that a setting that does not fit is named before data are made."""
     import jax
 
-    from vlsm_jax.training.checkpoints import WHICH
     from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch
     from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 
-    if config.evaluate.checkpoint not in WHICH:
-        raise ConfigError(f"evaluate.checkpoint={config.evaluate.checkpoint!r}; choose one of {', '.join(WHICH)}")
     train_config = build(TrainConfig, config.train, "train", seed=config.seed)
     optimizer = make_optimizer(build(OptimizerConfig, config.optimizer, "optimizer"), train_config.steps)
     if any(config.model.get("init", {}).values()):
@@ -269,7 +268,9 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
     from vlsm_jax.training.loop import TrainConfig
     from vlsm_jax.training.optimizer import OptimizerConfig
     from vlsm_jax.training.planning import find_target, format_plan, plan_step
+    from vlsm_jax.training.sections import check_sections
 
+    check_sections(config)
     target = find_target(topology)
     try:
         mesh = make_mesh(**config.mesh, devices=target.devices)

@@ -18,6 +18,7 @@ from vlsm_jax.training.config import build
 from vlsm_jax.training.loop import StatePlan, TrainConfig
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.planning.compiling import abstract_batch
+from vlsm_jax.training.sections import check_sections
 from vlsm_jax.training.step import make_train_step
 
 LENGTH = 112
@@ -120,6 +121,7 @@ def test_every_config_builds_in_both_sizes():
     for module, arg in EVERY:
         for size in ("", ",tiny"):
             config = module.get_config(arg + size)
+            check_sections(config)
             made = launch.vlsm_config(config, None)
             assert made.decoder.family == config.model.decoder.model_type
             assert (made.vision is None) == (config.model.vision is None)

@@ -120,7 +120,8 @@ class PipelineConfig:
     workers: int = 0
 
     def __post_init__(self):
-        least_of = {"sequence_length": 1, "batch_size": 1, "buckets": 1, "rows_per_mean": 0, "augmentation": 0}
+        least_of = {"sequence_length": 1, "batch_size": 1, "buckets": 1}
+        least_of |= {"rows_per_mean": 0, "augmentation": 0, "workers": 0}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is below {least}")

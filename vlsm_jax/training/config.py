@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -59,6 +60,29 @@ def _value(expected: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}={value!r}; choose one of {choices}") from error
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if expected in (int, float, bool, str) and type(value) is not expected:
-        raise ConfigError(f"{where}={value!r} is {type(value).__name__}; expected {expected.__name__}")
+    kinds = _kinds(expected)
+    if kinds and not any(_is_a(value, kind) for kind in kinds):
+        said = " or ".join(_WORDS.get(kind, kind.__name__) for kind in kinds)
+        raise ConfigError(f"{where}={value!r} is {type(value).__name__}; expected {said}")
     return value
+
+
+_WORDS = {Mapping: "a section of keys", Sequence: "a list", types.NoneType: "None"}
+
+
+def _kinds(expected: Any) -> tuple[type, ...]:
+    """Returns what a value of an annotated type may be; nothing where anything may be."""
+    origin = typing.get_origin(expected)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_kinds(part) for part in typing.get_args(expected)]
+        return tuple(kind for part in parts for kind in part) if all(parts) else ()
+    if origin in (Sequence, tuple):
+        return (Sequence,)
+    if origin is Mapping:
+        return (Mapping,)
+    return (expected,) if expected in (int, float, bool, str, types.NoneType) else ()
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    # What is True is an int to Python, and not to a reader of configs.
+    return isinstance(value, kind) if kind in (Mapping, Sequence) else type(value) is kind

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -81,6 +82,13 @@ class TrainConfig:
             value = getattr(self, field.name)
             if field.type == "int" and field.name != "seed" and value < 1:
                 raise ValueError(f"{field.name}={value} is below 1")
+        for rule in self.trainable:
+            if isinstance(rule, str) or len(rule) != 2 or not isinstance(rule[0], str) or type(rule[1]) is not bool:
+                raise ValueError(f"trainable: {rule!r}; each rule is a regular expression and True or False")
+            try:
+                re.compile(rule[0])
+            except re.error as error:
+                raise ValueError(f"trainable: {rule[0]!r} is no regular expression: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)

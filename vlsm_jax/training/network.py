@@ -171,7 +171,10 @@ def adaptation_of(section: Mapping[str, Any]) -> Adaptation:
       ConfigError: an unknown format, or values that make no adapter.
     """
     lora = dict(section.get("lora") or {})
-    config = build(LoraConfig, lora, "model.lora") if lora.get("rank") else None
+    without = lora.get("rank") == 0
+    # Its other keys are looked at all the same: one that is misspelt would show itself when adapters are wanted.
+    config = build(LoraConfig, {**lora, "rank": 1} if without else lora, "model.lora") if lora else None
+    config = None if without else config
     return build(Adaptation, {"quantise": section.get("quantise", "none")}, "model", lora=config)
 
 
