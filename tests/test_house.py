@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "sharding": (),
     "models": ("sharding",),
     "training": ("data", "models", "sharding", "version"),
-    "generation": ("data", "models", "sharding", "training"),
+    # The grammar that constrains decoding is FlexScript's.
+    "generation": ("data", "models", "sharding", "training", "flexscript"),
 }
 
 

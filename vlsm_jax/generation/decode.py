@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,14 @@ from jax.sharding import Mesh
 
 from vlsm_jax.data.images import Fit, load_image
 from vlsm_jax.data.tokenizer import Tokenizer
+from vlsm_jax.flexscript.cutting import whole_statements
 from vlsm_jax.models.cache import KVCache
 from vlsm_jax.models.vlsm import Vlsm
 from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.network import Network, Params
+
+if TYPE_CHECKING:
+    from vlsm_jax.generation.constrained import ConstrainedDecoder
 
 # Prompt lengths are rounded up to a multiple, so that few shapes are compiled.
 PROMPT_BUCKET = 64
@@ -132,11 +136,22 @@ class Candidate(NamedTuple):
       text: the script.
       tokens: how many ids it took, end-of-text included.
       ended: whether the model ended it, or the limit did.
+      constrained: whether it was written under the grammar constraint.
+      cut: whether, for it did not end, an unfinished statement was left out and open blocks were closed. Only under the
+        constraint.
     """
 
     text: str
     tokens: int
     ended: bool
+    constrained: bool = False
+    cut: bool = False
+
+
+def within_grammar(candidate: Candidate) -> Candidate:
+    """Returns a candidate of constrained decoding; of one that the limit cut off, what parses."""
+    text = candidate.text if candidate.ended else whole_statements(candidate.text)
+    return candidate._replace(text=text, constrained=True, cut=text != candidate.text)
 
 
 class Generator:
@@ -154,9 +169,16 @@ class Generator:
         self._network, self._params, self._tokenizer = network, params, tokenizer
         self._fit, self._mesh = fit, mesh
         self._compiled: dict[int, Callable[[Params, Prompts], Generated]] = {}
+        self._constrained: ConstrainedDecoder | None = None
 
     def generate(
-        self, images: Sequence[str | Path], prompts: Sequence[str], *, max_tokens: int, rows: int = 1
+        self,
+        images: Sequence[str | Path],
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        rows: int = 1,
+        constrain: bool = False,
     ) -> list[Candidate]:
         """Returns one script for each sketch and prompt.
 
@@ -165,8 +187,10 @@ class Generator:
           prompts: the engineers' texts.
           max_tokens: limit of new ids for each.
           rows: the batch is filled up to a multiple of this many, so that a short last batch is not compiled anew.
+          constrain: whether only FlexScript can be written; every text then parses. Needs llguidance.
 
         Raises:
+          ConstraintError: llguidance is missing or cannot read the tokenizer.
           ImageError: a sketch cannot be read.
           ValueError: a prompt is empty.
         """
@@ -180,9 +204,13 @@ class Generator:
         if missing:  # repeat the first row until the batch has its size and divides among the devices
             batch = Prompts(*(np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in batch))
         with jax.set_mesh(self._mesh):
-            result = self._decoder(max_tokens)(self._params, jax.device_put(batch, batch_sharding(self._mesh)))
+            on_devices = jax.device_put(batch, batch_sharding(self._mesh))
+            if constrain:
+                result = self._constrained_decoder().decode(self._params, on_devices, max_tokens)
+            else:
+                result = self._decoder(max_tokens)(self._params, on_devices)
         tokens, lengths = jax.device_get(result)
-        return [
+        candidates = [
             Candidate(
                 text=self._tokenizer.decode(tokens[i, : lengths[i]]),
                 tokens=int(lengths[i]),
@@ -190,6 +218,15 @@ class Generator:
             )
             for i in range(count)
         ]
+        return [within_grammar(candidate) for candidate in candidates] if constrain else candidates
+
+    def _constrained_decoder(self) -> ConstrainedDecoder:
+        if self._constrained is None:
+            from vlsm_jax.generation.constrained import ConstrainedDecoder
+            from vlsm_jax.generation.constraint import Constraint
+
+            self._constrained = ConstrainedDecoder(self._network, Constraint(self._tokenizer))
+        return self._constrained
 
     def _decoder(self, max_tokens: int) -> Callable[[Params, Prompts], Generated]:
         if max_tokens not in self._compiled:

@@ -1,0 +1,163 @@
+"""Decoding under the grammar constraint: a loop on the host, whose bits are filled while the device works.
+
+A token is chosen in two compiled calls. `choose` takes the logits and the bits of what may come, and is over at once;
+`advance` runs the model on the token. Both are sent off together; the host waits for the token alone, and follows the
+grammar with it while the device is busy with `advance`. So the host's work is hidden as long as it takes less time than
+a step of the model.
+
+Tokens that the grammar forces are not skipped over: FlexScript forces next to nothing, as blanks and comments may stand
+almost anywhere, and a forced text written with other tokens than the model would have chosen would not be greedy.
+
+Letters: B rows, P prompt positions, N new tokens, V vocabulary, W words of bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vlsm_jax.generation.constraint import Constraint, ConstraintError
+from vlsm_jax.generation.decode import Generated, Prompts
+from vlsm_jax.models.cache import KVCache
+from vlsm_jax.training.network import Network, Params
+
+Choose = Callable[[jax.Array, jax.Array], jax.Array]
+"""Takes float32 logits [B, V], -inf where a token may not come, and a key; returns int32 [B]."""
+
+
+class State(NamedTuple):
+    """What the device keeps between steps.
+
+    Attributes:
+      logits: float32 [B, V] of the next token.
+      cache: keys and values.
+      next_position: int32 [B], of the next token; -1 for a row that ended.
+    """
+
+    logits: jax.Array
+    cache: KVCache
+    next_position: jax.Array
+
+
+class Timing(NamedTuple):
+    """Where the time went.
+
+    Attributes:
+      steps: tokens chosen per row.
+      seconds: of the whole loop, prefill included.
+      waiting: seconds the host waited for tokens.
+      filling: seconds the host followed the grammar, most of them while the device worked.
+    """
+
+    steps: int
+    seconds: float
+    waiting: float
+    filling: float
+
+
+def most_likely(logits: jax.Array, key: jax.Array) -> jax.Array:
+    """Returns the token of the highest logit, int32 [B]."""
+    del key
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+
+
+def allowed(bits: jax.Array, vocabulary: int) -> jax.Array:
+    """Returns bool [B, V] from int32 bits [B, W]; ids that have no bit, such as an embedding's padding, are False."""
+    spread = (bits[:, :, None] >> jnp.arange(32)) & 1 == 1  # [B, W, 32]
+    spread = spread.reshape(bits.shape[0], -1)[:, :vocabulary]
+    return jnp.pad(spread, ((0, 0), (0, vocabulary - spread.shape[1])))
+
+
+class ConstrainedDecoder:
+    """The compiled calls of one network for one choice of tokens; shapes compile on first use.
+
+    Attributes:
+      timing: of the last call of `decode`.
+
+    Args:
+      network: the model.
+      constraint: for the network's tokenizer.
+      choose: how a token is chosen among those that may come.
+    """
+
+    def __init__(self, network: Network, constraint: Constraint, choose: Choose = most_likely):
+        self._network, self._constraint, self._choose = network, constraint, choose
+        self._eos_id = constraint.tokenizer.eos_id
+        self.timing = Timing(0, 0.0, 0.0, 0.0)
+        self._begin = jax.jit(self._begin_step, static_argnames="new_tokens")
+        self._select = jax.jit(self._select_step)
+        self._advance = jax.jit(self._advance_step, donate_argnames="state")
+
+    def _begin_step(self, params: Params, prompts: Prompts, *, new_tokens: int) -> State:
+        model = self._network.merge(params)
+        batch, width = prompts.tokens.shape
+        lengths = jnp.max(prompts.positions, axis=1) + 1
+        hidden, cache = model(
+            prompts.tokens,
+            visual=None if model.vision is None else model.encode_images(prompts.images),
+            visual_index=prompts.visual_index,
+            positions=prompts.positions,
+            cache=KVCache.init(model.config.decoder, batch, width + new_tokens, model.decoder.dtype),
+        )
+        last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
+        return State(model.logits(last)[:, 0].astype(jnp.float32), cache, lengths)
+
+    def _select_step(self, logits: jax.Array, bits: jax.Array, key: jax.Array) -> jax.Array:
+        return self._choose(jnp.where(allowed(bits, logits.shape[-1]), logits, -jnp.inf), key)
+
+    def _advance_step(self, params: Params, state: State, token: jax.Array) -> State:
+        model = self._network.merge(params)
+        positions = jnp.where(token == self._eos_id, -1, state.next_position)  # a row that ended writes nothing more
+        hidden, cache = model(
+            token[:, None],
+            visual=None,
+            visual_index=jnp.full((token.shape[0], 1), -1, jnp.int32),
+            positions=positions[:, None],
+            cache=state.cache,
+        )
+        following = jnp.where(positions < 0, -1, positions + 1)
+        return State(model.logits(hidden)[:, 0].astype(jnp.float32), cache, following)
+
+    def decode(self, params: Params, prompts: Prompts, new_tokens: int, key: jax.Array | None = None) -> Generated:
+        """Returns scripts within the grammar; a row that did not end within N tokens stops amid its script.
+
+        Args:
+          params: of the network.
+          prompts: the batch, on the devices.
+          new_tokens: N, an upper limit.
+          key: for a `choose` that draws.
+
+        Raises:
+          ConstraintError: tokens lie on devices of other processes.
+        """
+        started = time.perf_counter()
+        waiting = filling = 0.0
+        keys = jax.random.split(jax.random.key(0) if key is None else key, new_tokens)
+        state = self._begin(params, prompts, new_tokens=new_tokens)
+        placement = state.next_position.sharding
+        scripts = self._constraint.scripts(prompts.tokens.shape[0])
+        out = np.full((prompts.tokens.shape[0], new_tokens), self._eos_id, np.int32)
+        steps = 0
+        for steps in range(1, new_tokens + 1):
+            token = self._select(state.logits, jnp.asarray(scripts.bits), keys[steps - 1])
+            if not token.is_fully_addressable:
+                raise ConstraintError("constraint follows the rows of its own process; use a mesh of local devices")
+            if steps < new_tokens:  # sent off before the token is known here, so that the device need not wait
+                state = self._advance(params, state, jax.device_put(token, placement))
+            asked = time.perf_counter()
+            chosen = np.asarray(token)
+            told = time.perf_counter()
+            out[:, steps - 1] = chosen
+            scripts.write(chosen)
+            waiting, filling = waiting + told - asked, filling + time.perf_counter() - told
+            if scripts.done.all():
+                break
+        ended = out == self._eos_id
+        lengths = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, new_tokens).astype(np.int32)
+        self.timing = Timing(steps, time.perf_counter() - started, waiting, filling)
+        return Generated(out, lengths)

@@ -1,0 +1,119 @@
+"""Grammar constraint: which tokens may come next, so that what a model writes is FlexScript.
+
+The rules are `vlsm_jax.flexscript.grammar`; llguidance, an optional package, follows them token by token and fills
+a bit per token of the vocabulary. A row's bits take far less than a step of the model, and they are filled on the host
+while the device works on the step (see `vlsm_jax.generation.constrained`).
+
+Bits W: 32 tokens to an int32, ceil(V / 32) of them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vlsm_jax.data.tokenizer import Tokenizer
+from vlsm_jax.flexscript.grammar import flexscript_grammar
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+PACKAGE = "llguidance"
+
+
+class ConstraintError(RuntimeError):
+    """Decoding cannot be constrained; the message says why and what to do."""
+
+
+def available() -> bool:
+    """Whether the package that constraint needs is installed."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+class Constraint:
+    """The grammar, prepared for one tokenizer; making it takes about a second for 50,000 tokens.
+
+    Args:
+      tokenizer: of the model; byte-level BPE, or one with byte tokens as Llama's.
+
+    Raises:
+      ConstraintError: llguidance is missing, or cannot read the tokenizer.
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        if not available():
+            raise ConstraintError('constraint needs llguidance: pip install "vlsm_jax[constrain]"')
+        from llguidance import LLMatcher, LLTokenizer
+
+        self.tokenizer = tokenizer
+        self.words = -(-tokenizer.size // 32)
+        backend = type(tokenizer.backend).from_str(tokenizer.backend.to_str())
+        backend.no_padding()
+        backend.no_truncation()
+        try:
+            self._tokens = LLTokenizer(backend.to_str(), n_vocab=tokenizer.size, eos_token=tokenizer.eos_id)
+        except ValueError as error:
+            raise ConstraintError(f"llguidance cannot read the tokenizer of {tokenizer.directory}: {error}") from error
+        self._start = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(flexscript_grammar()))
+        if self._start.is_error():
+            raise ConstraintError(f"llguidance does not take the grammar of FlexScript: {self._start.get_error()}")
+
+    def scripts(self, rows: int) -> Scripts:
+        """Returns `rows` empty scripts to be written."""
+        return Scripts([self._start.deep_copy() for _ in range(rows)], self.words, self.tokenizer.eos_id)
+
+    def accepts(self, ids: Sequence[int]) -> bool:
+        """Whether tokens, without an end-of-text id, are a complete script."""
+        matcher = self._start.deep_copy()
+        return matcher.try_consume_tokens(list(map(int, ids))) == len(ids) and matcher.is_accepting()
+
+    def accepts_text(self, text: str) -> bool:
+        """Whether a text is a script, whatever tokens it is written with."""
+        return self.accepts(self._tokens.tokenize_bytes(text.encode()))
+
+
+class Scripts:
+    """Scripts that are being written, one in each row.
+
+    Attributes:
+      bits: int32 [B, W]; bit `t % 32` of word `t // 32` says whether token t may come next.
+      done: bool [B]; rows that ended.
+    """
+
+    def __init__(self, matchers: list[LLMatcher], words: int, eos_id: int):
+        self._matchers, self._eos_id = matchers, eos_id
+        self.bits = np.zeros((len(matchers), words), np.int32)
+        self.done = np.zeros(len(matchers), bool)
+        for row in range(len(matchers)):
+            self._fill(row)
+
+    def write(self, tokens: np.ndarray) -> None:
+        """Appends int tokens [B], one for each row, and fills the bits of what may follow; rows that ended stay.
+
+        Raises:
+          ConstraintError: a token was not among those that may come, or the grammar's limits are exceeded.
+        """
+        for row, token in enumerate(tokens):
+            if self.done[row]:
+                continue
+            if token == self._eos_id:
+                self.done[row] = True
+                self._only_end(row)
+                continue
+            if not self._matchers[row].consume_token(int(token)):
+                raise ConstraintError(f"row {row}: token {token} may not come here: {self._matchers[row].get_error()}")
+            self._fill(row)
+
+    def _fill(self, row: int) -> None:
+        bits = self.bits[row]
+        matcher = self._matchers[row]
+        matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
+        if matcher.is_error():
+            raise ConstraintError(f"row {row}: {matcher.get_error()}")
+
+    def _only_end(self, row: int) -> None:
+        self.bits[row] = 0
+        self.bits[row, self._eos_id // 32] = np.uint32(1 << self._eos_id % 32).view(np.int32)
