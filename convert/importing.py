@@ -86,8 +86,7 @@ def import_checkpoint(
             readers = [*readers, CheckpointReader(adapter, ADAPTER_FILE)]
         facts = {"dtype": param_dtype.name, "source": os.fspath(source)}
         if isinstance(config, VlsmConfig):
-            pictures = folder if (folder / "preprocessor_config.json").is_file() else folder / VISION_TOWER
-            facts["fit"] = read_fit(pictures).value
+            facts["fit"] = read_fit(folder).value
         announced = {prefix + path: a for prefix, source in sources for path, a in source.announced.items()}
         write_arrays(draft / PARAMS_FOLDER, announced, _pieces(sources))
         description = Description(config, adaptation, facts)

@@ -17,6 +17,7 @@ from convert.checkpoint_reader import CheckpointReader, read_json
 from convert.checkpoint_writer import MAX_SHARD_BYTES, check_no_weights, write_checkpoint, write_json
 from convert.huggingface import read_preprocessor, with_own_positions
 from convert.mapping import Source, flatten_params, pending_tensors, read_params
+from convert.parts import VISION_TOWER
 from convert.processor_files import write_generation_config, write_preprocessor, write_processor
 from convert.tables import llava_layout
 from vlsm_jax.data.images import Fit
@@ -163,8 +164,13 @@ def write_llava(
 
 
 def read_fit(directory: str | os.PathLike) -> Fit:
-    """Returns how a checkpoint's image processor makes squares of pictures; CLIP's own crop where it says nothing."""
-    settings = read_preprocessor(Path(directory))
+    """Returns how a checkpoint's image processor makes squares of pictures; CLIP's own crop where it says nothing.
+
+    Args:
+      directory: a LLaVA model, or one in parts, which has the image processor beside its vision tower.
+    """
+    directory = Path(directory)
+    settings = read_preprocessor(directory) or read_preprocessor(directory / VISION_TOWER)
     if settings.get("do_pad"):
         return Fit.PAD
     return Fit.CROP if settings.get("do_center_crop", True) else Fit.SQUASH

@@ -28,9 +28,10 @@ from convert.checkpoint_writer import (
 )
 from convert.huggingface import open_hf_decoder, open_vision, with_own_positions, write_hf_decoder, write_hf_vision
 from convert.mapping import Source, flatten_params, join_parts, pending_tensors, read_params
-from convert.processor_files import write_preprocessor
+from convert.processor_files import write_preprocessor, write_tokenizer
 from convert.tables import connector_parts_layout
 from vlsm_jax.data.images import Fit
+from vlsm_jax.data.tokenizer import Tokenizer, load_tokenizer
 from vlsm_jax.models.connector import make_connector
 from vlsm_jax.models.vlsm import VlsmConfig
 from vlsm_jax.sharding import DEFAULT_RULES, Rules
@@ -47,6 +48,7 @@ def write_parts(
     directory: str | os.PathLike,
     config: VlsmConfig,
     params: nnx.State | Mapping[str, Any],
+    tokenizer: Tokenizer | str | os.PathLike | None = None,
     *,
     fit: Fit = Fit.PAD,
     dtype: jnp.dtype | None = None,
@@ -54,9 +56,11 @@ def write_parts(
 ) -> None:
     """Writes the parts of a VLSM with any connector, and logs that they are parts.
 
-    Arguments and errors are those of `convert.llava.write_llava`; a tokenizer is not written.
+    Arguments and errors are those of `convert.llava.write_llava`.
     """
     directory = Path(directory)
+    if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
+        tokenizer = load_tokenizer(tokenizer)
     for folder in (directory, directory / LANGUAGE_MODEL, directory / VISION_TOWER):
         check_no_weights(folder)
     flat = flatten_params(params)
@@ -69,6 +73,8 @@ def write_parts(
     write_hf_decoder(directory / LANGUAGE_MODEL, config.decoder, _below(flat, "decoder/"), **options)
     write_hf_vision(directory / VISION_TOWER, vision, _below(flat, "vision/"), **options)
     write_preprocessor(directory / VISION_TOWER, vision, fit)
+    if tokenizer is not None:
+        write_tokenizer(directory, tokenizer)
     write_json(directory / "config.json", {"model_type": PARTS_TYPE, "note": NOTE, "vlsm": whole.to_dict()})
     # One file, under a name that no loader of whole models looks for.
     write_checkpoint(directory, connector, max_shard_bytes=2**62, single_file=CONNECTOR_FILE)

@@ -45,7 +45,22 @@ def write_preprocessor(directory: Path, vision: VisionConfig, fit: Fit) -> None:
 
 
 def write_processor(directory: Path, vision: VisionConfig, tokenizer: Tokenizer) -> None:
-    """Writes the tokenizer, the chat template and `processor_config.json`.
+    """Writes the tokenizer, the chat template and `processor_config.json`; errors are those of `write_tokenizer`."""
+    write_tokenizer(directory, tokenizer)
+    write_json(
+        directory / "processor_config.json",
+        {
+            "processor_class": "LlavaProcessor",
+            "image_token": IMAGE,
+            "patch_size": vision.patch_size,
+            "num_additional_image_tokens": 1,
+            "vision_feature_select_strategy": "default" if vision.drop_cls else "full",
+        },
+    )
+
+
+def write_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
+    """Writes the tokenizer and the chat template.
 
     The exported tokenizer adds no beginning-of-text token by itself: training puts it between the visual tokens and the
     prompt, and so does the chat template.
@@ -84,16 +99,6 @@ def write_processor(directory: Path, vision: VisionConfig, tokenizer: Tokenizer)
     write_json(directory / "tokenizer_config.json", settings)
     write_json(directory / "special_tokens_map.json", {**special, "image_token": IMAGE})
     write_text(directory / "chat_template.jinja", template)
-    write_json(
-        directory / "processor_config.json",
-        {
-            "processor_class": "LlavaProcessor",
-            "image_token": IMAGE,
-            "patch_size": vision.patch_size,
-            "num_additional_image_tokens": 1,
-            "vision_feature_select_strategy": "default" if vision.drop_cls else "full",
-        },
-    )
 
 
 def chat_template(tokenizer: Tokenizer, exported: tokenizers.Tokenizer) -> str:

@@ -34,7 +34,6 @@ def to_hf(
         if fits_llava(config):
             write_llava(directory, config, params, **options)
         else:
-            options.pop("tokenizer", None)
             write_parts(directory, config, params, **options)
     elif isinstance(config, DecoderConfig):
         write_hf_decoder(directory, config, params, **options)

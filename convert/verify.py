@@ -67,7 +67,7 @@ def compare_scores(folder: Path, export: Export, base: str | os.PathLike | None 
     if isinstance(config, VlsmConfig):
         tokens = np.where(tokens == config.image_token_id, (config.image_token_id + 1) % decoder.vocabulary, tokens)
         tokens = np.concatenate([np.full((1, config.visual_tokens), config.image_token_id), tokens], axis=1)
-    ours = _our_scores(export, tokens, image)
+    ours = our_scores(export, tokens, image)
     with torch.no_grad():
         theirs = _their_scores(folder, export, base, tokens, image)[..., : ours.shape[-1]]
     difference, scale = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())
@@ -79,7 +79,14 @@ def compare_scores(folder: Path, export: Export, base: str | os.PathLike | None 
     return difference, scale
 
 
-def _our_scores(export: Export, tokens: np.ndarray | None, image: np.ndarray | None) -> np.ndarray:
+def our_scores(export: Export, tokens: np.ndarray | None, image: np.ndarray | None) -> np.ndarray:
+    """Returns the scores [1, T, C] of a checkpoint here, in float32; of a vision tower alone its output [1, V, D].
+
+    Args:
+      export: what goes out; adapters and quantised kernels count as they are written.
+      tokens: int [1, T], those of the image first; None for a vision tower.
+      image: uint8 [1, H, W, 3], or None for a decoder.
+    """
     part = export.part
     adapted = export.layout in ("peft", "bitsandbytes")
 

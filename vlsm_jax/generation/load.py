@@ -1,6 +1,7 @@
 """A generator from a model folder in Hugging Face layout.
 
-The folder may be an export of ours or anyone's LLaVA of a CLIP encoder and a Llama or StarCoder2 decoder.
+The folder may be an export of ours, in parts as well, or anyone's LLaVA of a CLIP encoder and a Llama or StarCoder2
+decoder.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ def load_generator(directory: Path, *, mesh: Mesh | None = None) -> Generator:
     Raises:
       ModelError: nothing is there, or it is a model of another kind.
     """
-    from convert.checkpoint_reader import CheckpointError
+    from convert.checkpoint_reader import CheckpointError, read_json
     from convert.llava import read_fit, read_llava
+    from convert.parts import PARTS_TYPE, read_parts
 
     directory = Path(directory)
     if not (directory / "config.json").is_file():
@@ -41,7 +43,11 @@ def load_generator(directory: Path, *, mesh: Mesh | None = None) -> Generator:
         )
     mesh = make_mesh(devices=jax.devices()[:1]) if mesh is None else mesh
     try:
-        config, params = read_llava(directory, mesh=mesh)
+        kind = read_json(directory / "config.json").get("model_type")
+        readers = {"llava": read_llava, PARTS_TYPE: read_parts}
+        if kind not in readers:
+            raise ModelError(f"{directory}: model_type {kind!r} is not one of {', '.join(readers)}")
+        config, params = readers[kind](directory, mesh=mesh)
         tokenizer = load_tokenizer(directory)
     except (CheckpointError, TokenizerError, UnsupportedConfigError) as error:
         raise ModelError(str(error)) from error
