@@ -28,7 +28,7 @@ def many(hidden, head):
     return total.loss, total
 
 wanted, (d_hidden, d_head) = jax.value_and_grad(one, (0, 1), has_aux=True)(hidden, head)
-for sizes in ((8, 1, 1), (1, 8, 1), (2, 2, 2), (2, 4, 1)):
+for sizes in ((8, 1, 1), (1, 8, 1), (2, 2, 2), (2, 4, 1), (1, 1, 8), (1, 2, 4)):
     mesh = make_mesh(*sizes)
     rows, place = NamedSharding(mesh, P(("data", "fsdp"))), NamedSharding(mesh, P("fsdp", "tensor"))
     with jax.set_mesh(mesh):
@@ -43,11 +43,16 @@ for sizes in ((8, 1, 1), (1, 8, 1), (2, 2, 2), (2, 4, 1)):
     # Forward, and backward where it is made again: never once for every chunk.
     moved = collectives(Module.parse(step.as_text()), dict(mesh.shape))
     over_batch = [c for c in moved if set(c.axes) & {"data", "fsdp"} and c.bytes >= 16 * 64 * 4 // sizes[2]]
+    # Along tensor no head travels, nor any gradient of it: sums over ids of a chunk's rows, and the rows' gradients once.
+    over_ids = [c for c in moved if "tensor" in c.axes]
+    assert all(c.kind == "all-reduce" for c in over_ids), moved
+    assert sum(c.bytes >= hidden.nbytes // sizes[0] // sizes[1] for c in over_ids) == (sizes[2] > 1), moved
     kinds = ("all-gather", "all-reduce", "reduce-scatter")
     times = {kind: sum(c.count for c in over_batch if c.kind == kind) for kind in kinds}
     assert times["all-gather"] <= 2 and sum(times.values()) == len(over_batch), moved
     # Its gradient is added up over fsdp to where it is kept, and what is left of it over data.
-    assert (times["all-reduce"], times["reduce-scatter"]) == ((0, 1) if sizes[1] > 1 else (1, 0)), moved
+    assert (times["all-reduce"], times["reduce-scatter"]) == (
+        (0, 1) if sizes[1] > 1 else (int(sizes[0] > 1), 0)), moved
 print("equal")
 """
 

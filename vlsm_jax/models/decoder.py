@@ -266,7 +266,7 @@ class Decoder(nnx.Module):
     def logits(self, hidden: jax.Array, weights: jax.Array | None = None) -> jax.Array:
         """Maps normed hidden states [B, S, D] (or [R, D]) to float32 scores [B, S, C] (or [R, C]).
 
-        `weights` stand for `head_weights`, for a caller who has them elsewhere.
+        `weights` stand for `head_weights`, for a caller who has them elsewhere; of as many ids as they have.
         """
         rows = hidden.astype(self.dtype).reshape(-1, self.config.width)
         weights = (self.head_weights if weights is None else weights).astype(self.dtype)
@@ -274,4 +274,4 @@ class Decoder(nnx.Module):
         scores = jnp.einsum(form, rows, weights, preferred_element_type=jnp.float32)
         if self.config.logit_softcap is not None:
             scores = self.config.logit_softcap * jnp.tanh(scores / self.config.logit_softcap)
-        return scores.reshape(*hidden.shape[:-1], self.config.vocabulary)
+        return scores.reshape(*hidden.shape[:-1], scores.shape[-1])
