@@ -43,7 +43,7 @@ for sizes in ((8, 1, 1), (1, 8, 1), (2, 2, 2), (2, 4, 1), (1, 1, 8), (1, 2, 4)):
     # Forward, and backward where it is made again: never once for every chunk.
     moved = collectives(Module.parse(step.as_text()), dict(mesh.shape))
     over_batch = [c for c in moved if set(c.axes) & {"data", "fsdp"} and c.bytes >= 16 * 64 * 4 // sizes[2]]
-    # Along tensor no head travels, nor any gradient of it: sums over ids of a chunk's rows, and the rows' gradients once.
+    # Along tensor no head travels, nor any gradient of it: sums over a chunk's ids, and the rows' gradients once.
     over_ids = [c for c in moved if "tensor" in c.axes]
     assert all(c.kind == "all-reduce" for c in over_ids), moved
     assert sum(c.bytes >= hidden.nbytes // sizes[0] // sizes[1] for c in over_ids) == (sizes[2] > 1), moved
