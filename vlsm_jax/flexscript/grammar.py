@@ -71,20 +71,21 @@ start: statements::0 (GAP | LAST_GAP)?
 statements::_: statement::_ | statements::_ statement::_
 cases::_: case::_ | cases::_ case::_
 statement::_: closed::_ | open::_
-closed::_: simple::_
+closed::_: solid::_
+  | chain::_ _ "else" solid::incr(_) %(shallow)s
+solid::_: simple::_
   | block::_ %(shallow)s
-  | closed_if::_ %(shallow)s
   | loop::incr(_) closed::incr(_) %(shallow)s
   | _ "switch" condition::incr(_) _ "{" _ "}" %(shallow)s
   | _ "switch" condition::incr(_) _ "{" cases::incr(_) _ "}" %(shallow)s
   | _ NAME arguments::incr(_) block::incr(_) %(shallow)s
-open::_: open_if::_ %(shallow)s
-  | loop::incr(_) open::incr(_) %(shallow)s
-closed_if::_: branch::incr(_) closed::incr(_) _ "else" closed_if::_
-  | branch::incr(_) closed::incr(_) _ "else" closed::incr(_)
-open_if::_: branch::incr(_) statement::incr(_)
-  | branch::incr(_) closed::incr(_) _ "else" open_if::_
-  | branch::incr(_) closed::incr(_) _ "else" open::incr(_)
+open::_: loose::_ %(shallow)s
+  | branch::incr(_) statement::incr(_) %(shallow)s
+  | chain::_ _ "else" branch::incr(_) statement::incr(_) %(shallow)s
+  | chain::_ _ "else" loose::incr(_) %(shallow)s
+loose::_: loop::incr(_) open::incr(_) %(shallow)s
+chain::_: branch::incr(_) closed::incr(_) %(shallow)s
+  | chain::_ _ "else" branch::incr(_) closed::incr(_) %(shallow)s
 branch::_: _ "if" condition::_
 loop::_: _ "while" condition::_
   | _ "for" _ "(" (declaration::_ | expression::_ (_ "," expression::_)*)? _ ";" expression::_? _ ";" items::_? _ ")"
