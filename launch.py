@@ -91,6 +91,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     # Imported late: neither `--help` nor the processes that score scripts, which import this file, should wait for jax.
     from vlsm_jax.evaluation.evaluate import EvaluationError
+    from vlsm_jax.generation.constraint import ConstraintError
     from vlsm_jax.models import UnsupportedConfigError
     from vlsm_jax.sharding import ShardingError
     from vlsm_jax.synth.dataset import DatasetError
@@ -116,7 +117,7 @@ def main(argv: Sequence[str]) -> None:
         processes.close()
         sys.exit(EXIT_STATUS)
     except (
-        *(CheckpointError, ConfigError, DataError, DatasetError, EvaluationError, ImageError, NonFiniteLoss),
+        *(CheckpointError, ConfigError, DataError, DatasetError, ConstraintError, EvaluationError, ImageError, NonFiniteLoss),
         *(PlanError, ProcessesError, ShardingError, TokenizerError, UnsupportedConfigError),
     ) as error:
         said = f"error: {error}"
@@ -141,9 +142,10 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     """Runs one experiment; see the module docstring. `processes` are those of the job; None is this one alone."""
     import jax
 
+    from vlsm_jax.generation.constraint import check_available
     from vlsm_jax.training.distributed import Processes, describe_rows
     from vlsm_jax.training.preflight import check_workdir
-    from vlsm_jax.training.profiling import parse_steps
+    from vlsm_jax.training.profiling import check_steps, parse_steps
     from vlsm_jax.training.recording import LogConfig
     from vlsm_jax.training.sections import check_sections
 
@@ -160,7 +162,10 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     for departure in config.get("departures", ()):
         logging.info("not as in the recipe that is reproduced: %s", departure)
+    if mode in ("all", "evaluate") and config.evaluate.get("constrain", False):
+        check_available()
     if mode != "data":
+        check_steps(log.profile, config.train.steps)
         mesh = find_mesh(config, processes.count)
         processes.connect(mesh)
         check_settings(config, mesh)
@@ -553,7 +558,8 @@ def evaluate_split(
             raise DataError(f"{text_only.where}: a row of text only; scripts are generated from a sketch and a prompt")
         pictures = PictureFolder(workdir / "evaluation")
         samples = [pictures.keep(sample) for sample in samples]
-    generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh)
+    product = settings.get("quantised_product", "auto")
+    generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh, product=product)
 
     def generate(batch: Sequence[Record]) -> list[Candidate]:
         made = generator.generate(
@@ -561,10 +567,12 @@ def evaluate_split(
             [r.prompt for r in batch],
             max_tokens=settings.max_tokens,
             rows=settings.batch_size,
+            constrain=settings.get("constrain", False),
         )
         return [Candidate(m.text, tokens=m.tokens) for m in made]
 
-    directory = workdir / "evaluation" / f"{settings.split}-step-{step}"
+    how = "with" if settings.get("constrain", False) else "without"
+    directory = workdir / "evaluation" / f"{settings.split}-step-{step}{'-constrained' if how == 'with' else ''}"
     progress = Progress(len(samples), unit="script")
     summary = evaluate(
         samples,
@@ -573,7 +581,7 @@ def evaluate_split(
         until=settings.until,
         seed=config.seed,
         batch_size=settings.batch_size,
-        generator=f"{config.name}, step {step}",
+        generator=f"{config.name}, step {step}, {how} grammar constraint",
         progress=progress.to,
     )
     progress.close()
@@ -598,6 +606,7 @@ def evaluate_split(
             "training triplets": len(data["train"]),
             "optimizer steps": step,
             "test split": f"{settings.split}, {len(samples)} triplets",
+            "grammar constraint": how,
             "simulated time": f"{settings.until:g} s",
             "date": time.strftime("%Y-%m-%d"),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -613,13 +622,20 @@ def evaluate_split(
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses the command line; an override of a key that the config lacks ends in one line."""
+    """Parses the command line, and reads the config; what is wrong with either ends in one line."""
     try:
-        return app.parse_flags_with_usage(argv)
+        rest = flags.FLAGS(argv)
+        _CONFIG.value.keys()  # a file that is not there is told of when something is asked of it
+        return rest
     except AttributeError as error:  # what ml_collections raises, around its own message
         inner = error.args[0] if error.args else error
         said = " ".join(str(inner.args[0] if isinstance(inner, Exception) and inner.args else inner).split())
         sys.exit(f"error: a --config flag names a key that the config does not have: {said}")
+    except (flags.Error, OSError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # A config that does not take its argument comes with a traceback, of which the last line says why.
+        said = lines[-1].removeprefix("ValueError: ") if len(lines) > 1 else lines[0]
+        sys.exit(f"error: {said}; --help lists the flags")
 
 
 if __name__ == "__main__":

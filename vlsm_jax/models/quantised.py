@@ -146,6 +146,34 @@ class QuantisedDense(Dense):
         return frozen_product(format, rows, arrays)
 
 
+PRODUCTS = ("auto", *IMPLEMENTATIONS)
+"""What may be asked for where tokens are decoded: see `product_for`."""
+
+
+def product_for(name: str, platform: str, devices: int) -> str:
+    """Returns the implementation that `name` in `PRODUCTS` stands for when decoding.
+
+    Args:
+      name: "auto" is the kernel where there is one and XLA elsewhere; other names stand for themselves.
+      platform: "cpu", "tpu" or "gpu".
+      devices: how many share a kernel; the Pallas kernel works on whole ones, so it is for one alone.
+
+    Raises:
+      ValueError: an unknown name, or "pallas" for several devices or another platform than TPU.
+    """
+    if name not in PRODUCTS:
+        raise ValueError(f"quantised product {name!r} is not one of {', '.join(PRODUCTS)}")
+    fits = platform == "tpu" and devices == 1
+    if name == "pallas" and not fits:
+        raise ValueError(
+            f"quantised product 'pallas' is for one TPU, not for {devices} device(s) of the platform {platform!r}; "
+            "choose 'xla', or 'auto' for the kernel where there is one"
+        )
+    if name == "auto":
+        return "pallas" if fits else "xla"
+    return name
+
+
 def set_implementation(model: nnx.Module, implementation: str) -> None:
     """Chooses how every quantised layer of `model` multiplies: see `kernels.nf4_product`.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vlsm_jax.models.quantised import PRODUCTS
 from vlsm_jax.training.checkpoints import WHICH
 from vlsm_jax.training.config import ConfigError, build
 
@@ -108,6 +109,8 @@ class EvaluateSection:
       batch_size, max_tokens: of generation.
       checkpoint: the last or the best.
       until: simulated seconds.
+      quantised_product: how layers in NF4 multiply when a token is decoded: "xla", "pallas" or "auto".
+      constrain: whether only FlexScript can be written; needs llguidance.
       svr_weights: of connections and of objects, under which SVR is reported as well.
     """
 
@@ -118,11 +121,15 @@ class EvaluateSection:
     checkpoint: str
     until: float
     svr_weights: Sequence[tuple[float, float]] = ()
+    quantised_product: str = "auto"
+    constrain: bool = False
 
     def __post_init__(self):
         for name in ("samples", "batch_size", "max_tokens", "until"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}; choose a number above 0")
+        if self.quantised_product not in PRODUCTS:
+            raise ValueError(f"quantised_product={self.quantised_product!r}; choose one of {', '.join(PRODUCTS)}")
         if self.checkpoint not in WHICH:
             raise ValueError(f"checkpoint={self.checkpoint!r}; choose one of {', '.join(WHICH)}")
         for pair in self.svr_weights:
