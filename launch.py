@@ -117,8 +117,8 @@ def main(argv: Sequence[str]) -> None:
         processes.close()
         sys.exit(EXIT_STATUS)
     except (
-        *(CheckpointError, ConfigError, DataError, DatasetError, ConstraintError, EvaluationError, ImageError, NonFiniteLoss),
-        *(PlanError, ProcessesError, ShardingError, TokenizerError, UnsupportedConfigError),
+        *(CheckpointError, ConfigError, ConstraintError, DataError, DatasetError, EvaluationError, ImageError),
+        *(NonFiniteLoss, PlanError, ProcessesError, ShardingError, TokenizerError, UnsupportedConfigError),
     ) as error:
         said = f"error: {error}"
     except OSError as error:

@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import json
 import os
 import pty
@@ -521,6 +522,10 @@ def test_generate_gives_a_script_with_a_verdict(vlsm, model, tmp_path):
     plain = vlsm(*args, "--max-tokens", "12")
     assert plain.stdout.startswith(made["script"])
     assert "verdict" in plain.stderr
+    assert made["constrained"] == (importlib.util.find_spec("llguidance") is not None)
+    assert f"tokens {'with' if made['constrained'] else 'without'} grammar constraint" in plain.stderr
+    free = vlsm(*args, "--max-tokens", "12", "--no-constrain")
+    assert "12 tokens without grammar constraint, cut off at --max-tokens=12" in free.stderr
     result = vlsm("generate", "--sketch", "none.png", "--prompt", "x", "--model", str(model))
     assert result.exit_code == 2
     assert "no image at none.png" in result.stderr

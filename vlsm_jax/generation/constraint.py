@@ -33,6 +33,12 @@ def available() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
+def check_available() -> None:
+    """Raises `ConstraintError` where the package is missing."""
+    if not available():
+        raise ConstraintError('grammar constraint needs llguidance: pip install "vlsm_jax[constrain]"')
+
+
 class Constraint:
     """The grammar, prepared for one tokenizer; making it takes about a second for 50,000 tokens.
 
@@ -44,8 +50,7 @@ class Constraint:
     """
 
     def __init__(self, tokenizer: Tokenizer):
-        if not available():
-            raise ConstraintError('constraint needs llguidance: pip install "vlsm_jax[constrain]"')
+        check_available()
         from llguidance import LLMatcher, LLTokenizer
 
         self.tokenizer = tokenizer
