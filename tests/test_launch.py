@@ -213,3 +213,26 @@ def test_a_config_key_that_does_not_exist(triplets, tmp_path):
     assert done.returncode == 1
     assert "names a key that the config does not have: 'stepz'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--config=configs/quickstart.py:big", "configs/quickstart.py:big: choose full or smoke"),
+        ("--config=configs/none.py", "No such file or directory: 'configs/none.py'"),
+        ("--mode=fly", "flag --mode=fly: value should be one of"),
+    ],
+)
+def test_a_command_line_that_is_wrong_ends_in_one_line(option, said):
+    parse = [sys.executable, str(ROOT / "launch.py"), "--config=configs/quickstart.py", "--workdir=unused", option]
+    done = subprocess.run(parse, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_steps_to_be_traced_behind_the_end_are_named_before_data_are_made(tmp_path):
+    with pytest.raises(ConfigError, match="this run ends at step 4"):
+        launch_py.run(quickstart.get_config("smoke"), tmp_path, "all", None, "3:9")
+    assert not any(tmp_path.iterdir())

@@ -209,6 +209,8 @@ def test_what_crosses_slices_goes_by_the_network_of_the_data_centre():
     ("name", "said"),
     [
         ("v5e-16", "not of the form <kind>:<shape>"),
+        ("cpu:0", "has no devices"),
+        ("v5e:4x4*0", "has no devices"),
         ("v9:4x4", "'v9' is not one of cpu, v4, v5e.*h100, h200"),
         ("a100:8", "'a100' is not one of"),
         ("h200:16", r"a node has 1 to 8 GPUs, as in h200:8; h200:8\*4 are four nodes"),

@@ -70,6 +70,8 @@ def find_target(name: str) -> Target:
         raise PlanError(f"topology {name!r} is not of the form <kind>:<shape>; examples are {_EXAMPLES}")
     kind, shape = match["kind"], tuple(map(int, match["shape"].split("x")))
     slices = int(match["slices"] or 1)
+    if not math.prod(shape) * slices:
+        raise PlanError(f"topology {name!r} has no devices; examples are {_EXAMPLES}")
     if kind == "cpu":
         return _simulated(name, math.prod(shape) * slices)
     chip = CHIPS.get(kind)
