@@ -13,6 +13,7 @@ import typer
 from vlsm_jax.cli.convert import convert_app
 from vlsm_jax.cli.data import data_app
 from vlsm_jax.cli.generate import generate
+from vlsm_jax.cli.repair import repair
 from vlsm_jax.cli.score import score
 from vlsm_jax.cli.scripts import check, run
 from vlsm_jax.cpu_settings import start_with_cpu_settings
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, score, generate):
+for verb in (run, check, score, generate, repair):
     app.command()(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(convert_app, name="convert")

@@ -1,0 +1,69 @@
+import itertools
+
+import pytest
+
+from vlsm_jax.repair.stating import Statement, count
+from vlsm_jax.twin import Connection, Distribution, Twin, TwinObject
+
+TEXT = (
+    "Supply is a Source with an arrival every 2 minutes. The Queue Waiting Room holds 12 items. Oven is a Processor. "
+    "It has a triangular process time (min 10, mode 12.5, max 20 s). Exit is a Sink. "
+    "Supply → Waiting Room → Oven → Exit."
+)
+
+
+def line(**changes):
+    names = {"Supply": "Source", "Waiting Room": "Queue", "Oven": "Processor", "Exit": "Sink"} | changes
+    values = {
+        "Supply": {"InterArrivalTime": 120},
+        "Waiting Room": {"MaxContent": 12},
+        "Oven": {"ProcessTime": Distribution("triangular", (10, 20, 12.5))},
+    }
+    objects = [TwinObject(cls, name, parameters=values.get(name, {})) for name, cls in names.items()]
+    order = list(names)
+    return Twin(objects, [Connection(a, b) for a, b in itertools.pairwise(order)])
+
+
+def test_a_factory_that_is_as_the_prompt_says_fits():
+    assert Statement(TEXT).mismatches(line()) == []
+
+
+def found(twin):
+    return {(m.kind, m.object, m.value) for m in Statement(TEXT).mismatches(twin)}
+
+
+def test_a_class_that_the_prompt_gives_otherwise():
+    assert found(line(Oven="Queue")) == {("class", "Oven", "Queue")}
+
+
+def test_a_name_that_the_prompt_does_not_have():
+    twin = line()
+    objects = [*twin.objects[:3], TwinObject("Sink", "Exitt")]
+    assert ("name", "Exitt", "Exitt") in found(Twin(objects, twin.connections[:2]))
+
+
+@pytest.mark.parametrize(("value", "fits"), [(120, True), (2, True), (119, False), (240, False)])
+def test_numbers_are_compared_in_any_unit(value, fits):
+    twin = line()
+    supply = TwinObject("Source", "Supply", parameters={"InterArrivalTime": value})
+    mismatches = found(Twin([supply, *twin.objects[1:]], twin.connections))
+    assert (("number", "Supply", f"{value:g}") not in mismatches) == fits
+    assert (("unused number", "", "2") not in mismatches) == fits
+
+
+def test_a_link_that_is_not_drawn():
+    twin = line()
+    assert found(Twin(twin.objects, twin.connections[1:])) == {("link", "Supply", "Waiting Room")}
+
+
+def test_a_prompt_that_names_other_things_says_nothing():
+    assert Statement("Build a bakery with 3 ovens.").mismatches(line()) == []
+    assert Statement("").mismatches(line()) == []
+
+
+def test_names_and_classes_weigh_more_than_numbers():
+    statement = Statement(TEXT)
+    twin = line()
+    other = TwinObject("Queue", "Waiting Room", parameters={"MaxContent": 13})
+    number = count(statement.mismatches(Twin([twin.objects[0], other, *twin.objects[2:]], twin.connections)))
+    assert 0 < number < count(statement.mismatches(line(Oven="Queue")))

@@ -1,0 +1,26 @@
+"""Repair: scripts that do not run, or are not what their prompt asks for, mended by rules, judged by running them."""
+
+from vlsm_jax.repair.edits import Edit, Proposal, unified_diff
+from vlsm_jax.repair.judging import Judged, Judgement, Level, judge, judged
+from vlsm_jax.repair.search import Limits, Repair, mend, proposals
+from vlsm_jax.repair.session import RepairSession, Rewriter
+from vlsm_jax.repair.stating import Mismatch, Statement
+
+__all__ = [
+    "Edit",
+    "Judged",
+    "Judgement",
+    "Level",
+    "Limits",
+    "Mismatch",
+    "Proposal",
+    "Repair",
+    "RepairSession",
+    "Rewriter",
+    "Statement",
+    "judge",
+    "judged",
+    "mend",
+    "proposals",
+    "unified_diff",
+]

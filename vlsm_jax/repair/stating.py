@@ -1,0 +1,223 @@
+"""What a prompt certainly states of a factory, as far as a small reader can tell: names, classes, numbers, links.
+
+It is no parser of English. It looks up what a script has built in the prompt, sentence by sentence, and counts what
+does not fit: that ranks scripts for the same prompt against each other, and says nothing of a single one. It imports
+nothing but the Twin and the names of classes, so that whoever makes scripts can rank them.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from vlsm_jax.simulator.library import classes
+from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“‘'`«(])|\n+")
+_GOES_ON = re.compile(r"\b(?:it|its|they|them|their|each|both)\b", re.IGNORECASE)
+_CHOICES = frozenset(("SendToPort", "PullStrategy"))
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]*\d)")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b", re.IGNORECASE)
+_FACTORS = (1.0, 60.0, 3600.0, 0.01, 0.001, 1 / 60, 1000 / 3600)
+_LINK = re.compile(
+    r"^\W*(?:→|->|=>|to|then to|then|feeds?|supplies|passes items to|sends items to|leads? to|into|goes to)\W*$",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(r"^\W*(?:,|and|or|&)\W*$")
+_QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n]{2,60})'(?!\w)")
+_CAPITALS = re.compile(r"(?:[A-Z0-9][\w&/-]*|\d+)(?: (?:[A-Z0-9][\w&/-]*|\d+|of|and|for))* ?(?:[A-Z0-9][\w&/-]*)?")
+
+
+class Mismatch(NamedTuple):
+    """Something of a Twin that does not fit a prompt.
+
+    Attributes:
+      kind: "name", "class", "number", "unused number" or "link".
+      object: whose it is; "" where it belongs to none.
+      value: the name, class or number concerned.
+      expected: what the prompt has in its place, as far as it can be told.
+      property: whose number it is.
+    """
+
+    kind: str
+    object: str
+    value: str
+    expected: tuple[str, ...] = ()
+    property: str = ""
+
+
+class Statement:
+    """A prompt, read once, to be compared with many Twins.
+
+    Attributes:
+      text: the prompt.
+      sentences: its sentences, lines and rows of tables.
+    """
+
+    def __init__(self, text: str):
+        self.text = text
+        self.sentences = tuple(part for part in _SENTENCE.split(text) if part.strip())
+        self._where: dict[str, tuple[int, ...]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.text.strip())
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """What may be a name of an object: what is quoted, then runs of words with capitals, longest first."""
+        quoted = {next(filter(None, match.groups())) for match in _QUOTED.finditer(self.text)}
+        found: set[str] = set()
+        for match in _CAPITALS.finditer(self.text):
+            words = match[0].split()
+            for first, last in itertools.combinations(range(min(len(words), 8) + 1), 2):
+                found.add(" ".join(words[first:last]))
+        # "Add a Processor Oven": the class is not of the name.
+        found = {name for name in found if len(name) > 2 and not _spoken().keys() & _ends(name)}
+        return tuple(sorted(found | quoted, key=lambda name: (name not in quoted, -len(name), name)))
+
+    def mentions(self, name: str) -> tuple[int, ...]:
+        """Returns the indices of the sentences that have a name as a whole."""
+        found = self._where.get(name)
+        if found is None:
+            pattern = re.compile(rf"(?<!\w){re.escape(name)}(?![\w])(?!-\w)")
+            found = tuple(n for n, sentence in enumerate(self.sentences) if pattern.search(sentence))
+            self._where[name] = found
+        return found
+
+    def mismatches(self, twin: Twin) -> list[Mismatch]:
+        """Returns what of a Twin does not fit; nothing where the prompt names fewer than half of its objects."""
+        named = [obj for obj in twin.objects if self.mentions(obj.name)]
+        if not self or 2 * len(named) < len(twin.objects):
+            return []
+        found = [Mismatch("name", o.name, o.name) for o in twin.objects if not self.mentions(o.name)]
+        facts = self._facts(tuple(sorted(o.name for o in named)))
+        used: dict[int, set[float]] = {}
+        for obj in named:
+            places = [n for n in range(len(self.sentences)) if obj.name in facts[n].owners]
+            said = set().union(*(facts[n].classes for n in places))
+            # Sentences on connections speak of several objects; those that give a class say so.
+            if said and obj.cls not in said:
+                found.append(Mismatch("class", obj.name, obj.cls, tuple(sorted(said))))
+            values = set().union(*(facts[n].values for n in places))
+            for key, value in _numbers(obj.parameters):
+                matches = {v for v in values if _same(value, v)}
+                if matches:
+                    for n in places:
+                        used.setdefault(n, set()).update(matches & facts[n].values)
+                else:
+                    expected = tuple(f"{v:g}" for v in sorted(values))
+                    found.append(Mismatch("number", obj.name, f"{value:g}", expected, key))
+        for n, fact in enumerate(facts):
+            if fact.owners:
+                left = fact.values - used.get(n, set()) - {0.0, 1.0}
+                found += [Mismatch("unused number", "", f"{value:g}") for value in sorted(left)]
+        return found + self._unlinked(twin, facts)
+
+    def _unlinked(self, twin: Twin, facts: tuple[_Fact, ...]) -> list[Mismatch]:
+        ways = {(wire.source, wire.target) for wire in twin.connections}
+        said = {link for fact in facts for link in fact.links}
+        missing = [Mismatch("link", a, b) for a, b in sorted(said) if (a, b) not in ways]
+        # A wire between two objects that no sentence has together, where most wires are in one.
+        flows = [w for w in twin.connections if w.port == "A"]
+        alone = [w for w in flows if not set(self.mentions(w.source)) & set(self.mentions(w.target))]
+        if 3 * len(alone) < len(flows):
+            missing += [Mismatch("link", w.source, w.target) for w in alone]
+        return missing
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - a statement lives as long as its prompt is worked on
+    def _facts(self, names: tuple[str, ...]) -> tuple[_Fact, ...]:
+        longest = sorted(names, key=len, reverse=True)
+        pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in longest) or r"(?!)")
+        facts: list[_Fact] = []
+        owners: frozenset[str] = frozenset()
+        for sentence in self.sentences:
+            matches = list(pattern.finditer(sentence))
+            plain = pattern.sub(" ", sentence)
+            if matches:
+                named = frozenset(match[0] for match in matches)
+                owners = owners | named if _GOES_ON.search(sentence[: matches[0].start()]) else named
+            links = _links(sentence, matches)
+            values = {float(match[0]) for match in _NUMBER.finditer(plain)}
+            values |= {float(_WORDS.index(match[0].lower())) for match in _WORD.finditer(plain)}
+            facts.append(_Fact(owners, frozenset(values), _classes_in(plain), frozenset(links)))
+        return tuple(facts)
+
+
+def _links(sentence: str, matches: list[re.Match[str]]) -> set[tuple[str, str]]:
+    """Returns the pairs of names with a word of flow between them; lists on either side may be meant one by one."""
+    gaps = [sentence[one.end() : two.start()] for one, two in itertools.pairwise(matches)]
+    listed = [bool(_LISTED.match(gap)) for gap in gaps]
+    return {
+        (matches[n][0], matches[n + 1][0])
+        for n, gap in enumerate(gaps)
+        if _LINK.match(gap) and not any(listed[max(0, n - 1) : n + 2])
+    }
+
+
+def _ends(name: str) -> set[str]:
+    first, *_ = name.lower().split()
+    *_, last = name.lower().split()
+    return {first, first.removesuffix("s"), name.lower()} | ({last} if last in ("and", "of", "for") else set())
+
+
+class _Fact(NamedTuple):
+    """What one sentence says, and of whom."""
+
+    owners: frozenset[str]
+    values: frozenset[float]
+    classes: frozenset[str]
+    links: frozenset[tuple[str, str]]
+
+
+@functools.cache
+def _class_pattern() -> re.Pattern[str]:
+    names = sorted(_spoken(), key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, names))})s?(?![\w-])", re.IGNORECASE)
+
+
+@functools.cache
+def _spoken() -> dict[str, str]:
+    """How prompts say classes, in small letters: "straightconveyor", "straight conveyor"."""
+    found = {}
+    for name in classes():
+        found[name.lower()] = name
+        found[re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()] = name
+    return found
+
+
+def _classes_in(text: str) -> frozenset[str]:
+    return frozenset(_spoken()[match[1].lower()] for match in _class_pattern().finditer(text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _same(value: float, stated: float) -> bool:
+    """Whether a number of a parameter may be what a number of a prompt means, in some unit."""
+    if any(abs(value - stated * factor) <= 1e-6 * max(1.0, abs(value)) for factor in _FACTORS):
+        return True
+    return stated != 0 and any(abs(value - factor / stated) <= 1e-6 * max(1.0, abs(value)) for factor in (60.0, 3600.0))
+
+
+def _numbers(parameters: Mapping[str, ParameterValue]) -> list[tuple[str, float]]:
+    """Returns (property, number) of what somebody has to have said: neither 0 nor 1, which are switches, nor ports."""
+    found: list[tuple[str, float]] = []
+    for key, value in parameters.items():
+        if key in _CHOICES:
+            continue
+        if isinstance(value, Distribution):
+            found += [(key, float(n)) for n in value.arguments if isinstance(n, (int, float))]
+        elif isinstance(value, (int, float)):
+            found.append((key, float(value)))
+        elif isinstance(value, Code):
+            found += [(key, float(text)) for text in _NUMBER.findall(re.sub(r'"[^"]*"', " ", value.text))]
+    return [(key, n) for key, n in found if n not in (0, 1)]
+
+
+def count(mismatches: Iterable[Mismatch]) -> int:
+    """Returns how much does not fit; a wrong name counts more, as much else hangs on it."""
+    weights = Counter({"name": 3, "class": 3, "link": 2})
+    return sum(weights[mismatch.kind] or 1 for mismatch in mismatches)
