@@ -19,7 +19,8 @@ from vlsm_jax.simulator.names import vocabulary
 from vlsm_jax.simulator.world import World
 from vlsm_jax.twin import Code, Twin
 
-BUDGET = Budget(steps=200_000, nodes=5_000, events=200_000, wall_seconds=2.0, items=20_000)
+BUDGET = Budget(steps=500_000, nodes=5_000, events=300_000, wall_seconds=30.0, items=100_000)
+"""Of each script. Steps and events end it, whatever the machine; the clock is there for what they miss."""
 
 
 class Level(enum.IntEnum):

@@ -33,6 +33,9 @@ _QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n
 _CAPITALS = re.compile(r"(?:[A-Z0-9][\w&/-]*|\d+)(?: (?:[A-Z0-9][\w&/-]*|\d+|of|and|for))* ?(?:[A-Z0-9][\w&/-]*)?")
 
 
+_SMALL = frozenset(("and", "of", "for", "The"))
+
+
 class Mismatch(NamedTuple):
     """Something of a Twin that does not fit a prompt.
 
@@ -75,10 +78,18 @@ class Statement:
         for match in _CAPITALS.finditer(self.text):
             words = match[0].split()
             for first, last in itertools.combinations(range(min(len(words), 8) + 1), 2):
-                found.add(" ".join(words[first:last]))
+                if not _SMALL & {words[first], words[last - 1]}:
+                    found.add(" ".join(words[first:last]))
         # "Add a Processor Oven": the class is not of the name.
         found = {name for name in found if len(name) > 2 and not _spoken().keys() & _ends(name)}
-        return tuple(sorted(found | quoted, key=lambda name: (name not in quoted, -len(name), name)))
+        return tuple(sorted(found | quoted, key=lambda name: (name not in quoted, " and " in name, -len(name), name)))
+
+    def names_beside(self, taken: Iterable[str]) -> list[str]:
+        """Returns what may be a name of another object than those of some names: parts of theirs are none."""
+        longest = sorted(taken, key=len, reverse=True)
+        pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)(?![ _-]?\d)" for name in longest)
+        rest = re.sub(pattern, "\n", self.text) if pattern else self.text
+        return [name for name in self.names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest)]
 
     def mentions(self, name: str) -> tuple[int, ...]:
         """Returns the indices of the sentences that have a name as a whole."""
@@ -88,6 +99,17 @@ class Statement:
             found = tuple(n for n, sentence in enumerate(self.sentences) if pattern.search(sentence))
             self._where[name] = found
         return found
+
+    def apart(self, name: str, cls: str) -> int:
+        """Returns how many characters lie between a name and the nearest word for a class, in one sentence."""
+        best = len(self.text)
+        for n in self.mentions(name):
+            sentence = self.sentences[n]
+            words = [m for m in _class_pattern().finditer(sentence) if _spoken()[m[1].lower()] == cls]
+            names = re.finditer(re.escape(name), sentence)
+            gaps = [max(a.start() - b.end(), b.start() - a.end()) for a in names for b in words]
+            best = min([best, *(gap for gap in gaps if gap >= 0)])
+        return best
 
     def mismatches(self, twin: Twin) -> list[Mismatch]:
         """Returns what of a Twin does not fit; nothing where the prompt names fewer than half of its objects."""
@@ -160,9 +182,8 @@ def _links(sentence: str, matches: list[re.Match[str]]) -> set[tuple[str, str]]:
 
 
 def _ends(name: str) -> set[str]:
-    first, *_ = name.lower().split()
-    *_, last = name.lower().split()
-    return {first, first.removesuffix("s"), name.lower()} | ({last} if last in ("and", "of", "for") else set())
+    first = name.lower().split()[0]
+    return {first, first.removesuffix("s"), name.lower()}
 
 
 class _Fact(NamedTuple):

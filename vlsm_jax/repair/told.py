@@ -22,7 +22,9 @@ def rename(found: Judged, view: View, statement: Statement) -> Iterator[Proposal
     strings = [at for at in range(view.count) if view.kinds[at] == STRING]
     texts = Counter(view.texts[at][1:-1] for at in strings)
     unsaid = {m.value for m in found.mismatches if m.kind == "name"}
-    free = [name for name in statement.names if name not in texts]
+    if not unsaid and not any("~" in name for name in found.twin.by_name):
+        return
+    free = [name for name in statement.names_beside(found.twin.by_name) if name not in texts]
     for at in strings:
         name = view.texts[at][1:-1]
         if name in unsaid:
@@ -60,8 +62,9 @@ def reclass(found: Judged, view: View, statement: Statement) -> Iterator[Proposa
             for cls in mismatch.expected:
                 conveyor = cls.endswith("Conveyor") and not word.startswith("?")
                 other = f"Conveyor::{cls}" if conveyor else word.replace(mismatch.value, cls)
+                cost = 0.8 + min(statement.apart(mismatch.object, cls), 500) / 1000
                 reason = f"the prompt has {mismatch.object!r} as a {cls}"
-                yield propose(view.offsets[at], view.end(at), f'"{other}"', "class", reason, 0.8)
+                yield propose(view.offsets[at], view.end(at), f'"{other}"', "class", reason, cost)
 
 
 def renumber(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:

@@ -80,6 +80,9 @@ def _writer(view: View, twin: Twin, lines: list[re.Match[str]]):
     variables: dict[str, str] = {}
     for match in re.finditer(r'(\w+)\.name\s*=\s*"([^"]+)"|setname\(\s*(\w+)\s*,\s*"([^"]+)"', view.text):
         variables[match[2] or match[4]] = match[1] or match[3]
+    if len(lines) == len(twin.connections):  # each line draws one, in this order
+        for line, wire in zip(lines, twin.connections, strict=True):
+            variables |= {wire.source: line[3].strip(), wire.target: line[5].strip()}
     looked_up = next((m for line in lines for m in [_FOUND.match(line[3])] if m), None)
 
     def write(name: str) -> str | None:
