@@ -67,3 +67,8 @@ def test_names_and_classes_weigh_more_than_numbers():
     other = TwinObject("Queue", "Waiting Room", parameters={"MaxContent": 13})
     number = count(statement.mismatches(Twin([twin.objects[0], other, *twin.objects[2:]], twin.connections)))
     assert 0 < number < count(statement.mismatches(line(Oven="Queue")))
+
+
+def test_a_range_of_names_is_all_of_them():
+    statement = Statement("Create the Processors Wash Bay-1 to 3; they each hold up to 20 items.")
+    assert [bool(statement.mentions(f"Wash Bay-{n}")) for n in (1, 2, 3, 4)] == [True, True, True, False]

@@ -15,6 +15,7 @@ from vlsm_jax.repair.edits import View
 from vlsm_jax.repair.stating import Mismatch, Statement, count
 from vlsm_jax.repair.suspects import suspects
 from vlsm_jax.simulator import Budget, Report, Verdict, check, run
+from vlsm_jax.simulator.library import find_class
 from vlsm_jax.simulator.names import vocabulary
 from vlsm_jax.simulator.world import World
 from vlsm_jax.twin import Code, Twin
@@ -99,6 +100,8 @@ def judged(script: str, report: Report, statement: Statement = _NO_PROMPT) -> Ju
             level, problems = min(level, Level.FLOW), max(problems, len(broken))
     if level > Level.SYNTAX:
         problems += len(suspects(View(script)))
+    if report.twin is not None:
+        problems += idle_wires(report.twin)
     mismatches = tuple(statement.mismatches(report.twin)) if statement and report.twin is not None else ()
     judgement = Judgement(level, -problems, -count(mismatches))
     return Judged(script, judgement, report.verdict, report.diagnostics, report.twin, mismatches)
@@ -120,6 +123,20 @@ def _level(report: Report) -> Level:
             return Level.STARTS
         case _:
             return Level.FLOW
+
+
+def idle_wires(twin: Twin) -> int:
+    """Counts center connections between two objects that items flow through, where no code asks for center ports."""
+    if any(isinstance(v, Code) and "center" in v.text for obj in twin.objects for v in obj.parameters.values()):
+        return 0
+    carries = {obj.name for obj in twin.objects if carries_items(obj.cls)}
+    return sum(w.port == "S" and w.source in carries and w.target in carries for w in twin.connections)
+
+
+def carries_items(cls: str) -> bool:
+    """Whether items flow through the objects of a class."""
+    info = find_class(cls)
+    return info is not None and info.carries_items
 
 
 def broken_code(twin: Twin) -> list[str]:

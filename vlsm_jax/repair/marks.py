@@ -85,10 +85,16 @@ def mend_quotes(found: Judged, view: View) -> Iterator[Proposal]:
                 start + spot, start + spot, '"', "quotes", f"a quote is missing in line {finding.line}", 0
             )
             # Texts that hold a comma and a space or a bracket alone are rarer than lists that do.
-            odd = sum(bool(re.search(r"^[\s,)\]]|^$|[,(\[]\s*$|; *$", s)) and ";" not in s[:-1]
-                      for s in re.findall(r'"((?:[^"\\]|\\.)*)"', text))  # fmt: skip
+            odd = sum(map(_is_odd, re.findall(r'"((?:[^"\\]|\\.)*)"', text)))
             cost = 0.3 + 0.4 * view.strangeness(proposal) + 0.5 * odd + 0.01 * len(quotes)
             yield propose(start + spot, start + spot, '"', "quotes", proposal.reason, cost)
+
+
+def _is_odd(text: str) -> bool:
+    """Whether a text looks as if it had swallowed marks around it; code has marks of its own."""
+    if ";" in text[:-1]:
+        return False
+    return bool(re.search(r"^[\s,)\]]|^$|[,(\[]\s*$|; *$", text)) or ("," in text and "return" not in text)
 
 
 def mend_braces(found: Judged, view: View) -> Iterator[Proposal]:

@@ -33,6 +33,21 @@ _QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n
 _CAPITALS = re.compile(r"(?:[A-Z0-9][\w&/-]*|\d+)(?: (?:[A-Z0-9][\w&/-]*|\d+|of|and|for))* ?(?:[A-Z0-9][\w&/-]*)?")
 
 
+_RANGE = re.compile(r"([A-Z][^\n.,;:]{1,40}?[ _-]?)(\d{1,2}) (?:to|through) (\d{1,2})(?![\w.%])")
+
+
+def _spell_out(match: re.Match[str]) -> str:
+    """Returns "Press 1, Press 2 and Press 3" for "Press 1 to 3"; other ranges stay as they are."""
+    stem, first, last = match[1], int(match[2]), int(match[3])
+    words = stem.split()
+    while words and (words[0][0].islower() or words[0] in ("The", "Create", "Add", "Set", "Use", "Place")):
+        words.pop(0)
+    if not words or not 0 < last - first < 20 or any(word[0].islower() for word in words):
+        return match[0]
+    name = " ".join(words) + stem[len(stem.rstrip()) :]
+    return stem[: stem.rfind(words[0])] + ", ".join(f"{name}{n}" for n in range(first, last + 1))
+
+
 _SMALL = frozenset(("and", "of", "for", "The"))
 
 
@@ -64,7 +79,8 @@ class Statement:
 
     def __init__(self, text: str):
         self.text = text
-        self.sentences = tuple(part for part in _SENTENCE.split(text) if part.strip())
+        spelt = _RANGE.sub(_spell_out, text)
+        self.sentences = tuple(part for part in _SENTENCE.split(spelt) if part.strip())
         self._where: dict[str, tuple[int, ...]] = {}
 
     def __bool__(self) -> bool:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 
 from vlsm_jax.repair.edits import Proposal, View, propose
-from vlsm_jax.repair.judging import Judged
+from vlsm_jax.repair.judging import Judged, carries_items
 from vlsm_jax.repair.stating import Statement
-from vlsm_jax.simulator.library import find_class
 from vlsm_jax.twin import Twin
 
 MOST = 40
@@ -43,7 +42,7 @@ def connect(found: Judged, view: View, statement: Statement) -> Iterator[Proposa
 def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, str, str]]:
     """Yields (cost, from, to, port), least costly first after sorting."""
     ports = twin.ports
-    carries = {obj.name for obj in twin.objects if _carries(obj.cls)}
+    carries = {obj.name for obj in twin.objects if carries_items(obj.cls)}
     classes = {obj.name: obj.cls for obj in twin.objects}
     ends = [n for n in classes if n in carries and classes[n] != "Sink" and not ports[n].outputs]
     starts = [n for n in classes if n in carries and classes[n] != "Source" and not ports[n].inputs]
@@ -68,11 +67,6 @@ def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, 
     for two in idle:
         for one in carries:
             yield 1.5 + 0.01 * order[one], one, two, "S"
-
-
-def _carries(cls: str) -> bool:
-    info = find_class(cls)
-    return info is not None and info.carries_items
 
 
 def _writer(view: View, twin: Twin, lines: list[re.Match[str]]):
