@@ -195,7 +195,11 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     logging.info("%s parameters on %d device(s)", f"{network.parameter_count:,}", jax.device_count())
 
     # --- Train --------------------------------------------------------------------------------------------------------
-    facts = {"config": json.loads(config.to_json_best_effort()), "model": model_config.to_dict()}
+    facts = {
+        "config": json.loads(config.to_json_best_effort()),
+        "model": model_config.to_dict(),
+        "triplets": {split: describe_rows(data[split]) for split in ("train", "validation")},
+    }
     params, step = find_params(config, workdir, mode, network, tokenizer, data, pipeline, mesh, facts, log)
     if mode == "train":
         return
@@ -207,7 +211,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     def finish() -> str:
         if evaluating:
-            evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh, facts)
+            evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh)
         if exporting:
             export_model(workdir / "export", network, params, tokenizer, pipeline)
         print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
@@ -538,7 +542,6 @@ def evaluate_split(
     data: dict[str, TripletSource],
     pipeline: Any,
     mesh: Any,
-    facts: dict[str, Any],
 ) -> None:
     """Writes scripts for a split, runs and scores them, and writes the report."""
     from vlsm_jax.evaluation.evaluate import Candidate, evaluate

@@ -272,3 +272,29 @@ def test_checksums_see_every_bit_and_place():
         swapped = value.at[0, 1].set(value[3, 2]).at[3, 2].set(value[0, 1])
         for changed in (swapped, value.at[2, 5].set(0), value.swapaxes(0, 1).reshape(value.shape)):
             assert checksums_of(arrays | {name: changed})[name] != before[name]
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("3/state", "/3 is damaged.*move that folder away, and the same command goes on from step 2"),
+        ("3/data", "/3 is damaged.*goes on from step 2"),
+        ("3/state/ocdbt.process_0/d", "/3 is damaged.*goes on from step 2"),
+        ("3/facts", "/3 is damaged.*goes on from step 2"),
+        ("3/metrics", " is damaged, in its file metrics/metrics"),
+        ("frozen", "/frozen are damaged.*bring that folder back"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, part, said):
+    noise = np.random.default_rng(0).normal(size=(64, 64))  # too large to stand in the index of arrays
+    state = state_of(3, frozen={"f": jnp.arange(5.0)}, a=jnp.asarray(noise))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.begin(state)
+    for step in (2, 3):
+        checkpoints.save(step, state, iterator(), {}, validation_loss=0.5)
+    checkpoints.close()
+    for path in (tmp_path / part).rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=f"{tmp_path}{said}"):
+        Checkpoints(tmp_path).restore(state, iterator())

@@ -273,8 +273,9 @@ def test_a_checkpoint_that_does_not_fit_is_found_before_the_data_is_read(run, ro
 def test_what_differs_from_the_checkpoint_is_said(run, uninterrupted, caplog):
     workdir, _ = uninterrupted
     with caplog.at_level("INFO", "absl"):
-        run(workdir, facts={"config": {"train": {"steps": 8}}})
+        run(workdir, facts={"config": {"train": {"steps": 8}}, "triplets": {"train": "9 rows, ab"}})
     assert "going on with other settings than the checkpoint's:\n  train.steps: 8, was not there" in caplog.text
+    assert "\n  triplets.train: '9 rows, ab', was not there" in caplog.text
     assert "going on from the checkpoint of step 8; the best so far is that of step" in caplog.text
     before = {"a": {"b": 1, "c": 2}, "d": [1]}
     assert changed_settings(before, {"a": {"b": 1, "c": 3}, "d": [1]}) == ["a.c: 3, was 2"]
@@ -304,7 +305,7 @@ def test_counts_are_at_least_one(section, message):
         ({"optimizer.schedule": "linear"}, r"optimizer\.schedule='linear'"),
         ({"pipeline.batch_size": 9, "train.accumulation": 2}, r"pipeline\.batch_size=9 is not a multiple of"),
         ({"model.connector": "conv"}, r"connector kind 'conv' is not one of"),
-        ({"evaluate.checkpoint": "first"}, r"evaluate\.checkpoint='first'; choose one of last, best"),
+        ({"evaluate.checkpoint": "first"}, r"evaluate: checkpoint='first'; choose one of last, best"),
     ],
 )
 def test_settings_that_do_not_fit_are_named_before_data_are_made(tmp_path, changes, message):

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -71,17 +71,22 @@ class Checkpoints:
                 **best,
             )
         self._frozen = FrozenParameters(self.directory)
-        self._manager = ocp.CheckpointManager(
-            self.directory,
-            options=options,
-            # Named here and not left to the first save: what another process wrote must be readable at once.
-            item_handlers={
-                "state": ocp.StandardCheckpointHandler(),
-                # The place in the data is the same on all hosts, so their number may be another one next time.
-                "data": ocp.JsonCheckpointHandler(),
-                "facts": ocp.JsonCheckpointHandler(),
-            },
-        )
+        try:
+            self._manager = ocp.CheckpointManager(
+                self.directory,
+                options=options,
+                # Named here and not left to the first save: what another process wrote must be readable at once.
+                item_handlers={
+                    "state": ocp.StandardCheckpointHandler(),
+                    # The place in the data is the same on all hosts, so their number may be another one next time.
+                    "data": ocp.JsonCheckpointHandler(),
+                    "facts": ocp.JsonCheckpointHandler(),
+                },
+            )
+        except json.JSONDecodeError as error:  # the losses of all checkpoints are read
+            raise CheckpointError(
+                f"a checkpoint in {self.directory} is damaged, in its file metrics/metrics: {error}; move it away"
+            ) from error
         # Training asks this itself, call by call (preemption.py); by the number of a step it would upset the count.
         self._manager.reached_preemption = lambda step: False
 
@@ -167,7 +172,8 @@ class Checkpoints:
           CheckpointError: it was written by another model or optimizer, or its frozen parameters are missing.
         """
         if self.latest_step is not None:
-            self._check_shapes(self.latest_step, abstract_state)
+            with self._reading(self.latest_step):
+                self._check_shapes(self.latest_step, abstract_state)
 
     def restore(
         self, abstract_state: TrainState, data: Any, step: int | None = None
@@ -180,30 +186,18 @@ class Checkpoints:
           step: None is the newest.
 
         Raises:
-          CheckpointError: there is none, its arrays have other names or shapes than the state, or the frozen parameters
-            are not those that it was written with.
+          CheckpointError: there is none, it is damaged, its arrays have other names or shapes than the state, or the
+            frozen parameters are not those that it was written with.
         """
         step = self.step_of("last") if step is None else step
-        apart = self._check_shapes(step, abstract_state)
-        items: dict[str, Any] = {
-            "state": ocp.args.StandardRestore(abstract_state._replace(frozen={}) if apart else abstract_state),
-            "facts": ocp.args.JsonRestore(),
-        }
+        with self._reading(step):
+            state, facts, place = self._read(step, abstract_state, with_data=data is not None)
         if data is not None:
-            items["data"] = ocp.args.JsonRestore()
-            if list((self.directory / str(step) / "data").glob("process_*-of-*.json")):
-                raise CheckpointError(
-                    f"the checkpoint {self.directory}/{step} keeps its place in the data as an earlier version did; "
-                    "evaluate or export it, or train in another --workdir"
-                )
-        restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-        state, facts = restored["state"], restored["facts"]
-        if apart:
-            state = state._replace(frozen=self._read_frozen(step, abstract_state.frozen, facts.get("frozen", {})))
-        elif not self._read_only:
-            self.begin(state)  # as an earlier version wrote it; from here on they stand apart
-        if data is not None:
-            data.set_state(restored["data"])
+            try:
+                data.set_state(place)
+            except (LookupError, TypeError) as error:
+                with self._reading(step):
+                    raise ValueError(f"no place in the data: {place!r}") from error
         return step, state, facts
 
     def close(self) -> None:
@@ -243,6 +237,64 @@ class Checkpoints:
             "Earlier checkpoints are whole; make room and run the same command to go on from the last one"
         )
 
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        """Says of a checkpoint that cannot be read where it is and what to do."""
+        try:
+            yield
+        except _NOT_DAMAGE:
+            raise
+        except Exception as error:  # Orbax and its parts raise what they please over files that are cut short
+            earlier = [other for other in self._manager.all_steps() if other < step]
+            go_on = (
+                f"move that folder away, and the same command goes on from step {max(earlier)}"
+                if earlier
+                else "there is no earlier one; bring it back from a copy, or train in another --workdir"
+            )
+            raise CheckpointError(
+                f"the checkpoint {self.directory}/{step} is damaged ({_short(error)}); {go_on}"
+            ) from error
+
+    @contextlib.contextmanager
+    def _reading_frozen(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"the checkpoint {self.directory}/{step} needs the frozen parameters of its run, and "
+                f"{self._frozen.path} is not there; bring that folder back, or copy it along with the checkpoints"
+            ) from error
+        except _NOT_DAMAGE:
+            raise
+        except Exception as error:
+            raise CheckpointError(
+                f"the frozen parameters in {self._frozen.path} are damaged ({_short(error)}); bring that folder back "
+                "from a copy, or train in another --workdir"
+            ) from error
+
+    def _read(
+        self, step: int, abstract_state: TrainState, *, with_data: bool
+    ) -> tuple[TrainState, dict[str, Any], dict[str, Any] | None]:
+        apart = self._check_shapes(step, abstract_state)
+        items: dict[str, Any] = {
+            "state": ocp.args.StandardRestore(abstract_state._replace(frozen={}) if apart else abstract_state),
+            "facts": ocp.args.JsonRestore(),
+        }
+        if with_data:
+            items["data"] = ocp.args.JsonRestore()
+            if list((self.directory / str(step) / "data").glob("process_*-of-*.json")):
+                raise CheckpointError(
+                    f"the checkpoint {self.directory}/{step} keeps its place in the data as an earlier version did; "
+                    "evaluate or export it, or train in another --workdir"
+                )
+        restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        state, facts = restored["state"], restored["facts"]
+        if apart:
+            state = state._replace(frozen=self._read_frozen(step, abstract_state.frozen, facts.get("frozen", {})))
+        elif not self._read_only:
+            self.begin(state)  # as an earlier version wrote it; from here on they stand apart
+        return state, facts, restored["data"] if with_data else None
+
     def _check_shapes(self, step: int, abstract_state: TrainState) -> bool:
         """Compares names and shapes before any array is read: Orbax's own message is a page of trees.
 
@@ -252,13 +304,8 @@ class Checkpoints:
         found, wanted = _shapes(getattr(metadata, "tree", metadata)), _shapes(abstract_state)
         within = any(name.startswith("frozen/") for name in found)
         if abstract_state.frozen and not within:
-            try:
+            with self._reading_frozen(step):
                 found |= {f"frozen/{name}": tuple(x.shape) for name, x in self._frozen.shapes().items()}
-            except FileNotFoundError as error:
-                raise CheckpointError(
-                    f"the checkpoint {self.directory}/{step} needs the frozen parameters of its run, and "
-                    f"{self._frozen.path} is not there; bring that folder back, or copy it along with the checkpoints"
-                ) from error
         lines = [f"{name}: checkpoint only" for name in sorted(found.keys() - wanted.keys())]
         lines += [f"{name}: config only" for name in sorted(wanted.keys() - found.keys())]
         lines += [
@@ -279,7 +326,8 @@ class Checkpoints:
     ) -> dict[str, jax.Array]:
         if not abstract:
             return {}
-        params, changed = self._frozen.read(abstract, checksums)
+        with self._reading_frozen(step):
+            params, changed = self._frozen.read(abstract, checksums)
         if changed:
             raise CheckpointError(
                 f"the frozen parameters in {self._frozen.path} are not those that the checkpoint of step {step} was "
@@ -288,6 +336,15 @@ class Checkpoints:
                 + f"\nbring back the folder {FOLDER!r} of that run"
             )
         return params
+
+
+# What devices and other hosts raise, and what has been said already.
+_NOT_DAMAGE = (CheckpointError, jax.errors.JaxRuntimeError, MemoryError)
+
+
+def _short(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said if len(said) <= 300 else f'{said[:297]}...'}"
 
 
 def _validation_loss(metrics: Mapping[str, float]) -> float:

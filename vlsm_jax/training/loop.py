@@ -168,7 +168,11 @@ def train(
         if first:
             first, state, before = checkpoints.restore(plan.abstract, batches)
             logging.info("going on from the checkpoint of step %d%s", first, _best_so_far(checkpoints))
-            if changed := changed_settings(before.get("config", {}), facts.get("config", {})):
+            then, now = (
+                {**told.get("config", {}), **({"triplets": told["triplets"]} if told.get("triplets") else {})}
+                for told in (before, facts)
+            )
+            if changed := changed_settings(then, now):
                 logging.warning("going on with other settings than the checkpoint's:\n  %s", "\n  ".join(changed))
         else:
             if initial_params is not None:
