@@ -51,7 +51,7 @@ class Constraint:
 
     def __init__(self, tokenizer: Tokenizer):
         check_available()
-        from llguidance import LLMatcher, LLTokenizer
+        from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
         self.tokenizer = tokenizer
         self.words = -(-tokenizer.size // 32)
@@ -62,7 +62,10 @@ class Constraint:
             self._tokens = LLTokenizer(backend.to_str(), n_vocab=tokenizer.size, eos_token=tokenizer.eos_id)
         except ValueError as error:
             raise ConstraintError(f"llguidance cannot read the tokenizer of {tokenizer.directory}: {error}") from error
-        self._start = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(flexscript_grammar()))
+        # A token that spells a whole phrase of code takes many of the parser's steps, and tokenizers have hundreds.
+        limits = LLParserLimits(step_max_items=10**7, max_items_in_row=20_000, step_lexer_fuel=10**7)
+        grammar = LLMatcher.grammar_from_lark(flexscript_grammar())
+        self._start = LLMatcher(self._tokens, grammar, limits=limits)
         if self._start.is_error():
             raise ConstraintError(f"llguidance does not take the grammar of FlexScript: {self._start.get_error()}")
 

@@ -152,8 +152,8 @@ class Candidate(NamedTuple):
 
 
 def within_grammar(candidate: Candidate) -> Candidate:
-    """Returns a candidate of constrained decoding; of one that the limit cut off, what parses."""
-    text = candidate.text if candidate.ended else whole_statements(candidate.text)
+    """Returns a candidate of constrained decoding; of one that the limit cut off, and does not parse, what does."""
+    text = whole_statements(candidate.text)
     return candidate._replace(text=text, constrained=True, cut=text != candidate.text)
 
 
