@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEFT = ("twin", "processes", "flexscript", "simulator", "synth", "metrics", "curation")
+LEFT = ("twin", "processes", "flexscript", "simulator", "synth", "metrics", "curation", "repair")
 RIGHT = ("data", "models", "sharding", "training", "generation")
 # A room, and the rooms of this package that it may import besides itself.
 MAY_IMPORT = {
@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "cpu_settings": (),
     "metrics": ("twin", "processes", "flexscript", "simulator"),
     "synth": ("twin", "processes", "flexscript", "simulator", "version"),
+    "repair": ("twin", "flexscript", "simulator"),
     # Data sets are looked through by reading them and by running their scripts.
     "curation": ("twin", "processes", "flexscript", "simulator", "synth", "data", "version"),
     "data": (),
