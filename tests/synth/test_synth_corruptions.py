@@ -1,8 +1,10 @@
+import json
+
 import pytest
 
 from vlsm_jax.simulator import Verdict, build, check
 from vlsm_jax.synth.corruption_kinds import WITH_PROMPT
-from vlsm_jax.synth.corruptions import KINDS, make_corruption
+from vlsm_jax.synth.corruptions import KINDS, make_corruption, write_corruptions
 from vlsm_jax.synth.splits import Split
 
 
@@ -30,6 +32,15 @@ def test_a_wrong_number_is_not_in_the_prompt_and_the_right_one_is():
     found = make_corruption(11, 1, kind="wrong number")
     assert found.removed in found.prompt.replace(",", " ").split() or f" {found.removed}" in found.prompt
     assert f" {found.put} " not in found.prompt
+
+
+def test_a_file_has_a_row_for_each_with_what_is_wrong_and_what_is_right(tmp_path):
+    path = tmp_path / "faults.jsonl"
+    assert write_corruptions(path, 4, 11) == 4
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows == [make_corruption(11, n).row() for n in range(4)]
+    assert rows[0]["diagnostics"][0]["code"] == "unknown command"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("arguments", [(-1, 0), (0, -1)])

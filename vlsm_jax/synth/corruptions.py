@@ -8,6 +8,8 @@ prompt, one that says classes, parameters and connections in words.
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -115,6 +117,26 @@ def make_corruption(seed: int, index: int, *, kind: str | None = None, split: Sp
             written.twin, verdict, diagnostics,
         )  # fmt: skip
     raise CorruptionError(f"no place for a fault of the kind {kind!r} in {TRIES} scripts of seed {seed}")
+
+
+def write_corruptions(path: str | Path, count: int, seed: int, *, split: Split = Split.TRAIN) -> int:
+    """Writes corrupted scripts 0 to `count` - 1 of a seed as JSON lines, kinds in turn, the whole file or nothing.
+
+    Returns:
+      How many were written: those that no script had a place for are left out.
+    """
+    path, written = Path(path), 0
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("w", encoding="utf-8") as file:
+        for index in range(count):
+            try:
+                row = make_corruption(seed, index, split=split).row()
+            except CorruptionError:
+                continue
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            written += 1
+    draft.replace(path)
+    return written
 
 
 def _written(split: Split, rng: np.random.Generator) -> Written:
