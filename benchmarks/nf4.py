@@ -1,14 +1,16 @@
 """Speed and memory of NF4 on CPU, beside bitsandbytes and PEFT in the same run; one JSON line per figure.
 
 Launch: `python benchmarks/nf4.py [--repeats N] [--inputs I --outputs O --rows R]`, with bitsandbytes and peft installed
-(`pip install -e '.[dev]'`). `python benchmarks/nf4.py --compile-for v5e v6e` instead compiles the product of a few rows
-for TPUs that are not there, by pip's libtpu: `JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1`.
+(`pip install -e '.[dev]'`), and qwix where it is (`pip install qwix`; else the run says so). `python benchmarks/nf4.py
+--compile-for v5e v6e` instead compiles the product of a few rows for TPUs that are not there, by pip's libtpu:
+`JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1`.
 
 Figures
   nf4.quantise, nf4.dequantise and bitsandbytes.*: GB of float32 kernel per second, read or written, kernel [I, O].
-  nf4.layer and bitsandbytes.layer: seconds of forward and backward of one layer with a frozen NF4 kernel and an adapter
-    of rank 32, in float32, for R rows; gradients of the rows and of the adapter. The medians of interleaved repeats.
-  nf4.layer.peak and bitsandbytes.layer.peak: MiB by which the peak of a process rises over what it holds just before
+  nf4.layer, bitsandbytes.layer and qwix.layer: seconds of forward and backward of one layer with a frozen NF4 kernel
+    and an adapter of rank 32, in float32, for R rows; gradients of the rows and of the adapter. The medians of
+    interleaved repeats.
+  nf4.layer.peak and those of the others: MiB by which the peak of a process rises over what it holds just before
     the first forward and backward, compilation included, each in a process of its own.
   nf4.product: with --compile-for, MiB of arguments and of temporary memory, of XLA's way and of the kernel.
 """
@@ -16,6 +18,7 @@ Figures
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -46,10 +49,32 @@ def jax_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
     dense = Dense(Declare(nnx.Rngs(0)), *axes, init=normal(0.02), use_bias=False, dtype=jnp.float32)
     layer = add_lora(QuantisedDense(dense, "nf4"), LoraConfig(RANK, float(ALPHA)), nnx.Rngs(1), jnp.float32)
     graphdef, adapter, frozen = nnx.split(layer, LoraParam, ...)
+    del dense, layer
+    return forward_and_backward(graphdef, adapter, frozen, rows, inputs, outputs)
+
+
+def qwix_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
+    """Returns one forward and backward in qwix, on a linear layer of Flax."""
+    import qwix
+
+    settings = {"weight_qtype": "nf4", "tile_size": nf4.BLOCK, "rank": RANK, "alpha": float(ALPHA)}
+    linear = nnx.Linear(inputs, outputs, use_bias=False, rngs=nnx.Rngs(0))
+    provider = qwix.LoraProvider(module_path=".*", **settings)
+    layer = qwix.apply_lora_to_model(linear, provider, jnp.zeros((rows, inputs)), rngs=nnx.Rngs(1))
+    graphdef, adapter, frozen = nnx.split(layer, nnx.LoRAParam, ...)
+    assert jax.tree.leaves(adapter), "the layer has no adapter"
+    assert all(a.size < inputs * outputs or a.dtype.itemsize == 1 for a in jax.tree.leaves(frozen)), "not quantised"
+    del linear, layer
+    return forward_and_backward(graphdef, adapter, frozen, rows, inputs, outputs)
+
+
+def forward_and_backward(
+    graphdef: nnx.GraphDef, adapter: nnx.State, frozen: nnx.State, rows: int, inputs: int, outputs: int
+) -> Callable[[], None]:
+    """Returns a run of one step of a layer of JAX, gradients of rows and adapter included."""
     x = jax.random.normal(jax.random.key(1), (rows, inputs))
     gradient = jax.random.normal(jax.random.key(2), (rows, outputs))
     jax.block_until_ready((x, gradient, frozen))
-    del dense, layer
 
     # The result is returned too, and its gradient comes from outside: nothing of the layer can be left out.
     @jax.jit
@@ -87,7 +112,7 @@ def torch_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
     return step
 
 
-LAYERS = {"nf4": jax_layer, "bitsandbytes": torch_layer}
+LAYERS = {"nf4": jax_layer, "bitsandbytes": torch_layer, "qwix": qwix_layer}
 
 
 def kernels(inputs: int, outputs: int) -> dict[str, Callable[[], object]]:
@@ -210,13 +235,18 @@ def main() -> None:
     size = 4 * options.inputs * options.outputs / 1e9
     for name, seconds in interleaved(kernels(*shape), options.repeats).items():
         report(name, round(size / seconds, 3), "GB/s", shape=shape, **facts)
-    layers = {side: make(*shape, options.rows) for side, make in LAYERS.items()}
+    sides = dict(LAYERS)
+    if importlib.util.find_spec("qwix") is None:
+        print("qwix is not installed: its figures are left out", file=sys.stderr)
+        del sides["qwix"]
+    layers = {side: make(*shape, options.rows) for side, make in sides.items()}
     medians = interleaved(layers, options.repeats)
     shape = (options.rows, *shape)
     for side, seconds in medians.items():
         report(f"{side}.layer", round(seconds, 4), "s", shape=shape, **facts)
-    report("nf4.layer / bitsandbytes.layer", round(medians["nf4"] / medians["bitsandbytes"], 3), "times", **facts)
-    for side in LAYERS:
+    for side in sides.keys() - {"nf4"}:
+        report(f"nf4.layer / {side}.layer", round(medians["nf4"] / medians[side], 3), "times", **facts)
+    for side in sides:
         command = [sys.executable, __file__, *sys.argv[1:], "--peak-of", side]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         report(f"{side}.layer.peak", round(float(done.stdout.split()[-1]), 1), "MiB", shape=shape)
