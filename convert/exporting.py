@@ -23,9 +23,12 @@ from convert.native import FILES_FOLDER, PARAMS_FOLDER, Checkpoint, read_native
 from convert.parts import write_parts
 from convert.peft import write_peft
 from convert.plain_kernels import plain_params
+from convert.processor_files import write_tokenizer
 from convert.tables import fits_llava
 from convert.torch_writer import STAGE_TWO_FILE, write_stage_two
+from convert.training_source import CHECKPOINTS_FOLDER, is_training, read_training
 from vlsm_jax.data.images import Fit
+from vlsm_jax.data.tokenizer import Tokenizer
 
 LAYOUTS = ("decoder", "llava", "parts", "vision", "peft", "merged", "bitsandbytes", "upstream")
 # Files about pictures, which a decoder alone has no use for.
@@ -55,16 +58,18 @@ def export_checkpoint(
     layout: str | None = None,
     dtype: str | None = None,
     base: str | os.PathLike | None = None,
+    which: str = "last",
     verify: Callable[[Path, Export, str | os.PathLike | None], tuple[float, float]] | None = None,
 ) -> ConversionReport:
-    """Converts a checkpoint of this package.
+    """Converts a checkpoint of this package, or of a training run.
 
     Args:
-      source: its folder.
+      source: its folder, or that of the run.
       out: a folder that does not exist, or is empty; it is there when the whole export is, verified where asked for.
       layout: a name in `LAYOUTS`; None is the one that keeps everything as it is.
       dtype: of plain tensors in the file; None keeps each parameter's own.
       base: the decoder that an adapter goes with, a folder or a name on the hub.
+      which: of a run, the "last" checkpoint or the "best".
       verify: compares the draft with the checkpoint and returns the largest difference and the largest score; see
         `convert.verify.compare_scores`.
 
@@ -76,15 +81,28 @@ def export_checkpoint(
     meter = Meter()
     source = Path(source)
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
-        checkpoint = read_native(source)
+        tokenizer, read_from = None, source / PARAMS_FOLDER
+        if is_training(source):
+            checkpoint, step, tokenizer = read_training(source, which)
+            read_from = source / CHECKPOINTS_FOLDER / str(step)
+            if checkpoint.config.vision is None:
+                checkpoint = part_of(checkpoint, "decoder")
+        else:
+            checkpoint = read_native(source)
         export = choose_export(checkpoint, layout)._replace(dtype=dtype)
         base = base or checkpoint.facts.get("source", "")
-        beside = _write(draft, export, base)
+        beside = _write(draft, export, base, tokenizer)
         for name in KEPT_FILES:
             kept = source / FILES_FOLDER / name
             alone = export.part.kind == "decoder" and name in _OF_PICTURES
             if kept.is_file() and export.layout not in ("peft", "upstream") and not alone:
                 shutil.copyfile(kept, draft / name)
+        if (
+            tokenizer is not None
+            and export.layout not in ("peft", "vision")
+            and not (draft / "tokenizer.json").exists()
+        ):
+            write_tokenizer(draft, tokenizer)
         difference, scale = (None, None) if verify is None else verify(draft, export, base)
         weights = [*draft.rglob("*.safetensors"), *draft.rglob("*.pt")]
         shards = [path for path in weights if path.suffix == ".safetensors"]
@@ -101,7 +119,7 @@ def export_checkpoint(
         tensors_in=len(checkpoint.params),
         tensors_out=tensors_out,
         left_aside=export.left_aside,
-        bytes_in=size_of(source / PARAMS_FOLDER),
+        bytes_in=size_of(read_from),
         bytes_out=bytes_out,
         bytes_of_params=sum(array.nbytes for array in checkpoint.params.values()),
         difference=difference,
@@ -157,25 +175,31 @@ def choose_export(checkpoint: Checkpoint, layout: str | None) -> Export:
     return Export(layout, checkpoint)
 
 
-def _part_of(checkpoint: Checkpoint, layout: str) -> Export:
-    """Returns the decoder or the vision tower of a VLSM as a checkpoint of its own."""
-    name = "vision" if layout == "vision" else "decoder"
-    config = getattr(checkpoint.config, name)
+def part_of(checkpoint: Checkpoint, name: str) -> Checkpoint:
+    """Returns the "decoder" or the "vision" tower of a VLSM as a checkpoint of its own."""
     params = {p.removeprefix(name + "/"): a for p, a in checkpoint.params.items() if p.startswith(name + "/")}
+    adaptation = checkpoint.adaptation
+    if adaptation.lora is not None:  # whose targets are paths in the whole VLSM
+        targets = tuple(sorted({path.rsplit("/lora/", 1)[0] for path in params if "/lora/" in path}))
+        lora = dataclasses.replace(adaptation.lora, targets=targets) if targets else None
+        adaptation = dataclasses.replace(adaptation, lora=lora)
+    return Checkpoint(getattr(checkpoint.config, name), adaptation, params, checkpoint.facts)
+
+
+def _part_of(checkpoint: Checkpoint, layout: str) -> Export:
+    """Returns the part of a VLSM that a layout holds."""
+    name = "vision" if layout == "vision" else "decoder"
+    part = part_of(checkpoint, name)
     rest = tuple(path for path in checkpoint.params if not path.startswith(name + "/"))
-    within = any("/lora/" in path for path in params)
+    within = any("/lora/" in path for path in part.params)
     if layout == "peft" and not within:
         raise CheckpointError("peft: no adapter is on the decoder; choose merged")
     if layout == "peft" and (elsewhere := [path for path in rest if "/lora/" in path]):
         raise CheckpointError(f"peft: there are adapters outside of the decoder, such as {elsewhere[0]}; choose merged")
-    adaptation = checkpoint.adaptation
-    if adaptation.lora is not None:  # whose targets are paths in the whole VLSM
-        targets = tuple(sorted({path.rsplit("/lora/", 1)[0] for path in params if "/lora/" in path}))
-        adaptation = dataclasses.replace(adaptation, lora=dataclasses.replace(adaptation.lora, targets=targets))
-    return Export(layout, Checkpoint(config, adaptation, params, checkpoint.facts), rest)
+    return Export(layout, part, rest)
 
 
-def _write(draft: Path, export: Export, base: str | os.PathLike) -> int:
+def _write(draft: Path, export: Export, base: str | os.PathLike, tokenizer: Tokenizer | None = None) -> int:
     """Writes an export; returns how many of its tensors are in other files than safetensors."""
     checkpoint = export.part
     config, options = checkpoint.config, {"dtype": None if export.dtype is None else jnp.dtype(export.dtype)}
@@ -196,7 +220,7 @@ def _write(draft: Path, export: Export, base: str | os.PathLike) -> int:
     elif checkpoint.kind == "vision":
         write_hf_vision(draft, config, params, **options)
     elif export.layout == "parts" or not fits_llava(config):
-        write_parts(draft, config, params, **fit, **options)
+        write_parts(draft, config, params, tokenizer, **fit, **options)
     else:
-        write_llava(draft, config, params, **fit, **options)
+        write_llava(draft, config, params, tokenizer, **fit, **options)
     return 0

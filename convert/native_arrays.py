@@ -132,8 +132,13 @@ def write_arrays(directory: Path, announced: Mapping[str, Announced], pieces: It
         checkpointer.save(directory, args=ocp.args.PyTreeSave(tree))
 
 
-def open_arrays(directory: Path) -> dict[str, StoredArray]:
+def open_arrays(directory: Path, below: Sequence[str] = ()) -> dict[str, StoredArray]:
     """Returns the arrays of a checkpoint of Orbax by path, none of them read yet.
+
+    Args:
+      directory: absolute.
+      below: names at the top of its tree; others, and those that are not there, are left out.
+        Without names, everything is opened.
 
     Raises:
       CheckpointError: there are none, or they are damaged.
@@ -144,10 +149,13 @@ def open_arrays(directory: Path) -> dict[str, StoredArray]:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             metadata = checkpointer.metadata(directory).item_metadata
         tree = getattr(metadata, "tree", metadata)
+        tree = {name: branch for name, branch in tree.items() if not below or (name in below and branch)}
         registry = _registry(np.ndarray, _Opener())
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(type_handler_registry=registry)) as checkpointer:
-            args = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-            opened = checkpointer.restore(directory, args=ocp.args.PyTreeRestore(restore_args=args))
+            how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+            what = jax.tree.map(lambda _: 0, tree)
+            args = ocp.args.PyTreeRestore(item=what, restore_args=how, partial_restore=True)
+            opened = checkpointer.restore(directory, args=args)
     except Exception as error:
         raise damaged(directory, error) from error
     return traverse_util.flatten_dict(opened, sep="/")

@@ -49,7 +49,7 @@ def convert_from_hf(
 
 @convert_app.command("to-hf")
 def convert_to_hf(
-    source: Annotated[Path, typer.Argument(help="A folder that from-hf made.")],
+    source: Annotated[Path, typer.Argument(help="A folder that from-hf made, or the workdir of a training run.")],
     out: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
     layout: Annotated[
         Literal["decoder", "llava", "parts", "vision", "peft", "merged", "bitsandbytes", "upstream"] | None,
@@ -57,6 +57,9 @@ def convert_to_hf(
     ] = None,
     dtype: Dtype = None,
     base: Annotated[str | None, typer.Option(help="The decoder that an adapter goes with, as PEFT finds it.")] = None,
+    which: Annotated[
+        Literal["last", "best"], typer.Option("--checkpoint", help="Of a training run, as validated.")
+    ] = "last",
     verify: Annotated[bool, typer.Option(help="Load the export in transformers and compare its scores.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +70,13 @@ def convert_to_hf(
     with _conversion_errors(out):
         try:
             report = export_checkpoint(
-                source, out, layout=layout, dtype=dtype, base=base, verify=compare_scores if verify else None
+                source,
+                out,
+                layout=layout,
+                dtype=dtype,
+                base=base,
+                which=which,
+                verify=compare_scores if verify else None,
             )
         except VerificationError as error:
             print(f"error: {source}: {error}", file=sys.stderr)
