@@ -357,10 +357,11 @@ def test_remat_recomputes():
     def kept(remat):
         graphdef, params = nnx.split(make(small_config(layers=2), remat=remat))
         _, vjp = jax.vjp(lambda p: run(nnx.merge(graphdef, p), tokens)[0], params)
-        return sum(x.size for x in jax.tree.leaves(vjp))
+        held = {id(x) for x in jax.tree.leaves(params)}  # there anyway
+        return sum(x.size for x in jax.tree.leaves(vjp) if id(x) not in held)
 
-    assert kept("full") < 0.6 * kept("none")
-    assert kept("full") < kept("dots") < 0.9 * kept("none")
+    assert kept("full") < 0.2 * kept("none")
+    assert kept("full") < kept("dots") < 0.5 * kept("none")
 
 
 # --- precision --------------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_a_trained_encoder_is_refused(network, params, rows, tmp_path):
 
 def test_training_on_kept_features_begins_as_training_on_pictures(network, params, rows, tmp_path):
     tokenizer = train_bpe(batch_texts(rows), 300, tmp_path / "tokenizer")
-    pipeline = PipelineConfig(160, 2, image_size=8, visual_tokens=5)
+    pipeline = PipelineConfig(80, 2, image_size=8, visual_tokens=5)
     train(
         network,
         tokenizer,
