@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -366,7 +367,9 @@ def test_an_interrupt_ends_the_work_at_once(vlsm, tmp_path):
     slow = LINE.replace('"ProcessTime", 8', '"ProcessTime", "for (int i = 0; i < 300; i++) {} return 8;"')
     rows = [{"id": i, "reference": slow + f"// {i}", "candidate": slow} for i in range(200)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    running = process("score", "rows.jsonl", "--workers", "2", start_new_session=True)
+    # Whoever runs the tests in the background may have them ignore interrupts, which processes inherit.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = process("score", "rows.jsonl", "--workers", "2", start_new_session=True, preexec_fn=hear)
     time.sleep(5)  # the processes have started by then
     assert running.poll() is None
     began = time.monotonic()
