@@ -107,6 +107,8 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.batch_size = 4 if smoke else 25
     config.evaluate.max_tokens = 64 if smoke else 320
     config.evaluate.checkpoint = "last"  # or "best", by validation loss; also exported
+    config.evaluate.quantised_product = "auto"  # of layers in NF4 in decoding; or "xla", "pallas"
+    config.evaluate.constrain = False  # True: only FlexScript can be written; needs llguidance
     config.evaluate.until = 28800.0  # simulated seconds: one shift
 
     config.export = True

@@ -120,9 +120,9 @@ class EvaluateSection:
     max_tokens: int
     checkpoint: str
     until: float
+    quantised_product: str
+    constrain: bool
     svr_weights: Sequence[tuple[float, float]] = ()
-    quantised_product: str = "auto"
-    constrain: bool = False
 
     def __post_init__(self):
         for name in ("samples", "batch_size", "max_tokens", "until"):
