@@ -162,7 +162,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     for departure in config.get("departures", ()):
         logging.info("not as in the recipe that is reproduced: %s", departure)
-    if mode in ("all", "evaluate") and config.evaluate.get("constrain", False):
+    if mode in ("all", "evaluate") and config.evaluate.constrain:
         check_available()
     if mode != "data":
         check_steps(log.profile, config.train.steps)
@@ -223,19 +223,10 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 def started_with(config: ConfigDict, mode: str) -> dict[str, Any]:
     """Returns what must be the same in all processes of a job: name to value."""
     from vlsm_jax.training.loop import code_facts
+    from vlsm_jax.training.preflight import flat_settings
 
-    facts = {"--mode": mode, **code_facts()}
-    settings = json.loads(config.to_json_best_effort())
-
-    def flatten(prefix: str, value: Any) -> None:
-        if isinstance(value, dict) and value:
-            for key, inner in value.items():
-                flatten(f"{prefix}.{key}", inner)
-        else:
-            facts[prefix] = value
-
-    flatten("config", settings)
-    return facts
+    settings = {"config": json.loads(config.to_json_best_effort())}
+    return {"--mode": mode, **code_facts(), **flat_settings(settings)}
 
 
 def find_mesh(config: ConfigDict, processes: int) -> Any:
@@ -561,7 +552,7 @@ def evaluate_split(
             raise DataError(f"{text_only.where}: a row of text only; scripts are generated from a sketch and a prompt")
         pictures = PictureFolder(workdir / "evaluation")
         samples = [pictures.keep(sample) for sample in samples]
-    product = settings.get("quantised_product", "auto")
+    product = settings.quantised_product
     generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh, product=product)
 
     def generate(batch: Sequence[Record]) -> list[Candidate]:
@@ -570,12 +561,12 @@ def evaluate_split(
             [r.prompt for r in batch],
             max_tokens=settings.max_tokens,
             rows=settings.batch_size,
-            constrain=settings.get("constrain", False),
+            constrain=settings.constrain,
         )
         return [Candidate(m.text, tokens=m.tokens) for m in made]
 
-    how = "with" if settings.get("constrain", False) else "without"
-    directory = workdir / "evaluation" / f"{settings.split}-step-{step}{'-constrained' if how == 'with' else ''}"
+    how = "with" if settings.constrain else "without"
+    directory = workdir / "evaluation" / f"{settings.split}-step-{step}{'-constrained' if settings.constrain else ''}"
     progress = Progress(len(samples), unit="script")
     summary = evaluate(
         samples,

@@ -85,7 +85,8 @@ class SourceText:
         self.label = label
 
     @functools.cached_property
-    def _line_starts(self) -> list[int]:
+    def line_starts(self) -> list[int]:
+        """The offset at which each line begins."""
         starts = [0]
         find = self.text.find
         at = find("\n")
@@ -96,7 +97,7 @@ class SourceText:
 
     def place(self, offset: int) -> tuple[int, int, str]:
         """Returns the 1-based line, the 1-based column and the line's text at a character offset."""
-        starts = self._line_starts
+        starts = self.line_starts
         offset = max(0, min(offset, len(self.text)))
         line = bisect.bisect_right(starts, offset) - 1
         end = starts[line + 1] - 1 if line + 1 < len(starts) else len(self.text)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vlsm_jax.generation.constraint import Constraint, ConstraintError
-from vlsm_jax.generation.decode import Generated, Prompts
+from vlsm_jax.generation.decode import Generated, Prompts, read_prompts, read_token
 from vlsm_jax.models.cache import KVCache
 from vlsm_jax.training.network import Network, Params
 
@@ -94,34 +94,15 @@ class ConstrainedDecoder:
         self._advance = jax.jit(self._advance_step, donate_argnames="state")
 
     def _begin_step(self, params: Params, prompts: Prompts, *, new_tokens: int) -> State:
-        model = self._network.merge(params)
-        batch, width = prompts.tokens.shape
-        lengths = jnp.max(prompts.positions, axis=1) + 1
-        hidden, cache = model(
-            prompts.tokens,
-            visual=None if model.vision is None else model.encode_images(prompts.images),
-            visual_index=prompts.visual_index,
-            positions=prompts.positions,
-            cache=KVCache.init(model.config.decoder, batch, width + new_tokens, model.decoder.dtype),
-        )
-        last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
-        return State(model.logits(last)[:, 0].astype(jnp.float32), cache, lengths)
+        return State(*read_prompts(self._network.merge(params), prompts, new_tokens))
 
     def _select_step(self, logits: jax.Array, bits: jax.Array, key: jax.Array) -> jax.Array:
         return self._choose(jnp.where(allowed(bits, logits.shape[-1]), logits, -jnp.inf), key)
 
     def _advance_step(self, params: Params, state: State, token: jax.Array) -> State:
-        model = self._network.merge(params)
-        positions = jnp.where(token == self._eos_id, -1, state.next_position)  # a row that ended writes nothing more
-        hidden, cache = model(
-            token[:, None],
-            visual=None,
-            visual_index=jnp.full((token.shape[0], 1), -1, jnp.int32),
-            positions=positions[:, None],
-            cache=state.cache,
-        )
-        following = jnp.where(positions < 0, -1, positions + 1)
-        return State(model.logits(hidden)[:, 0].astype(jnp.float32), cache, following)
+        position = jnp.where(token == self._eos_id, -1, state.next_position)  # a row that ended writes nothing more
+        logits, cache = read_token(self._network.merge(params), token, position, state.cache)
+        return State(logits, cache, jnp.where(position < 0, -1, position + 1))
 
     def decode(self, params: Params, prompts: Prompts, new_tokens: int, key: jax.Array | None = None) -> Generated:
         """Returns scripts within the grammar; a row that did not end within N tokens stops amid its script.

@@ -84,6 +84,33 @@ def make_prompts(
     return Prompts(tokens, positions, visual_index, np.stack(images))
 
 
+def read_prompts(model: Vlsm, prompts: Prompts, new_tokens: int) -> tuple[jax.Array, KVCache, jax.Array]:
+    """Returns logits [B, C] of the first new token, a cache with room for N more, and lengths [B]; traceable."""
+    batch, width = prompts.tokens.shape
+    lengths = jnp.max(prompts.positions, axis=1) + 1
+    hidden, cache = model(
+        prompts.tokens,
+        visual=None if model.vision is None else model.encode_images(prompts.images),
+        visual_index=prompts.visual_index,
+        positions=prompts.positions,
+        cache=KVCache.init(model.config.decoder, batch, width + new_tokens, model.decoder.dtype),
+    )
+    last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
+    return model.logits(last)[:, 0], cache, lengths
+
+
+def read_token(model: Vlsm, token: jax.Array, position: jax.Array, cache: KVCache) -> tuple[jax.Array, KVCache]:
+    """Returns logits [B, C] of what follows a token [B] at its position [B], -1 for a row that ended; traceable."""
+    hidden, cache = model(
+        token[:, None],
+        visual=None,
+        visual_index=jnp.full((token.shape[0], 1), -1, jnp.int32),
+        positions=position[:, None],
+        cache=cache,
+    )
+    return model.logits(hidden)[:, 0], cache
+
+
 def greedy(model: Vlsm, prompts: Prompts, new_tokens: int, eos_id: int, vocabulary: int) -> Generated:
     """Returns the most likely continuation, one id at a time; traceable, one `while_loop`.
 
@@ -94,25 +121,15 @@ def greedy(model: Vlsm, prompts: Prompts, new_tokens: int, eos_id: int, vocabula
       eos_id: ends a row.
       vocabulary: ids below it can be chosen; an embedding padded beyond the tokenizer has rows that mean nothing.
     """
-    batch, width = prompts.tokens.shape
-    lengths = jnp.max(prompts.positions, axis=1) + 1  # [B]
-    cache = KVCache.init(model.config.decoder, batch, width + new_tokens, model.decoder.dtype)
+    batch = prompts.tokens.shape[0]
 
-    def choose(hidden):  # [B, D] to [B]
-        logits = model.logits(hidden[:, None])[:, 0]
+    def choose(logits):  # [B, C] to [B]
         logits = jnp.where(jnp.arange(logits.shape[-1]) < vocabulary, logits, -jnp.inf)
         return jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
-    hidden, cache = model(
-        prompts.tokens,
-        visual=None if model.vision is None else model.encode_images(prompts.images),
-        visual_index=prompts.visual_index,
-        positions=prompts.positions,
-        cache=cache,
-    )
-    first = choose(jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)[:, 0])
+    logits, cache, lengths = read_prompts(model, prompts, new_tokens)
+    first = choose(logits)
     out = jnp.full((batch, new_tokens), eos_id, jnp.int32).at[:, 0].set(first)
-    no_visual = jnp.full((batch, 1), -1, jnp.int32)
 
     def going_on(carry):
         count, _, _, _, done = carry
@@ -120,9 +137,9 @@ def greedy(model: Vlsm, prompts: Prompts, new_tokens: int, eos_id: int, vocabula
 
     def next_token(carry):
         count, token, cache, out, done = carry
-        positions = jnp.where(done, -1, lengths + count - 1)[:, None]  # a row that ended writes nothing more
-        hidden, cache = model(token[:, None], visual=None, visual_index=no_visual, positions=positions, cache=cache)
-        token = jnp.where(done, eos_id, choose(hidden[:, 0]))
+        # A row that ended writes nothing more.
+        logits, cache = read_token(model, token, jnp.where(done, -1, lengths + count - 1), cache)
+        token = jnp.where(done, eos_id, choose(logits))
         out = jax.lax.dynamic_update_slice(out, token[:, None], (0, count))
         return count + 1, token, cache, out, done | (token == eos_id)
 

@@ -84,7 +84,7 @@ class View:
     @functools.cached_property
     def line_starts(self) -> list[int]:
         """Where each line begins."""
-        return [0, *(at + 1 for at, char in enumerate(self.text) if char == "\n")]
+        return SourceText(self.text).line_starts
 
     def offset(self, line: int, column: int) -> int:
         """Returns the offset of a 1-based line and column."""

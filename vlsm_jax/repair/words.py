@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from vlsm_jax.flexscript.lexer import NAME, STRING
+from vlsm_jax.flexscript.lexer import KEYWORDS, NAME, STRING
 from vlsm_jax.repair.edits import Edit, Proposal, View, known_words, propose
 from vlsm_jax.repair.judging import Judged
 from vlsm_jax.repair.spelling import near
@@ -51,7 +51,7 @@ def _keywords(found: Judged, view: View) -> Iterator[Proposal]:
                     yield propose(view.offsets[index], view.end(index), other, "spelling", reason, apart)
 
 
-_KEYWORDS = ("if", "else", "for", "while", "do", "switch", "case", "default", "break", "continue", "return")
+_KEYWORDS = KEYWORDS - {"await"}  # which no script has where it builds a model
 
 
 def respell_texts(found: Judged, view: View) -> Iterator[Proposal]:
@@ -85,7 +85,7 @@ def library_words() -> frozenset[str]:
     """Properties, variables, classes and options, as a script has them in quotes."""
     found: set[str] = set()
     for name, info in classes().items():
-        found |= {name, f"?{name}", f"Conveyor::{name}", f"AGV::{name}", f"/AGV/{name}", f"?{name}"}
+        found |= {name, f"?{name}", f"Conveyor::{name}", f"AGV::{name}", f"/AGV/{name}"}
         found |= {*info.properties, *info.variables}
         for known in info.properties.values():
             found |= {option for option in getattr(known, "options", None) or () if isinstance(option, str)}

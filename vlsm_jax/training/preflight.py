@@ -48,7 +48,7 @@ def check_rows(dataset: BatchDataset, batch_size: int) -> None:
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Returns a line for every setting that is not what it was, as "train.steps: 100, was 50"; by name."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = flat_settings(before), flat_settings(now)
     nothing = object()
     return [
         f"{name}: {_shown(new, name)}, was {_shown(old, name)}"
@@ -57,12 +57,13 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     ]
 
 
-def _flat(settings: Any, prefix: str = "") -> Any:
-    if isinstance(settings, Mapping) and (settings or not prefix):
-        for key, value in settings.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, settings
+def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns settings without their nesting, as "train.steps" to value; an empty section is a value."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = flat_settings(value) if isinstance(value, Mapping) else {}
+        found |= {f"{key}.{name}": x for name, x in inner.items()} or {str(key): value}
+    return found
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
@@ -20,6 +19,7 @@ from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch, jit_train_step
 from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vlsm_jax.training.parameters import device_bytes
 from vlsm_jax.training.planning.hlo import Collective, Module, Temporary, collectives, temporaries
 from vlsm_jax.training.planning.roofline import Roofline, roofline
 from vlsm_jax.training.planning.topology import PlanError, Target
@@ -221,10 +221,10 @@ def abstract_batch(network: Network, pipeline: PipelineConfig, pictures: int, me
 
 def _memory(compiled: Any, refused: str, state: Any, batch: Batch, target: Target) -> Memory:
     parts = {
-        "trained": _held(state.trained),
-        "frozen": _held(state.frozen),
-        "optimizer": _held(state.optimizer),
-        "batch": _held(batch),
+        "trained": device_bytes(state.trained),
+        "frozen": device_bytes(state.frozen),
+        "optimizer": device_bytes(state.optimizer),
+        "batch": device_bytes(batch),
     }
     limit = None if target.chip is None else int(target.chip.memory)
     analysis = None if compiled is None else compiled.memory_analysis()
@@ -236,12 +236,6 @@ def _memory(compiled: Any, refused: str, state: Any, batch: Batch, target: Targe
     return Memory(**parts, temporary=temporary, peak=held + temporary, limit=limit)
 
 
-def _held(tree: Any) -> int:
-    """Returns the bytes of one device's parts of arrays."""
-    return sum(math.prod(x.sharding.shard_shape(x.shape)) * np.dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
-
-
-# "Used 18.6G of 15.75G hbm", or "memory required ... (19.91G) exceeds available HBM (15.75G)".
 _USED = re.compile(
     r"(?:Used (?=[\d.]+[KMGT]? of [\d.]+[KMGT]? hbm)|required[^(]*\((?=[^)]*\) exceeds available))([\d.]+)([KMGT]?)",
     re.IGNORECASE,
