@@ -563,7 +563,7 @@ def evaluate_split(
             rows=settings.batch_size,
             constrain=settings.constrain,
         )
-        return [Candidate(m.text, tokens=m.tokens) for m in made]
+        return [Candidate(m.text, tokens=m.tokens) for (m,) in made]
 
     how = "with" if settings.constrain else "without"
     directory = workdir / "evaluation" / f"{settings.split}-step-{step}{'-constrained' if settings.constrain else ''}"

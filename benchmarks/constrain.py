@@ -7,7 +7,7 @@ Prints one JSON object per figure:
           not have parsed, and how many of as many written freely parse.
   follow  for each tokenizer: milliseconds per token that following real scripts takes, without any model.
   cost    seconds of three loops that take the same number of steps of the same model, in turns: the loop compiled as
-          a whole (`greedy`), the loop on the host that is told what to write, and that loop following the grammar too.
+          a whole (`write`), the loop on the host that is told what to write, and that loop following the grammar too.
           `host` and `grammar` are ratios of medians: of the second to the first, and of the third to the second.
 
     python benchmarks/constrain.py [--tokenizer FOLDER ...] >> benchmarks/results/constrain.jsonl
@@ -23,6 +23,7 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -31,9 +32,12 @@ import numpy as np
 
 from vlsm_jax.data.tokenizer import Tokenizer, load_tokenizer, train_bpe
 from vlsm_jax.flexscript import parse
-from vlsm_jax.generation.constrained import ConstrainedDecoder, most_likely
+from vlsm_jax.generation.constrained import ConstrainedDecoder
 from vlsm_jax.generation.constraint import Constraint, Scripts
-from vlsm_jax.generation.decode import Candidate, greedy, make_prompts, within_grammar
+from vlsm_jax.generation.decode import Candidate, within_grammar
+from vlsm_jax.generation.loop import write
+from vlsm_jax.generation.prompts import make_prompts
+from vlsm_jax.generation.sampling import GREEDY, Sampling
 from vlsm_jax.models import DecoderConfig, VlsmConfig
 from vlsm_jax.synth.sampler import sample_factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
@@ -65,25 +69,25 @@ def untrained(tokenizer: Tokenizer, width: int, layers: int, heads: int, std: fl
     return Network.create(VlsmConfig(None, None, decoder, tokenizer.image_id))
 
 
-def draw(logits: jax.Array, key: jax.Array) -> jax.Array:
-    """Draws at temperature 1."""
-    return jax.random.categorical(key, logits).astype(np.int32)
+def compiled_loop(network: Network, tokenizer: Tokenizer, steps: int, eos_id: int) -> Callable:
+    """Returns the loop without constraint, one compiled call of parameters and prompts."""
+    size = tokenizer.size
+    return jax.jit(lambda p, b: write(network.merge(p), b, new_tokens=steps, eos_id=eos_id, vocabulary=size))
 
 
 def measure_parses(tokenizer: Tokenizer, samples: int, limit: int, at_once: int) -> dict:
     """Lets untrained models write, each batch another model."""
     constraint = Constraint(tokenizer)
     network = untrained(tokenizer, 32, 2, 4, 0.3)
-    decoders = [ConstrainedDecoder(network, constraint, choose) for choose in (most_likely, draw)]
-    end, size = tokenizer.eos_id, tokenizer.size
-    freely = jax.jit(lambda params, batch: greedy(network.merge(params), batch, limit, end, size))
+    decoder, samplings = ConstrainedDecoder(network, constraint), (GREEDY, Sampling(temperature=1.0, min_p=0.0))
+    freely = compiled_loop(network, tokenizer, limit, tokenizer.eos_id)
     made: list[Candidate] = []
     free = 0
     for i in range(samples // at_once):
         params = network.init(i)
         prompts = [f"Factory {i * at_once + k}: {k + 2} machines in a line." for k in range(at_once)]
         batch = make_prompts(tokenizer, prompts, [NO_PICTURE] * at_once, 0)
-        result = decoders[i % 2].decode(params, batch, limit, jax.random.key(i))
+        result = decoder.decode(params, batch, limit, sampling=samplings[i % 2], seed=i)
         for row, length in zip(result.tokens, result.lengths, strict=True):
             text = tokenizer.decode(row[:length])
             made.append(within_grammar(Candidate(text, int(length), bool(row[length - 1] == tokenizer.eos_id))))
@@ -175,7 +179,7 @@ def measure_cost(tokenizer: Tokenizer, scripts: list[str], rows: int, steps: int
     batch = make_prompts(tokenizer, ["A line of machines. " * 20] * rows, [NO_PICTURE] * rows, 0)
     long = [ids for ids in map(tokenizer.encode_response, scripts) if len(ids) > steps]
     ids = np.array([long[i % len(long)][:steps] for i in range(rows)], np.int32)
-    compiled = jax.jit(lambda params, batch: greedy(network.merge(params), batch, steps, -1, tokenizer.size))
+    compiled = compiled_loop(network, tokenizer, steps, -1)
     host, grammar = (ConstrainedDecoder(network, Dictation(constraint, ids, follow=f)) for f in (False, True))
     ways = {
         "compiled_s": lambda: jax.block_until_ready(compiled(params, batch)),

@@ -13,7 +13,9 @@ from vlsm_jax.flexscript import parse
 from vlsm_jax.generation import constraint as constraint_module
 from vlsm_jax.generation.constrained import ConstrainedDecoder, allowed
 from vlsm_jax.generation.constraint import Constraint, ConstraintError
-from vlsm_jax.generation.decode import Candidate, Generator, make_prompts, within_grammar
+from vlsm_jax.generation.decode import Candidate, Generator, within_grammar
+from vlsm_jax.generation.prompts import make_prompts
+from vlsm_jax.generation.sampling import Sampling
 from vlsm_jax.models import DecoderConfig, VlsmConfig
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.network import Network
@@ -147,22 +149,25 @@ def test_constrained_decoding_is_greedy_within_the_grammar(network, constraint, 
         assert list(made.tokens[i, : made.lengths[i]]) == slow_constrained(network, params, constraint, prompt, 40)
 
 
-def test_a_choice_that_draws_keeps_to_the_grammar_and_to_its_key(network, constraint, tokenizer):
+def test_draws_keep_to_the_grammar_and_to_the_seed(network, constraint, tokenizer):
     params = network.init(3)
-    batch = make_prompts(tokenizer, PROMPTS[:1] * 4, [np.zeros(0, np.uint8)] * 4, 0)
-    decoder = ConstrainedDecoder(network, constraint, lambda logits, key: jax.random.categorical(key, logits / 3))
-    one, again, other = (decoder.decode(params, batch, 60, jax.random.key(k)).tokens for k in (1, 1, 2))
-    np.testing.assert_array_equal(one, again)
-    assert (one != other).any()
-    assert len({tuple(row) for row in one}) == 4
+    batch = make_prompts(tokenizer, PROMPTS[:1], [np.zeros(0, np.uint8)], 0)
+    decoder, hot = ConstrainedDecoder(network, constraint), Sampling(temperature=3, min_p=0)
+    one, again, other = (decoder.decode(params, batch, 60, candidates=4, sampling=hot, seed=k) for k in (1, 1, 2))
+    np.testing.assert_array_equal(one.tokens, again.tokens)
+    assert (one.tokens[1:] != other.tokens[1:]).any()
+    assert len({tuple(row) for row in one.tokens}) == 4
+    greedy = decoder.decode(params, batch, 60)
+    np.testing.assert_array_equal(one.tokens[0], greedy.tokens[0])  # the first of several is greedy
+    assert (one.log_probabilities < 0).all()
 
 
 def test_an_untrained_model_writes_scripts_that_parse(network, tokenizer):
     generator = Generator(network, network.init(3), tokenizer, mesh=make_mesh(devices=jax.devices()[:1]))
     made = generator.generate([], [f"Factory {i}." for i in range(24)], max_tokens=48, constrain=True)
-    assert all(c.constrained and parse(c.text).ok for c in made)
+    assert all(c.constrained and parse(c.text).ok for (c,) in made)
     free = generator.generate([], PROMPTS, max_tokens=48)
-    assert not any(c.constrained or c.cut or parse(c.text).ok for c in free)
+    assert not any(c.constrained or c.cut or parse(c.text).ok for (c,) in free)
 
 
 def test_what_the_limit_cut_is_closed_and_said():

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from vlsm_jax.data.tokenizer import train_bpe
-from vlsm_jax.generation.decode import Generator, decoding_network, greedy, make_prompts
+from vlsm_jax.generation.decode import Generator, decoding_network
+from vlsm_jax.generation.loop import write
+from vlsm_jax.generation.prompts import make_prompts
 from vlsm_jax.models import DecoderConfig, VlsmConfig
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.lora import LoraConfig
@@ -14,6 +16,10 @@ from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.network import Network
 
 PROMPT = "Two queues of 20 items, then a sink."
+
+
+def greedy(model, prompts, new_tokens, eos_id, vocabulary):
+    return write(model, prompts, new_tokens=new_tokens, eos_id=eos_id, vocabulary=vocabulary)
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def generate(
         constrain = available()
     try:
         generator = load_generator(model)
-        (made,) = generator.generate([sketch], [prompt], max_tokens=max_tokens, constrain=constrain)
+        ((made,),) = generator.generate([sketch], [prompt], max_tokens=max_tokens, constrain=constrain)
     except (ModelError, ImageError, ConstraintError) as error:
         fail(str(error))
     try:

@@ -8,13 +8,12 @@ a step of the model.
 Tokens that the grammar forces are not skipped over: FlexScript forces next to nothing, as blanks and comments may stand
 almost anywhere, and a forced text written with other tokens than the model would have chosen would not be greedy.
 
-Letters: B rows, P prompt positions, N new tokens, V vocabulary, W words of bits.
+Letters: R rows, each a candidate of a prompt, V vocabulary, W words of bits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,26 +21,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from vlsm_jax.generation.constraint import Constraint, ConstraintError
-from vlsm_jax.generation.decode import Generated, Prompts, read_prompts, read_token
+from vlsm_jax.generation.loop import Generated, read_prompts, read_token, without_padding
+from vlsm_jax.generation.prompts import Prompts
+from vlsm_jax.generation.sampling import GREEDY, Draws, Sampling, choose, log_probability
 from vlsm_jax.models.cache import KVCache
 from vlsm_jax.training.network import Network, Params
-
-Choose = Callable[[jax.Array, jax.Array], jax.Array]
-"""Takes float32 logits [B, V], -inf where a token may not come, and a key; returns int32 [B]."""
 
 
 class State(NamedTuple):
     """What the device keeps between steps.
 
     Attributes:
-      logits: float32 [B, V] of the next token.
+      logits: float32 [R, V] of the next token.
       cache: keys and values.
-      next_position: int32 [B], of the next token; -1 for a row that ended.
+      next_position: int32 [R], of the next token; -1 for a row that ended.
+      log_probabilities: float32 [R], of all tokens so far.
     """
 
     logits: jax.Array
     cache: KVCache
     next_position: jax.Array
+    log_probabilities: jax.Array
 
 
 class Timing(NamedTuple):
@@ -60,21 +60,15 @@ class Timing(NamedTuple):
     filling: float
 
 
-def most_likely(logits: jax.Array, key: jax.Array) -> jax.Array:
-    """Returns the token of the highest logit, int32 [B]."""
-    del key
-    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-
-
 def allowed(bits: jax.Array, vocabulary: int) -> jax.Array:
-    """Returns bool [B, V] from int32 bits [B, W]; ids that have no bit, such as an embedding's padding, are False."""
-    spread = (bits[:, :, None] >> jnp.arange(32)) & 1 == 1  # [B, W, 32]
+    """Returns bool [R, V] from int32 bits [R, W]; ids that have no bit, such as an embedding's padding, are False."""
+    spread = (bits[:, :, None] >> jnp.arange(32)) & 1 == 1  # [R, W, 32]
     spread = spread.reshape(bits.shape[0], -1)[:, :vocabulary]
     return jnp.pad(spread, ((0, 0), (0, vocabulary - spread.shape[1])))
 
 
 class ConstrainedDecoder:
-    """The compiled calls of one network for one choice of tokens; shapes compile on first use.
+    """The compiled calls of one network; shapes compile on first use.
 
     Attributes:
       timing: of the last call of `decode`.
@@ -82,54 +76,69 @@ class ConstrainedDecoder:
     Args:
       network: the model.
       constraint: for the network's tokenizer.
-      choose: how a token is chosen among those that may come.
     """
 
-    def __init__(self, network: Network, constraint: Constraint, choose: Choose = most_likely):
-        self._network, self._constraint, self._choose = network, constraint, choose
-        self._eos_id = constraint.tokenizer.eos_id
+    def __init__(self, network: Network, constraint: Constraint):
+        self._network, self._constraint = network, constraint
+        self._eos_id, self._vocabulary = constraint.tokenizer.eos_id, constraint.tokenizer.size
         self.timing = Timing(0, 0.0, 0.0, 0.0)
-        self._begin = jax.jit(self._begin_step, static_argnames="new_tokens")
-        self._select = jax.jit(self._select_step)
+        self._begin = jax.jit(self._begin_step, static_argnames=("new_tokens", "candidates"))
+        self._select = jax.jit(self._select_step, static_argnames="sampling")
         self._advance = jax.jit(self._advance_step, donate_argnames="state")
 
-    def _begin_step(self, params: Params, prompts: Prompts, *, new_tokens: int) -> State:
-        return State(*read_prompts(self._network.merge(params), prompts, new_tokens))
+    def _begin_step(
+        self, params: Params, prompts: Prompts, seed: jax.Array, *, new_tokens: int, candidates: int
+    ) -> tuple[State, Draws]:
+        start = read_prompts(self._network.merge(params), prompts, new_tokens, candidates)
+        draws = Draws.create(seed, prompts.digests, candidates)
+        return State(start.logits, start.cache, start.lengths, jnp.zeros(start.lengths.shape, jnp.float32)), draws
 
-    def _select_step(self, logits: jax.Array, bits: jax.Array, key: jax.Array) -> jax.Array:
-        return self._choose(jnp.where(allowed(bits, logits.shape[-1]), logits, -jnp.inf), key)
+    def _select_step(
+        self, logits: jax.Array, bits: jax.Array, draws: Draws, step: jax.Array, *, sampling: Sampling
+    ) -> jax.Array:
+        return choose(jnp.where(allowed(bits, logits.shape[-1]), logits, -jnp.inf), sampling, draws, step)
 
     def _advance_step(self, params: Params, state: State, token: jax.Array) -> State:
+        logarithm = log_probability(without_padding(state.logits, self._vocabulary), token)
+        total = state.log_probabilities + jnp.where(state.next_position < 0, 0.0, logarithm)
         position = jnp.where(token == self._eos_id, -1, state.next_position)  # a row that ended writes nothing more
         logits, cache = read_token(self._network.merge(params), token, position, state.cache)
-        return State(logits, cache, jnp.where(position < 0, -1, position + 1))
+        return State(logits, cache, jnp.where(position < 0, -1, position + 1), total)
 
-    def decode(self, params: Params, prompts: Prompts, new_tokens: int, key: jax.Array | None = None) -> Generated:
-        """Returns scripts within the grammar; a row that did not end within N tokens stops amid its script.
+    def decode(
+        self,
+        params: Params,
+        prompts: Prompts,
+        new_tokens: int,
+        *,
+        candidates: int = 1,
+        sampling: Sampling = GREEDY,
+        seed: int = 0,
+    ) -> Generated:
+        """Returns scripts within the grammar; a row that did not end within the limit stops amid its script.
 
         Args:
           params: of the network.
           prompts: the batch, on the devices.
-          new_tokens: N, an upper limit.
-          key: for a `choose` that draws.
+          new_tokens: an upper limit.
+          candidates, sampling, seed: see `generation.loop.write`; drawn is among the tokens that may come.
 
         Raises:
           ConstraintError: tokens lie on devices of other processes.
         """
         started = time.perf_counter()
         waiting = filling = 0.0
-        keys = jax.random.split(jax.random.key(0) if key is None else key, new_tokens)
-        state = self._begin(params, prompts, new_tokens=new_tokens)
-        placement = state.next_position.sharding
-        scripts = self._constraint.scripts(prompts.tokens.shape[0])
-        out = np.full((prompts.tokens.shape[0], new_tokens), self._eos_id, np.int32)
+        state, draws = self._begin(params, prompts, seed, new_tokens=new_tokens, candidates=candidates)
+        placement, rows = state.next_position.sharding, state.next_position.shape[0]
+        scripts = self._constraint.scripts(rows)
+        out = np.full((rows, new_tokens), self._eos_id, np.int32)
         steps = 0
         for steps in range(1, new_tokens + 1):
-            token = self._select(state.logits, jnp.asarray(scripts.bits), keys[steps - 1])
+            token = self._select(state.logits, jnp.asarray(scripts.bits), draws, steps - 1, sampling=sampling)
             if not token.is_fully_addressable:
                 raise ConstraintError("constraint follows the rows of its own process; use a mesh of local devices")
-            if steps < new_tokens:  # sent off before the token is known here, so that the device need not wait
-                state = self._advance(params, state, jax.device_put(token, placement))
+            # Sent off before the token is known here, so that the device need not wait.
+            state = self._advance(params, state, jax.device_put(token, placement))
             asked = time.perf_counter()
             chosen = np.asarray(token)
             told = time.perf_counter()
@@ -141,4 +150,4 @@ class ConstrainedDecoder:
         ended = out == self._eos_id
         lengths = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, new_tokens).astype(np.int32)
         self.timing = Timing(steps, time.perf_counter() - started, waiting, filling)
-        return Generated(out, lengths)
+        return Generated(out, lengths, np.asarray(state.log_probabilities))

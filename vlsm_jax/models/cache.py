@@ -39,6 +39,11 @@ class KVCache(NamedTuple):
         """The number of slots per row, T."""
         return self.positions.shape[1]
 
+    def repeated(self, times: int) -> KVCache:
+        """Returns the cache with each row `times` times over, side by side."""
+        k, v = (jnp.repeat(x, times, axis=1) for x in (self.k, self.v))
+        return KVCache(k, v, jnp.repeat(self.positions, times, axis=0))
+
     def slots(self, positions: jax.Array) -> jax.Array:
         """Returns where tokens at int positions [B, S] go; padding goes to slot T, which a write drops."""
         # Not the position itself: -1 would wrap around to the last slot.
