@@ -48,6 +48,7 @@ def run(
     budget: Budget = Budget(),
     trace: Callable[[TraceEvent], None] | None = None,
     dialect: Dialect = Dialect(),
+    first_replication: int = 0,
 ) -> Report:
     """Builds and runs the factory that a script describes; never raises on any text.
 
@@ -60,21 +61,24 @@ def run(
       budget: limits on steps, nodes, events and time.
       trace: called with a `TraceEvent` for every entry and exit in the first replication.
       dialect: choices where the public sources on FlexScript are silent or disagree.
+      first_replication: number of the first one, which determines its random streams: replications 5 to 9 go on from
+        an earlier call's 0 to 4.
 
     Raises:
       ValueError: the times or the number of replications make no sense.
     """
-    if replications < 1:
-        raise ValueError(f"replications is {replications}; it must be at least 1")
+    if replications < 1 or first_replication < 0:
+        raise ValueError(f"replications is {replications} from {first_replication} on; give at least 1, from 0 on")
+    numbers = range(first_replication, first_replication + replications)
     built, world = build_world(script, budget, dialect)
     try:
-        return _run(built, world, until, warmup, replications, seed, trace)
+        return _run(built, world, until, warmup, numbers, seed, trace)
     finally:
         world.dismantle()
 
 
 def _run(
-    built: BuildResult, world: World, until: float | None, warmup: float, replications: int, seed: int,
+    built: BuildResult, world: World, until: float | None, warmup: float, replications: range, seed: int,
     trace: Callable[[TraceEvent], None] | None,
 ) -> Report:  # fmt: skip
     if not built.ok:
@@ -93,10 +97,10 @@ def _run(
     warned = len(world.warnings)
     verdict, kpis, experiment = Verdict.OK, None, None
     try:
-        before = Snapshot(world) if replications > 1 else None
+        before = Snapshot(world) if len(replications) > 1 else None
         experiment = _Experiment(world, wiring, names, stop, warmup, seed, before)
-        for replication in range(replications):
-            experiment.replicate(replication, trace if replication == 0 else None)
+        for replication in replications:
+            experiment.replicate(replication, trace if replication == replications[0] else None)
         kpis = experiment.kpis()
         if kpis.total_throughput.mean == 0:
             verdict = Verdict.NO_FLOW
