@@ -110,6 +110,20 @@ def test_run_keeps_the_scripts_own_stop_time(vlsm, tmp_path):
     assert "own.fsx: warmup is 1000.0 and the stop time 1000" in result.stderr
 
 
+def test_run_judges_goals(vlsm):
+    result = vlsm("run", "line.fsx", "--until", "3600", "--goal", "throughput >= 359/h", "--goal", "wip <= 2")
+    assert result.exit_code == 0
+    assert "goal  throughput >= 359 items/h: met (359 items/h on average, 5 runs)\n" in result.stdout
+    assert "goal  work in process <= 2 items: met (" in result.stdout
+    result = vlsm("run", "line.fsx", "--until", "3600", "--goal", "throughput >= 6/min", "--json")
+    assert result.exit_code == 1
+    (goal,) = validated(result.stdout, "report")["goals"]
+    assert (goal["outcome"], goal["mean"], goal["goal"]["at_least"]) == ("missed", 359, 360)
+    result = vlsm("run", "line.fsx", "--goal", "be quick")
+    assert result.exit_code == 2
+    assert "'be quick' is no goal; write one such as" in result.stderr
+
+
 def test_run_reads_standard_input(vlsm):
     result = vlsm("run", "-", "--until", "3600", "--json", input=LINE)
     assert json.loads(result.stdout)["kpis"]["throughput"]["Shipping"]["mean"] == 359

@@ -69,6 +69,33 @@ def test_an_evaluation_leaves_rows_and_scores(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["predictions.jsonl", "scores.json"]
 
 
+def test_goals_of_rows_and_prompts_make_the_intent_rate(tmp_path):
+    class Asked(NamedTuple):
+        id: str
+        image: str
+        prompt: str
+        response: str
+        extra: dict
+
+    row = {"measure": "throughput", "at_least": 1000, "at_most": None, "per": "hour", "unit": "items", "object": ""}
+    samples = [
+        Asked("by row", "", "A line.", SCRIPT, {"goal": row}),
+        Asked("by prompt", "", "A line. We need at least 100 items per hour.", SCRIPT, {}),
+        Asked("by neither", "", "A line. We need at least 100 items per hour.", SCRIPT, {"goal": None}),
+    ]
+    summary = evaluate(samples, lambda s: [x.response for x in s], directory=tmp_path, **SETTINGS)
+    assert (summary.intent_rate.mean, summary.reference_intent_rate.mean) == (0.5, 0.5)
+    assert summary.goals == {"met": 1, "missed": 1, "undecided": 0}
+    assert read_scores(tmp_path / "scores.json") == summary
+    assert "IntentRate" in format_table(summary)
+    rows = read_predictions(tmp_path / "predictions.jsonl")
+    assert [row.scores.intent and row.scores.intent.value for row in rows] == ["missed", "met", None]
+    assert "IntentRate" not in format_table(evaluate(SAMPLES, Copier(), directory=tmp_path / "none", **SETTINGS))
+    with pytest.raises(EvaluationError, match="by row: no measure 'beauty'"):
+        bad = samples[0]._replace(extra={"goal": {"measure": "beauty", "at_least": 1}})
+        evaluate([bad], lambda s: [x.response for x in s], directory=tmp_path / "bad", **SETTINGS)
+
+
 def test_what_a_row_leaves_out_does_not_count_among_what_its_prompt_states(tmp_path):
     class Told(NamedTuple):
         id: str

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vlsm_jax.metrics import (
     Failure,
     Interval,
+    Outcome,
     PairScore,
     ScoreError,
     Summary,
@@ -18,6 +19,7 @@ from vlsm_jax.metrics import (
     group_table,
     keeps_intent,
     kpi_agreement,
+    parse_goal,
     run_pair,
     score_pair,
     score_pairs,
@@ -129,6 +131,36 @@ def test_intent_is_kept_until_the_bottleneck_moves():
     assert goalless.throughput_ratio is None
     assert keeps_intent(goalless.throughput_ratio) is None
     assert summarise([goalless]).intent is None
+
+
+def test_intent_rate_is_the_share_of_stated_goals_that_are_proved_to_be_met():
+    # 360 items an hour come in; a mill of 12 seconds lets 300 through.
+    goal, beyond = parse_goal("throughput >= 350/h"), parse_goal("throughput >= 400/h")
+    slow = SLOWER.replace("9)", "12)")
+    reached, missed, broken = (score_pair(REFERENCE, text, until=3600.0, goals=[goal])
+                               for text in (SLOWER, slow, BROKEN))  # fmt: skip
+    assert [s.intent for s in (reached, missed, broken)] == [Outcome.MET, Outcome.MISSED, Outcome.MISSED]
+    assert all(s.reference_goals[0].outcome is Outcome.MET for s in (reached, missed, broken))
+    faithful = score_pair(REFERENCE, PLAIN, until=3600.0, goals=[goal, beyond])
+    assert [a.outcome for a in faithful.goals] == [Outcome.MET, Outcome.MISSED]
+    assert (faithful.intent, faithful.reference_goals) == (Outcome.MISSED, faithful.goals)
+    none = score_pair(REFERENCE, PLAIN, **SHORT)
+    assert (none.intent, none.to_dict()["intent"]) == (None, None)
+    summary = summarise([reached, missed, broken, faithful, none])
+    assert summary.intent_rate == share_interval(1, 4)
+    assert summary.reference_intent_rate == share_interval(3, 4)
+    assert summary.goals == {"met": 1, "missed": 3, "undecided": 0}
+    assert Summary.from_dict(summary.to_dict()) == summary
+    assert PairScore.from_dict(faithful.to_dict()) == faithful
+    assert summarise([none]).intent_rate is None
+    # What is undecided is not proved to be met.
+    undecided = dataclasses.replace(
+        reached, goals=tuple(dataclasses.replace(a, outcome=Outcome.UNDECIDED) for a in reached.goals)
+    )
+    assert summarise([reached, undecided]).intent_rate == share_interval(1, 2)
+    table = group_table([reached, undecided, none], [{}, {}, {}], measure="intent_rate")
+    assert table.cells["all", "all"].value == share_interval(1, 2)
+    assert score_pairs([(REFERENCE, SLOWER, None, [goal])], until=3600.0) == [reached]
 
 
 def test_a_script_that_does_not_parse_builds_nothing():

@@ -25,7 +25,7 @@ from vlsm_jax.cli.terminal import (
 
 if TYPE_CHECKING:
     from vlsm_jax.evaluation.pairing import ScriptPair
-    from vlsm_jax.metrics import PairScore, ScoreError
+    from vlsm_jax.metrics import Goal, PairScore, ScoreError
 
 PAIRS_WORTH_A_PROCESS = 16
 
@@ -69,7 +69,7 @@ def score(
     with progress_bar(len(pairs), "pair") as progress:
         try:
             scores = try_pairs(
-                [(pair.reference, pair.candidate, _unstated(pair)) for pair in pairs],
+                [(pair.reference, pair.candidate, _unstated(pair), _goals(pair)) for pair in pairs],
                 workers=processes if processes > 1 else 0,
                 until=until,
                 warmup=warmup,
@@ -118,6 +118,16 @@ def _unstated(pair: ScriptPair) -> tuple[str, ...] | None:
     """Returns what the prompt of a row leaves out; None where the row does not say."""
     omitted = pair.metadata.get("omitted")
     return tuple(map(str, omitted)) if isinstance(omitted, list) else None
+
+
+def _goals(pair: ScriptPair) -> tuple[Goal, ...]:
+    """Returns the goals that the metadata of a row have; ends the program where they cannot be understood."""
+    from vlsm_jax.metrics import GoalError, goals_of
+
+    try:
+        return goals_of(pair.metadata)
+    except GoalError as error:
+        fail(f"{pair.id}: {error}")
 
 
 def _tell_scores(
@@ -185,6 +195,7 @@ def _score_lines(found: PairScore) -> str:
     ]
     if found.throughput_ratio is not None:
         lines.append(f"throughput  {found.throughput_ratio:.4f}  of the reference's")
+    lines += [f"goal        {visible(str(goal))}" for goal in found.goals]
     if found.agreement is not None:
         lines.append(f"figures     {found.agreement.score:.4f}  agree")
         lines += [

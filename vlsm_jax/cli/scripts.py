@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vlsm_jax.cli.terminal import (
     STDIN,
+    Goals,
     Json,
     Replications,
     Script,
@@ -17,15 +19,18 @@ from vlsm_jax.cli.terminal import (
     Warmup,
     check_times,
     fail,
+    format_goals,
     painter,
     read,
+    read_goals,
     report_object,
     say,
     say_json,
 )
 
 if TYPE_CHECKING:
-    pass
+    from vlsm_jax.metrics import Attainment, Goal
+    from vlsm_jax.simulator import Report
 
 
 def run(
@@ -37,31 +42,49 @@ def run(
     trace: Annotated[
         Path | None, typer.Option(help="Write every entry and exit of the first run to this CSV file.")
     ] = None,
+    goal: Goals = None,
     as_json: Json = False,
 ) -> None:
-    """Execute a script: build the factory, run it, print the Report."""
-    from vlsm_jax.simulator import run as run_script
+    """Execute a script: build the factory, run it, print the Report.
+
+    With --goal it is run at least five times, and up to forty times while a goal is undecided. Status 0 where it runs
+    and every goal is met.
+    """
     from vlsm_jax.simulator.listing import format_report
     from vlsm_jax.simulator.tracefile import TraceFile
 
     check_times(until, warmup)
+    goals = read_goals(goal)
     text = read(script)
     settings = {"until": until, "warmup": warmup, "replications": replications, "seed": seed}
     try:
         if trace is None:
-            report = run_script(text, **settings)
+            report, attained = _run(text, goals, **settings)
         else:
             with TraceFile(trace) as events:
-                report = run_script(text, trace=events, **settings)
+                report, attained = _run(text, goals, trace=events, **settings)
     except ValueError as error:
         fail(f"{script}: {error}")  # the script's own stop time leaves nothing behind the warm-up
     except OSError as error:
         fail(f"{trace}: {error.strerror}")
     if as_json:
-        say_json(report_object(report))
+        found = {"goals": [goal.to_dict() for goal in attained]} if attained else {}
+        say_json(report_object(report) | found)
     else:
         say(format_report(report, painter()))
-    raise typer.Exit(0 if report.ok else 1)
+        if attained:
+            say("\n" + format_goals(attained, painter()))
+    raise typer.Exit(0 if report.ok and all(found.outcome.value == "met" for found in attained) else 1)
+
+
+def _run(text: str, goals: Sequence[Goal], **settings: Any) -> tuple[Report, tuple[Attainment, ...]]:
+    from vlsm_jax.metrics import judge_goals
+    from vlsm_jax.simulator import run as run_script
+
+    if not goals:
+        return run_script(text, **settings), ()
+    judged = judge_goals(text, goals, **settings)
+    return judged.report, judged.attainments
 
 
 def check(

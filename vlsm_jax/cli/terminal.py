@@ -7,13 +7,14 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from vlsm_jax.metrics import Attainment, Goal
     from vlsm_jax.simulator import Report
 
 STDIN = "-"
@@ -25,6 +26,15 @@ Until = Annotated[
 ]
 Warmup = Annotated[float, typer.Option(help="Seconds at the start that the figures leave out.")]
 Replications = Annotated[int, typer.Option(min=1, help="Independent runs.")]
+Goals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--goal",
+        help='What the factory is to achieve, such as "throughput >= 40/h" or "utilisation of Oven >= 80 %"; judged by '
+        "replications. Give it for each.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of the random streams.")]
 
 
@@ -50,12 +60,35 @@ def check_times(until: float | None, warmup: float) -> None:
         fail(f"--warmup {warmup:g} leaves nothing of --until {until:g}; give less than that")
 
 
+def read_goals(texts: Sequence[str] | None) -> tuple[Goal, ...]:
+    """Returns the goals of `--goal`; ends the program where one is none."""
+    from vlsm_jax.metrics import GoalError, parse_goal
+
+    try:
+        return tuple(parse_goal(text) for text in texts or ())
+    except GoalError as error:
+        fail(f"--goal: {error}")
+
+
 def report_object(report: Report) -> dict[str, Any]:
     """Returns a Report as JSON, with the label of its failure."""
     from vlsm_jax.metrics import failure
 
     label = failure(report)
     return report.to_dict() | {"failure": label.value if label else None}
+
+
+def format_goals(attained: Sequence[Attainment], paint: Callable[[str, str], str]) -> str:
+    """Returns what came of goals, a line each."""
+    from vlsm_jax.simulator.listing import visible
+
+    colours = {"met": "green", "missed": "red", "undecided": "yellow"}
+    lines = []
+    for found in attained:
+        outcome = found.outcome.value
+        head, mark, tail = visible(str(found)).partition(f": {outcome}")
+        lines.append(f"goal  {head}: {paint(outcome, colours[outcome])}{tail}" if mark else head)
+    return "\n".join(lines)
 
 
 def painter() -> Callable[[str, str], str]:

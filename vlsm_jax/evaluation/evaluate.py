@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from vlsm_jax.evaluation.predictions import Prediction, PredictionLog, Settings
 from vlsm_jax.evaluation.summary import write_scores
-from vlsm_jax.metrics import PairScore, Summary, run_pair, summarise
+from vlsm_jax.metrics import Goal, GoalError, PairScore, Summary, goals_of, run_pair, summarise
 from vlsm_jax.metrics.score import UNTIL
 from vlsm_jax.processes import fresh_pool
 from vlsm_jax.simulator import Budget, build
@@ -98,11 +98,13 @@ def evaluate(
       progress: called with (rows done, samples) after each row.
 
     Raises:
-      EvaluationError: there are no samples; two share an id; a reference builds nothing; `generate` returned another
-        number of texts than it was given samples; the folder holds rows of other samples or other settings; scoring
-        failed on a sample, or a scoring process died (the rows of all others are kept).
+      EvaluationError: there are no samples; two share an id; one states a goal that cannot be understood; a reference
+        builds nothing; `generate` returned another number of texts than it was given samples; the folder holds rows
+        of other samples or other settings; scoring failed on a sample, or a scoring process died (the rows of all
+        others are kept).
     """
     samples = list(samples)
+    goals = {sample.id: _goals(sample) for sample in samples}
     settings = Settings(until=until, seed=seed, generator=generator)
     _check_ids(samples)
     directory = Path(directory)
@@ -121,7 +123,13 @@ def evaluate(
                     for start in range(0, len(todo), batch_size):
                         batch = todo[start : start + batch_size]
                         for sample, candidate in zip(batch, _generate(generate, batch), strict=True):
-                            future = executor.submit(score, sample.response, candidate.text, unstated=_unstated(sample))
+                            future = executor.submit(
+                                score,
+                                sample.response,
+                                candidate.text,
+                                unstated=_unstated(sample),
+                                goals=goals[sample.id],
+                            )
                             waiting.append(_Waiting(sample, candidate, future))
                         # Those still running go on beside the next batch's generation.
                         ready = [entry for entry in waiting if entry.future.done()]
@@ -152,10 +160,25 @@ def _unstated(sample: Sample) -> tuple[str, ...] | None:
     return tuple(map(str, omitted)) if isinstance(omitted, (list, tuple)) else None
 
 
+def _goals(sample: Sample) -> tuple[Goal, ...]:
+    """Returns what a prompt asks the factory to achieve, as its row or else the prompt itself says."""
+    try:
+        return goals_of(getattr(sample, "extra", {}), sample.prompt)
+    except GoalError as error:
+        raise EvaluationError(f"{sample.id}: {error}") from error
+
+
 def _run_pair(
-    reference: str, candidate: str, *, until: float, seed: int, budget: Budget, unstated: tuple[str, ...] | None = None
+    reference: str,
+    candidate: str,
+    *,
+    until: float,
+    seed: int,
+    budget: Budget,
+    unstated: tuple[str, ...] | None = None,
+    goals: tuple[Goal, ...] = (),
 ) -> _Run:
-    pair = run_pair(reference, candidate, until=until, seed=seed, budget=budget, unstated=unstated)
+    pair = run_pair(reference, candidate, until=until, seed=seed, budget=budget, unstated=unstated, goals=goals)
     return _Run(pair.score, pair.reference.to_dict(), pair.candidate.to_dict())
 
 

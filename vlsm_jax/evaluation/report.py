@@ -125,6 +125,8 @@ _ROWS = (
     ("bleu4", "BLEU-4 of the texts", True),
     ("exact", "same Twin as the reference", True),
     ("intent", "same throughput, within 10 %", True),
+    ("intent_rate", "IntentRate, stated goals proved to be met", True),
+    ("reference_intent_rate", "IntentRate of the references themselves", False),
     ("agreement", "figures within the reference's 95 % interval", True),
 )
 

@@ -33,6 +33,8 @@ MEASURES: Mapping[str, str] = {
     "bleu4": "BLEU-4",
     "exact": "same Twin",
     "intent": "same throughput",
+    "intent_rate": "IntentRate",
+    "reference_intent_rate": "  of the references",
     "agreement": "KPI agreement",
 }
 
@@ -72,6 +74,8 @@ def format_table(summary: Summary) -> str:
         if value is None:  # not measured, or no reference of this test set has it
             continue
         lines.append(f"{label:{width}}  {value.mean:.4f}   {value.low:.4f} to {value.high:.4f}")
+    if summary.goals:
+        lines += _counts("goal", summary.goals, sum(summary.goals.values()))
     lines += _counts("verdict", summary.verdicts, summary.n)
     if summary.failures:
         lines += _counts("failure", summary.failures, summary.n)

@@ -105,6 +105,12 @@ class Attainment:
         return cls(**fields | {"goal": Goal.from_dict(data["goal"]), "outcome": Outcome(data["outcome"])})
 
 
+def intent_of(attainments: Sequence[Attainment]) -> Outcome | None:
+    """Returns what came of several goals together: missed where one is, met where all are; None of none."""
+    found = {attainment.outcome for attainment in attainments}
+    return next((outcome for outcome in (Outcome.MISSED, Outcome.UNDECIDED, Outcome.MET) if outcome in found), None)
+
+
 class Judged(NamedTuple):
     """Goals judged, with the Report of the first replications."""
 
@@ -155,7 +161,7 @@ def judge_goals(
         return Judged(tuple(Attainment(goal, Outcome.MISSED, reason=reason) for goal in goals), report)
     runs = [report.kpis]
     done, ended = report.kpis.replications, ""
-    found: tuple[Attainment, ...] = ()
+    found = [Attainment(goal, Outcome.UNDECIDED, replications=done) for goal in goals]
     for look in looks.at:
         if look > done:
             if done >= looks.at[0] and _events(runs) * look / done > looks.events:
@@ -169,14 +175,15 @@ def judge_goals(
             done = look
         elif look < looks.at[-1] and done >= next(n for n in looks.at if n > look):
             continue  # what is at hand already is looked at once
-        found = tuple(_look(goal, runs, done, looks.each) for goal in goals)
+        # What one look decides, later ones leave.
+        found = [_look(a.goal, runs, done, looks.each) if a.outcome is Outcome.UNDECIDED else a for a in found]
         if all(a.outcome is not Outcome.UNDECIDED for a in found):
             break
-    if not found:  # ended before the first look: one run says nothing of an interval
-        found = tuple(Attainment(goal, Outcome.UNDECIDED, replications=done) for goal in goals)
-    undecided = (a.outcome is Outcome.UNDECIDED for a in found)
-    return Judged(tuple(dataclasses.replace(a, reason=a.reason or ended) if open_ else a
-                        for a, open_ in zip(found, undecided, strict=True)), report)  # fmt: skip
+    return Judged(tuple(_explained(a, ended) for a in found), report)
+
+
+def _explained(found: Attainment, ended: str) -> Attainment:
+    return dataclasses.replace(found, reason=found.reason or ended) if found.outcome is Outcome.UNDECIDED else found
 
 
 def _events(runs: Sequence[Kpis]) -> float:

@@ -6,13 +6,16 @@ import concurrent.futures
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from vlsm_jax.metrics.goals import Goal
 from vlsm_jax.metrics.score import UNTIL, PairScore, ScoreError, score_pair
 from vlsm_jax.metrics.svr import SVR_WEIGHTS, check_weights
 from vlsm_jax.processes import ended_at_once, fresh_pool
 from vlsm_jax.simulator import Budget
 
-Pair = tuple[str, str] | tuple[str, str, Collection[str] | None]
-"""Reference, candidate and, where it is known, what the prompt leaves out (see `pmr`)."""
+Pair = (
+    tuple[str, str] | tuple[str, str, Collection[str] | None] | tuple[str, str, Collection[str] | None, Sequence[Goal]]
+)
+"""Reference, candidate and, where it is known, what the prompt leaves out (see `pmr`) and which goals it states."""
 
 Progress = Callable[[int, int], None]
 
@@ -129,9 +132,10 @@ def _results(
 
 def _score_all(pairs: list[Pair], **settings) -> list[PairScore | ScoreError]:
     found: list[PairScore | ScoreError] = []
-    for reference, candidate, *unstated in pairs:
+    for reference, candidate, *stated in pairs:
+        unstated, goals = (stated + [None, ()][len(stated) :])[:2]
         try:
-            found.append(score_pair(reference, candidate, unstated=next(iter(unstated), None), **settings))
+            found.append(score_pair(reference, candidate, unstated=unstated, goals=goals, **settings))
         except ScoreError as error:
             found.append(error)
     return found

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Severity
 from vlsm_jax.metrics.agreement import KpiAgreement, kpi_agreement
+from vlsm_jax.metrics.attainment import Attainment, Outcome, intent_of, judge_goals
 from vlsm_jax.metrics.bleu import BleuCounts, bleu_counts, sentence_bleu4
 from vlsm_jax.metrics.failure import Failure, failure_of
+from vlsm_jax.metrics.goals import Goal
 from vlsm_jax.metrics.intent import throughput_ratio
 from vlsm_jax.metrics.parameters import parameter_overlap
 from vlsm_jax.metrics.pmr import pmr
@@ -51,6 +53,8 @@ class PairScore:
       structure: how much of the graph agrees, names left aside; None as above.
       agreement: whether the figures of the runs agree; None with a single replication, or a reference that fails.
       pmr_stated: `pmr` over the parameters that the prompt states; None where it is not known what that leaves out.
+      goals: what came of the goals that the prompt states; empty where it states none.
+      reference_goals: the same of the reference, which may miss a goal that is out of reach.
     """
 
     svr: float
@@ -70,6 +74,13 @@ class PairScore:
     structure: StructureMatch | None = None
     agreement: KpiAgreement | None = None
     pmr_stated: float | None = None
+    goals: tuple[Attainment, ...] = ()
+    reference_goals: tuple[Attainment, ...] = ()
+
+    @property
+    def intent(self) -> Outcome | None:
+        """Whether the candidate reaches its goals, all of them; None where the prompt states none."""
+        return intent_of(self.goals)
 
     @property
     def bleu4(self) -> float:
@@ -110,6 +121,9 @@ class PairScore:
             "structure": self.structure.to_dict() if self.structure else None,
             "throughput_ratio": self.throughput_ratio,
             "agreement": self.agreement.to_dict() if self.agreement else None,
+            "intent": self.intent.value if self.intent else None,
+            "goals": [found.to_dict() for found in self.goals],
+            "reference_goals": [found.to_dict() for found in self.reference_goals],
             "bleu": {key: list(v) if isinstance(v, tuple) else v for key, v in self.bleu._asdict().items()},
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "differences": [dataclasses.asdict(difference) for difference in self.differences],
@@ -140,6 +154,8 @@ class PairScore:
             structure=StructureMatch.from_dict(structure) if structure else None,
             agreement=KpiAgreement.from_dict(agreement) if agreement else None,
             pmr_stated=data.get("pmr_stated"),
+            goals=tuple(map(Attainment.from_dict, data.get("goals", ()))),
+            reference_goals=tuple(map(Attainment.from_dict, data.get("reference_goals", ()))),
         )
 
 
@@ -162,6 +178,7 @@ def run_pair(
     budget: Budget = Budget(),
     weights: tuple[float, float] = SVR_WEIGHTS,
     unstated: Collection[str] | None = None,
+    goals: Sequence[Goal] = (),
 ) -> ScoredPair:
     """Runs both scripts under the same random streams and scores the candidate.
 
@@ -176,6 +193,7 @@ def run_pair(
       budget: what a script may use up.
       weights: of connections and objects in SVR.
       unstated: what the prompt leaves out, for `pmr_stated`; see `pmr`. None where that is not known.
+      goals: that the prompt states; both scripts are judged by them, for which they run several times.
 
     Raises:
       ScoreError: the reference builds nothing.
@@ -190,12 +208,22 @@ def run_pair(
             raise ValueError(f"warmup is {warmup} and the stop time {until}; expected 0 <= warmup < stop time")
     candidate = simulate(candidate_script, until=until)
     score = score_reports(reference_script, candidate_script, reference, candidate, weights=weights, unstated=unstated)
+    if goals:
+        attain = functools.partial(
+            _attain, tuple(goals), until=until, warmup=warmup, replications=replications, seed=seed, budget=budget
+        )
+        score = dataclasses.replace(score, goals=attain(candidate_script), reference_goals=attain(reference_script))
     return ScoredPair(score, reference, candidate)
 
 
 @functools.lru_cache(maxsize=_RUNS_KEPT)
 def _run(script: str, *, until: float | None, warmup: float, replications: int, seed: int, budget: Budget) -> Report:
     return run(script, until=until, warmup=warmup, replications=replications, seed=seed, budget=budget)
+
+
+@functools.lru_cache(maxsize=_RUNS_KEPT)
+def _attain(goals: tuple[Goal, ...], script: str, **settings: Any) -> tuple[Attainment, ...]:
+    return judge_goals(script, goals, report=_run(script, **settings), **settings).attainments
 
 
 def score_reports(
@@ -251,6 +279,7 @@ def score_pair(
     budget: Budget = Budget(),
     weights: tuple[float, float] = SVR_WEIGHTS,
     unstated: Collection[str] | None = None,
+    goals: Sequence[Goal] = (),
 ) -> PairScore:
     """Runs both scripts and scores the candidate; see `run_pair`, which returns the two Reports as well.
 
@@ -268,4 +297,5 @@ def score_pair(
         budget=budget,
         weights=weights,
         unstated=unstated,
+        goals=goals,
     ).score

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vlsm_jax.metrics.attainment import Outcome, intent_of
 from vlsm_jax.metrics.bleu import BleuCounts, bleu_from_row, bleu_signature, corpus_bleu4
 from vlsm_jax.metrics.esr import verdict_counts
 from vlsm_jax.metrics.failure import failure_counts
@@ -44,8 +45,13 @@ class Summary:
       same_structure: share of candidates proved to be the same graph of classes and wires, names left aside.
       agreement: mean share of the figures that agree, among the samples that were run in replications.
       pmr_stated: mean PMR over the parameters that the prompts state, among the samples that say what they leave out.
+      intent_rate: share of candidates that are proved to reach the goals that their prompts state, among the samples
+        whose prompts state any. What is undecided after all replications does not count as reached.
+      reference_intent_rate: the same share of the references: some goals are out of reach of the very factory asked
+        for, and no faithful candidate reaches them.
+      goals: candidates by what came of their goals: met, missed, undecided; empty where no prompt states one.
 
-    The last five groups are None where no sample has them, as in files of older versions.
+    The last six groups are None where no sample has them, as in files of older versions.
     """
 
     n: int
@@ -71,6 +77,9 @@ class Summary:
     same_structure: Interval | None = None
     agreement: Interval | None = None
     pmr_stated: Interval | None = None
+    intent_rate: Interval | None = None
+    reference_intent_rate: Interval | None = None
+    goals: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain dicts, strings and numbers; an interval becomes `{"mean", "low", "high"}`."""
@@ -80,7 +89,9 @@ class Summary:
     def from_dict(cls, data: Mapping[str, Any]) -> Summary:
         """Reads what `to_dict` wrote."""
         fields = {
-            key: Interval(**value) if isinstance(value, Mapping) and key not in ("verdicts", "failures") else value
+            key: Interval(**value)
+            if isinstance(value, Mapping) and key not in ("verdicts", "failures", "goals")
+            else value
             for key, value in data.items()
         }
         if "weights" in fields:
@@ -155,6 +166,9 @@ def summarise(scores: Sequence[PairScore], *, seed: int = 0, weights: tuple[floa
         same_structure=_share([s.structure and s.structure.same is True for s in scores]),
         agreement=_mean([s.agreement and s.agreement.score for s in scores], seed),
         pmr_stated=_mean([s.pmr_stated for s in scores], seed),
+        intent_rate=_reached([s.intent for s in scores]),
+        reference_intent_rate=_reached([intent_of(s.reference_goals) for s in scores]),
+        goals=_outcomes([s.intent for s in scores]),
     )
 
 
@@ -166,6 +180,15 @@ def _mean(values: Sequence[float | None], seed: int) -> Interval | None:
 def _share(values: Sequence[bool | None]) -> Interval | None:
     known = [value for value in values if value is not None]
     return share_interval(sum(known), len(known)) if known else None
+
+
+def _reached(outcomes: Sequence[Outcome | None]) -> Interval | None:
+    return _share([None if outcome is None else outcome is Outcome.MET for outcome in outcomes])
+
+
+def _outcomes(outcomes: Sequence[Outcome | None]) -> dict[str, int]:
+    stated = [outcome for outcome in outcomes if outcome is not None]
+    return {outcome.value: stated.count(outcome) for outcome in Outcome} if stated else {}
 
 
 def _intent_interval(scores: Sequence[PairScore]) -> Interval | None:

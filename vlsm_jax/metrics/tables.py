@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vlsm_jax.metrics.attainment import Outcome
 from vlsm_jax.metrics.interval import Interval, bootstrap_interval, share_interval
 from vlsm_jax.metrics.score import PairScore
 from vlsm_jax.metrics.summary import bleu_interval
@@ -27,6 +28,7 @@ MEASURES: Mapping[str, str] = MappingProxyType(
         "parameters": "parameters within tolerance",
         "structure": "structure without names",
         "agreement": "KPI agreement",
+        "intent_rate": "IntentRate",
     }
 )
 """What a table can show, with its title."""
@@ -99,8 +101,8 @@ def group_table(
     Args:
       scores: of the samples.
       metadata: the properties of each sample; one that a sample lacks counts as "unknown".
-      measure: a key of `MEASURES`. "esr" has Wilson intervals, "bleu4" is that of the group's corpus, the others are
-        means with bootstrap intervals.
+      measure: a key of `MEASURES`. "esr" and "intent_rate" have Wilson intervals, "bleu4" is that of the group's
+        corpus, the others are means with bootstrap intervals.
       rows, columns: names of the two properties.
       seed: of the bootstrap.
 
@@ -127,6 +129,9 @@ def _interval(scores: Sequence[PairScore], measure: str, seed: int) -> Interval 
         return share_interval(sum(score.runs for score in scores), len(scores))
     if measure == "bleu4":
         return bleu_interval([score.bleu for score in scores], seed)
+    if measure == "intent_rate":
+        stated = [score.intent for score in scores if score.intent is not None]
+        return share_interval(stated.count(Outcome.MET), len(stated)) if stated else None
     values = [value for score in scores if (value := _value(score, measure)) is not None]
     return bootstrap_interval(np.asarray(values)[:, None], seed=seed)[0] if values else None
 
