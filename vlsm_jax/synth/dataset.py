@@ -89,10 +89,18 @@ class _Chunk:
 def _settle() -> None:
     """Makes a process that does nothing but make triplets quicker; the caller's own process is left as it is."""
     cv2.setNumThreads(1)  # the processes share the cores already
-    # What was imported is no garbage, and between chunks there is time enough to look for what is.
+    gc.disable()
+    _tidy()
+
+
+def _tidy() -> None:
+    """Frees what lies about in circles, between chunks; what is left is kept for good and not looked through again.
+
+    That is what was imported, and what caches hold: words, seeds, constants. It grows to hundreds of thousands of
+    objects, and to look at each of them after every chunk would take longer than to draw its sketches.
+    """
     gc.collect()
     gc.freeze()
-    gc.disable()
 
 
 def _make_chunk(chunk: _Chunk, seed: int, options: TripletOptions) -> list[_Made]:
@@ -107,7 +115,7 @@ def _make_chunk(chunk: _Chunk, seed: int, options: TripletOptions) -> list[_Made
         tally.add(row, triplet.factory.twin, len(picture))
         out.append(_Made(row, picture, suffix, tally, triplet.rejected))
     if own_process:
-        gc.collect()
+        _tidy()
     return out
 
 
