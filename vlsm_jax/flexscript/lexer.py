@@ -17,11 +17,12 @@ KEYWORDS = frozenset(
 )
 
 _MASTER = re.compile(
-    r"""\s*(?:(?://[^\n]*|/\*(?s:.*?)(?:\*/|\Z)|\ufeff)\s*)*   # blanks and comments before the token
+    r"""\s*
     ([A-Za-z_]\w*                                            # a name
     |[;,()\[\]{}]                                            # what comes most often of the operators
     |"[^"\\\n]*(?:\\(?s:.)[^"\\\n]*)*"                       # a string; a backslash may escape the end of a line
     |0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?  # a number
+    |//[^\n]*|/\*(?s:.*?)(?:\*/|\Z)|\ufeff                   # a comment, or what counts as a blank
     |'(?:[^'\\\n]|\\.)*'                                     # a character
     |(?:(?<=[(,])|(?<=[(,][ ]))/(?![*/])(?:\[(?:[^\]\\\n]|\\.){0,500}\]|[^/\\\n\[]|\\.)+/[gi]*   # a regex, an argument
     |\+\+|--|[-+*/%]=|==|!=|<=|>=|&&|\|\||\?\.(?!\d)|\.\#(?=[A-Za-z_])|<<|>>|::|[-+*/%<>=!&|^~?:.]
@@ -31,7 +32,7 @@ _MASTER = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _CLOSED_COMMENTS = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)\*/)*")
-_DIRECTIVE, _STRAY = "directive", "stray"
+_DIRECTIVE, _STRAY, _SLASH = "directive", "stray", "slash"
 _OPERATORS = (
     "++", "--", "+=", "-=", "*=", "/=", "%=", "==", "!=", "<=", ">=", "&&", "||", "?.", ".#", "<<", ">>", "::",
     *"-+*/%<>=!&|^~?:;,.(){}[]",
@@ -42,9 +43,9 @@ _KINDS = {**{text: text for text in (*_OPERATORS, *KEYWORDS)}, "": END, '"': _ST
 _FIRST = {
     **dict.fromkeys("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", NAME),
     **dict.fromkeys("0123456789.", NUMBER),
-    '"': STRING, "'": CHARACTER, "/": REGEX, "#": _DIRECTIVE,
+    '"': STRING, "'": CHARACTER, "/": _SLASH, "\ufeff": _SLASH, "#": _DIRECTIVE,
 }  # fmt: skip
-_NO_TOKENS = frozenset((END, _DIRECTIVE, _STRAY))
+_LOOKED_AT = frozenset((END, _DIRECTIVE, _STRAY, _SLASH))
 _DEFINE = re.compile(r"#\s*define\s+([A-Za-z_]\w*)[ \t]+([^\n]*)", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "0": "\0"}
 _ESCAPE = re.compile(r"\\(\r\n|(?s:.))")
@@ -81,14 +82,20 @@ def tokenize(source: SourceText) -> Tokens:
     for match in _MASTER.finditer(source.text):
         text = match[1]
         kind = kind_of(text) or kind_by_first(text[0], _STRAY)
-        if kind in _NO_TOKENS:
+        if kind in _LOOKED_AT:
             if kind is END:
                 break
-            if kind is _DIRECTIVE:
+            if kind is _SLASH:
+                if text[:2] in ("//", "/*", "\ufeff"):
+                    continue
+                kind = REGEX
+            elif kind is _DIRECTIVE:
                 _directive(source, text, match.start(1), defines, diagnostics)
-            elif not _stray(source, text, match.start(1), diagnostics):
+                continue
+            elif _stray(source, text, match.start(1), diagnostics):
+                continue
+            else:
                 break
-            continue
         add_kind(kind)
         add_text(text)
         add_offset(match.start(1))
