@@ -45,6 +45,7 @@ class StationCrew:
             PROCESSING: _number(binding, node, "UseProcessOperators", "NumProcessOperators"),
         }
         self.keeps = all(self.numbers.values()) and binding.flag(node, "UseSameNumOperators")
+        self._what = f"OperatorRef of {station.name!r}"
         self._with: dict[Item, Dispatcher] = {}
 
     def call(self, item: Item, phase: int) -> None:
@@ -53,11 +54,10 @@ class StationCrew:
             return
         station = self.station
         trigger = 1 if phase == SETUP else 2
-        what = f"OperatorRef of {station.name!r}"
-        dispatcher = as_dispatcher(self._binding, self._reference(item, trigger), what)
+        dispatcher = as_dispatcher(self._binding, self._reference(item, trigger), self._what)
         if dispatcher is not None:
             self._with[item] = dispatcher
-            warn_of_nobody(self._binding, dispatcher, what, self.numbers[phase])
+            warn_of_nobody(self._binding, dispatcher, self._what, self.numbers[phase])
             request(dispatcher, station, item, self.numbers[phase], self._priority, self._preempt)
 
     def free(self, item: Item, phase: int) -> None:

@@ -128,7 +128,10 @@ def _item(task: Task) -> Item:
 
 def _number(task: Task, place: int) -> float:
     """Returns a variable of a task as a finite number; raises `Fault`."""
-    number = to_float(task.variables[place])
+    value = task.variables[place]
+    if type(value) is int:
+        return float(value)
+    number = to_float(value)
     if math.isfinite(number):
         return number
     raise Fault(f"var{place + 1} of {task.name} is {number}", code="task", hint="give it a finite number")

@@ -39,16 +39,16 @@ class TransportCall:
         self._reference = default_reference(binding, node, resource.name, "TransportRef", "a transporter")
         self._priority = binding.number(node, "TransportPriority")
         self._preempt = option_number(binding, node, "TransportPreempt")
+        self._what = f"TransportRef of {resource.name!r}"
 
     def __call__(self, item: Item, peer: FixedResource) -> None:
         resource = self.resource
         port = resource.outputs.index(peer) + 1
         given = self._reference(item, port, peer.node, self._priority, self._preempt)
-        what = f"TransportRef of {resource.name!r}"
-        dispatcher = as_dispatcher(self._binding, given, what)
+        dispatcher = as_dispatcher(self._binding, given, self._what)
         if dispatcher is None:
             return  # the script has made a task sequence of its own
-        warn_of_nobody(self._binding, dispatcher, what, 1)
+        warn_of_nobody(self._binding, dispatcher, self._what, 1)
         sequence = TaskSequence(dispatcher, self._priority, self._preempt)
         sequence.tasks += (
             Task(TaskType.TRAVEL, resource.node),

@@ -29,6 +29,8 @@ Point = tuple[float, float, float]
 NEAR = 1e-9
 """Metres; who is as close as this is there."""
 
+_NUMBERS = (float, int)
+
 
 @dataclasses.dataclass(slots=True)
 class Profile:
@@ -142,9 +144,9 @@ def corner(node: Node) -> Point:
     while at is not None and at.cls is not None:
         place = at.location
         ax, ay, az = place.x, place.y, place.z
-        x += ax if type(ax) is float else to_float(ax)
-        y += ay if type(ay) is float else to_float(ay)
-        z += az if type(az) is float else to_float(az)
+        x += ax if type(ax) in _NUMBERS else to_float(ax)
+        y += ay if type(ay) in _NUMBERS else to_float(ay)
+        z += az if type(az) in _NUMBERS else to_float(az)
         at = at.parent
     return x, y, z
 
@@ -156,7 +158,10 @@ def reference_point(node: Node) -> Point:
     if cls is not None and cls.role == "network":
         return x, y, z
     size = node.size
-    return x + to_float(size.x) / 2, y - to_float(size.y) / 2, z
+    width, depth = size.x, size.y
+    if type(width) not in _NUMBERS or type(depth) not in _NUMBERS:
+        width, depth = to_float(width), to_float(depth)
+    return x + width / 2, y - depth / 2, z
 
 
 def place_in(station: Any, item: Any) -> Point:
