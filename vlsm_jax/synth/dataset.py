@@ -34,7 +34,7 @@ from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import TripletOptions, make_triplet
 from vlsm_jax.version import __version__
 
-FORMAT = "vlsm_jax.dataset/3"
+FORMAT = "vlsm_jax.dataset/4"
 BLANK = "-blank"
 CHUNK = 16
 IMAGES_PER_FOLDER = 1000

@@ -66,48 +66,42 @@ def _fallback(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-class _Letter(NamedTuple):
-    """A letter, `_FINER` times as large as on the page; `ink`, `left` and `top` as of a `Word`."""
-
-    ink: np.ndarray
-    left: int
-    top: int
-
-
-@functools.lru_cache(maxsize=1 << 13)
-def _letter(lettering: Lettering, size: int, letter: str, own: bool) -> _Letter:
-    """Returns a letter of the font, or with `own` false of Pillow's."""
+@functools.lru_cache(maxsize=1 << 14)
+def _letter(lettering: Lettering, size: int, letter: str, own: bool, aside: int) -> Word:
+    """Returns a letter of the font, or with `own` false of Pillow's, as it looks a few quarters of a pixel aside."""
     face = font(lettering, size * _FINER) if own else _fallback(size * _FINER)
     mask, (left, top) = face.getmask2(letter, "L", anchor="ls")
     width, height = mask.size
-    return _Letter(np.array(mask, np.uint8).reshape(height, width), left, top)
+    (column, before), (row, above) = divmod(left + aside, _FINER), divmod(top, _FINER)
+    behind, below = -(before + width) % _FINER, -(above + height) % _FINER
+    large = np.pad(np.array(mask, np.uint8).reshape(height, width), ((above, below), (before, behind)))
+    extent = large.shape[1] // _FINER, large.shape[0] // _FINER
+    return Word(cv2.resize(large, extent, interpolation=cv2.INTER_AREA) if large.size else large, column, row)
 
 
 @functools.lru_cache(maxsize=1 << 15)
 def word(lettering: Lettering, size: int, text: str) -> Word:
     """Returns the picture of a word; letters that the font lacks make the whole word come from Pillow's own font."""
     own = text.isascii()
-    letters = [_letter(lettering, size, letter, own) for letter in text]
-    starts = itertools.accumulate([_step(lettering, letter, own) for letter in text], initial=0.0)
     # Put together from letters, which recur far more often than words; the fonts have no pairs to be kerned.
-    placed = [
-        (round(start * size * _FINER) + letter.left, letter.top, letter.ink)
-        for start, letter in zip(starts, letters, strict=False)
-        if letter.ink.size
-    ]
+    at, placed = 0.0, []
+    for letter in text:
+        column, aside = divmod(round(at * size * _FINER), _FINER)
+        ink, left, top = _letter(lettering, size, letter, own, aside)
+        height, width = ink.shape
+        if height and width:
+            left += column
+            placed.append((top, left, top + height, left + width, ink))
+        at += _step(lettering, letter, own)
     if not placed:
         return Word(np.zeros((0, 0), np.uint8), 0, 0)
-    # The corner of the picture lies on a whole pixel of the page.
-    left = min([x for x, _, _ in placed]) // _FINER
-    top = min([y for _, y, _ in placed]) // _FINER
-    right = -(-max([x + ink.shape[1] for x, _, ink in placed]) // _FINER)
-    bottom = -(-max([y + ink.shape[0] for _, y, ink in placed]) // _FINER)
-    large = np.zeros(((bottom - top) * _FINER, (right - left) * _FINER), np.uint8)
-    for x, y, ink in placed:
-        x, y = x - left * _FINER, y - top * _FINER
-        part = large[y : y + ink.shape[0], x : x + ink.shape[1]]
-        np.maximum(part, ink, out=part)
-    ink = cv2.LUT(cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA), _STRONGER)
+    tops, lefts, bottoms, rights, _ = zip(*placed, strict=True)
+    top, left = min(tops), min(lefts)
+    ink = np.zeros((max(bottoms) - top, max(rights) - left), np.uint8)
+    for y, x, bottom, right, letter_ink in placed:
+        part = ink[y - top : bottom - top, x - left : right - left]
+        cv2.add(part, letter_ink, part)  # two letters may share a pixel, each a part of it
+    ink = cv2.LUT(ink, _STRONGER)
     ink.flags.writeable = False
     return Word(ink, left, top)
 
