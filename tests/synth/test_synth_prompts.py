@@ -237,6 +237,26 @@ def test_sketch_prompts_do_not_depend_on_the_connections():
         assert "sketch" in told[0].text
 
 
+def test_the_order_of_the_text_is_known():
+    """Objects and wires of `told` stand in the order in which a reader meets their names."""
+    names = [f"Shelf {letter}" for letter in "FBDACE"]
+    queues = [TwinObject("Queue", name, parameters={"MaxContent": 10 + i}) for i, name in enumerate(names)]
+    objects = [*queues[:3], TwinObject("Sink", "Way Out"), *queues[3:]]
+    wires = [Connection(a, b) for a, b in itertools.pairwise([*names, "Way Out"])]
+    factory = Factory(Twin(tuple(objects), tuple(wires)))
+    orders = set()
+    for style in PromptStyle:
+        for seed in range(40):
+            made = prompt(factory, style, seed)
+            told = [obj.name for obj in made.told.objects]
+            orders.add(tuple(told))
+            assert made.told == factory.twin
+            if "connections" in made.omitted:  # else these may be told before the objects
+                places = [made.text.index(name) for name in told]
+                assert places == sorted(places), made.text
+    assert len(orders) > 10
+
+
 def test_locations_are_told_only_where_they_do_not_follow_the_rule():
     factory = next(
         f for f in FACTORIES if f.layout == "linear" and "locations" in prompt(f, PromptStyle.SKETCH).omitted

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from vlsm_jax import simulator
 from vlsm_jax.synth import triplets
 from vlsm_jax.synth.prompts import PromptStyle
 from vlsm_jax.synth.sampler import horizon
-from vlsm_jax.synth.scripts import ScriptStyle, write_script
+from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import SketchStyle
 from vlsm_jax.synth.splits import Keys, Split, split_of
 from vlsm_jax.synth.triplets import TripletError, TripletOptions, check_script, make_triplet
@@ -78,6 +79,19 @@ def test_options_are_kept():
         assert triplet.script_style is ScriptStyle.LOOP
         assert triplet.sketch.image.shape[1] == 300
         assert len(factory.twin.objects) <= 6
+
+
+def test_dictated_scripts_follow_the_prompt():
+    options = TripletOptions(script_styles=(ScriptStyle.DICTATED,), plain_scripts=True)
+    orders = 0
+    for index in range(12):
+        triplet = make_triplet(3, index, options)
+        told, twin = triplet.prompt.told, triplet.factory.twin
+        assert told == twin
+        assert re.findall(r'\.name = "(.*)";', triplet.response) == [obj.name for obj in told.objects]
+        assert triplet.response == write_script(told, ScriptStyle.DICTATED, np.random.default_rng(0), PLAIN)
+        orders += [obj.name for obj in told.objects] != [obj.name for obj in twin.objects]
+    assert orders > 3
 
 
 def test_a_new_painter_changes_no_prompt(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,11 @@ from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.isomorphism import factory_key
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import check_run, horizon, sample_unless
+from vlsm_jax.synth.sampler import sample_unless
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, paint_sketch
 from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, refused_shapes, sampling, takes
+from vlsm_jax.synth.trials import Trial
 from vlsm_jax.twin import Twin, diff
 
 TRIES = 40
@@ -49,6 +51,7 @@ class TripletOptions:
       image_size: width and height of the largest sketch in pixels; flat factories get flatter ones.
       most_objects: of one factory, in splits other than `size` never more than those allow.
       plain: prompts and scripts in one way of writing each, for models too small to learn many.
+      plain_scripts: scripts alone in one way of writing, for models that are to read all prompts and need one answer.
     """
 
     industries: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class TripletOptions:
     image_size: tuple[int, int] = (512, 341)
     most_objects: int = MOST_OBJECTS
     plain: bool = False
+    plain_scripts: bool = False
 
     def __post_init__(self):
         for key in self.industries:
@@ -98,6 +102,7 @@ class TripletOptions:
             "image_size": list(self.image_size),
             "most_objects": self.most_objects,
             "plain": self.plain,
+            "plain_scripts": self.plain_scripts,
         }
 
     @classmethod
@@ -181,16 +186,19 @@ def check_script(script: str, factory: Factory, *, seed: int = 0) -> str:
     """Returns why a script is not a good example for a factory, "" when it is one.
 
     It has to build exactly this Twin without a warning, run without a fault, and bring items everywhere at a sane pace
-    (`check_run`).
+    (`Trial`): its run ends as soon as that is beyond doubt.
     """
-    report = simulator.run(script, until=horizon(factory), seed=seed)
-    if report.twin is None or not report.ok:
-        return report.verdict.value
-    if report.twin != factory.twin:
-        return f"another Twin: {diff(factory.twin, report.twin)[0].kind}"
-    if report.diagnostics:
-        return f"a warning: {report.diagnostics[0].code}"
-    return check_run(factory, report)
+    trial, reason, built = Trial(factory), "", None
+    with contextlib.closing(simulator.watch(script, trial.looks, seed=seed)) as reports:
+        for report in reports:
+            if report.twin is not built:
+                built = report.twin
+                if built is not None and report.ok and built != factory.twin:
+                    return f"another Twin: {diff(factory.twin, built)[0].kind}"
+            reason = trial.judge(report)
+            if not reason:
+                break
+    return reason
 
 
 def _pick(values: Sequence[T], rng: np.random.Generator) -> T | None:
@@ -251,12 +259,13 @@ def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOpt
     script_style = _pick(options.script_styles, style_rng)
     sketch_style = _pick(options.sketch_styles, style_rng)
     factory, keys = sample_for(split, options, choice, factory_rng)
-    script = write_script(factory.twin, script_style, script_rng, PLAIN if options.plain else None)
+    asked = script_style if len(options.script_styles) > 1 else None
+    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked, plain=options.plain)
+    twin = prompt.told if script_style is ScriptStyle.DICTATED else factory.twin
+    script = write_script(twin, script_style, script_rng, PLAIN if options.plain or options.plain_scripts else None)
     reason = check_script(script, factory)
     if reason:
         return reason
-    asked = script_style if len(options.script_styles) > 1 else None
-    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked, plain=options.plain)
     try:
         sketch = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
     except SketchError:

@@ -306,19 +306,25 @@ def _service(twin: Twin, wire: Connection) -> str:
     return "carry" if carried else "operate"
 
 
-def connection_sentences(twin: Twin, voice: Voice) -> list[str]:
-    """Returns sentences that tell all connections."""
+def told_flow(twin: Twin, voice: Voice) -> Sequence[Connection]:
+    """Returns the flow wires in an order in which sentences may tell them."""
     flow = flow_of(twin)
-    if voice.dice.whole(0, 9) < 6:
-        flow = by_lane(twin, flow)
+    return by_lane(twin, flow) if voice.dice.whole(0, 9) < 6 else flow
+
+
+def connection_sentences(twin: Twin, flow: Sequence[Connection], voice: Voice) -> list[str]:
+    """Returns sentences that tell all connections, those of the flow in the order of `flow`."""
     runs = [*flow_runs(twin, flow), *center_runs(twin)]
     return [_run_sentence(rule, members, voice) for rule, members in runs]
 
 
-def connection_lines(twin: Twin, voice: Voice, arrow: str) -> list[str]:
-    """Returns one line of names and arrows for each run; center connections as "station: executer"."""
+def connection_lines(twin: Twin, flow: Sequence[Connection], voice: Voice, arrow: str) -> list[str]:
+    """Returns one line of names and arrows for each run, those of the flow in the order of `flow`.
+
+    Center connections are "station: executer".
+    """
     out = []
-    for rule, members in [*flow_runs(twin, by_lane(twin, flow_of(twin))), *center_runs(twin)]:
+    for rule, members in [*flow_runs(twin, flow), *center_runs(twin)]:
         names = [voice.name(name) for name in members]
         if rule in ("chain", "pair"):
             out.append(arrow.join(names))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from vlsm_jax.twin import Twin
+
 
 class PromptStyle(enum.Enum):
     """What a prompt says, and how."""
@@ -51,8 +53,11 @@ class Prompt:
       omitted: what the text alone does not determine: "connections", "locations" (they follow from the connections),
         "script style", or "<object>.<Property>" for a parameter.
       goal: what the factory is asked to achieve, None where nothing is asked.
+      told: the Twin, its objects in the order in which the text introduces them and its connections in the order in
+        which it tells them; connections that it leaves to the sketch are as they were.
     """
 
     text: str
     omitted: tuple[str, ...] = ()
     goal: Goal | None = None
+    told: Twin | None = dataclasses.field(default=None, compare=False, repr=False)

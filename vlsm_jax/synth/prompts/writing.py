@@ -19,7 +19,14 @@ from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.industries import INDUSTRIES
 from vlsm_jax.synth.layouts import grid_locations
-from vlsm_jax.synth.prompts.connections import connection_lines, connection_sentences, count_connections
+from vlsm_jax.synth.prompts.connections import (
+    by_lane,
+    connection_lines,
+    connection_sentences,
+    count_connections,
+    flow_of,
+    told_flow,
+)
 from vlsm_jax.synth.prompts.goals import draw_goal, goal_sentence
 from vlsm_jax.synth.prompts.grammar import Field, Grammar, PlainDice, Rules, start_sentence, with_article
 from vlsm_jax.synth.prompts.objects import Group, bullet, count_descriptions, describe_all, groups_of, table
@@ -27,7 +34,7 @@ from vlsm_jax.synth.prompts.prompt import Prompt, PromptStyle
 from vlsm_jax.synth.prompts.terse import COSMETIC, terse_lines
 from vlsm_jax.synth.prompts.voice import Voice, is_plain
 from vlsm_jax.synth.scripts import ScriptStyle
-from vlsm_jax.twin import Twin, format_number
+from vlsm_jax.twin import Connection, Twin, format_number
 
 RULES: Rules = {
     # Openings: {title} is the industry with its article, "a factory" where none is known.
@@ -128,6 +135,11 @@ SCRIPT_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "Group the code under headings: sources, buffers, machines and so on, then the connections.",
             "Split the script into commented sections by kind of object.",
         ),
+        "DICTATED": (
+            "Follow the order of this text, and find the objects by name to connect them.",
+            "Go through this description from top to bottom; connect the objects by their names.",
+            "Write it in the order given here, with Model.find for the connections.",
+        ),
     }
 )
 """How a script style is asked for, by its name; a loop over tables goes without saying."""
@@ -188,13 +200,17 @@ def _ordered(groups: list, dice: Dice, lanes: bool) -> list:
     return dice.some(groups, len(groups))
 
 
+def _by_class(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(group[0].cls, []).append(group)
+    return found
+
+
 def _sections(groups: Sequence[Group], voice: Voice, twin: Twin) -> list[str]:
     """Returns the objects in bullets under a heading for each class."""
-    by_class: dict[str, list[Group]] = {}
-    for group in groups:
-        by_class.setdefault(group[0].cls, []).append(group)
     out = []
-    for cls, members in by_class.items():
+    for cls, members in _by_class(groups).items():
         many = len(members) > 1 or len(members[0]) > 1
         out.append(f"{start_sentence(voice.cls(cls, plural=many))}:")
         out.extend(f"- {bullet(group, voice, twin)}" for group in members)
@@ -246,15 +262,23 @@ def write_prompt(
     tail = [dice.pick(asked)] if asked else []
     if style is PromptStyle.TERSE:
         voice.words = False
-        text, dropped = _terse(factory, voice, places, tail, dice)
-        return Prompt(text, (*omitted, *dropped))
+        text, told, dropped = _terse(factory, voice, places, tail, dice)
+        return Prompt(text, (*omitted, *dropped), told=told)
     if goal is not None:
         tail.insert(0, goal_sentence(goal, voice))
-    return Prompt(_text(factory, voice, places, tail, dice), tuple(omitted), goal)
+    text, told = _text(factory, voice, places, tail, dice)
+    return Prompt(text, tuple(omitted), goal, told)
 
 
-def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice) -> str:
+def _as_told(twin: Twin, groups: Sequence[Group], flow: Sequence[Connection]) -> Twin:
+    """Returns the Twin in the order of a prompt."""
+    rest = [wire for wire in twin.connections if wire.port != "A"]
+    return Twin(tuple(obj for group in groups for obj in group), (*flow, *rest))
+
+
+def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice) -> tuple[str, Twin]:
     twin = factory.twin
+    flow: Sequence[Connection] = flow_of(twin)
     groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
     # Names with signs in them stand in sentences, where quotes keep them together.
     manner = dice.whole(0, 99 if all(is_plain(obj.name) for obj in twin.objects) else 59)
@@ -276,20 +300,22 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
 
     if manner < 50:
         body = describe_all(groups, voice, twin)
-        wires = [start_sentence(sentence) for sentence in connection_sentences(twin, voice)] if voice.named else []
+        flow = told_flow(twin, voice) if voice.named else flow
+        wires = [start_sentence(line) for line in connection_sentences(twin, flow, voice)] if voice.named else []
         parts = [[*opening], body, places, wires, remarks]
         if dice.chance(0.15):
             parts = [[*opening], wires, body, places, remarks]
         between = ("\n\n" if dice.chance(0.5) else "\n") if dice.chance(0.35) else " "
-        return between.join([" ".join(part) for part in parts if part])
+        return between.join([" ".join(part) for part in parts if part]), _as_told(twin, groups, flow)
     if manner < 60:
         hello = f"{_GRAMMAR.expand('mail_open', dice, fields)}\n\n"
         ask = _GRAMMAR.expand("mail_ask", dice, fields)
         lines = describe_all(groups, voice, twin)
-        wires = [start_sentence(sentence) for sentence in connection_sentences(twin, voice)] if voice.named else []
+        flow = told_flow(twin, voice) if voice.named else flow
+        wires = [start_sentence(line) for line in connection_sentences(twin, flow, voice)] if voice.named else []
         parts = [[ask, *opening], lines, places, wires, remarks]
         text = "\n\n".join([" ".join(part) for part in parts if part])
-        return f"{hello}{text}\n\n{_GRAMMAR.expand('mail_close', dice, fields)}"
+        return f"{hello}{text}\n\n{_GRAMMAR.expand('mail_close', dice, fields)}", _as_told(twin, groups, flow)
     # Lists: what stands in them has no verb, or is a sentence with a mark before it.
     if manner < 75:
         mark = dice.pick(("- ", "* ", "• ", ". ", ") "))
@@ -299,22 +325,29 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
         objects = [f"{i if numbered else ''}{mark}{line}" for i, line in enumerate(told, start=1)]
     elif manner < 87:
         objects = _sections(groups, voice, twin)
+        groups = [group for members in _by_class(groups).values() for group in members]
     else:
         objects = [table(groups, voice, twin)]
     lines = [" ".join(opening), _GRAMMAR.expand("heading_objects", dice, fields), *objects, *places]
     if voice.named:
         lines.append(_GRAMMAR.expand("heading_flow", dice, fields))
         if dice.chance(0.5):
-            lines += [f"- {line}" for line in connection_lines(twin, voice, dice.pick((" -> ", " → ", " > ")))]
+            flow = by_lane(twin, flow)
+            arrow = dice.pick((" -> ", " → ", " > "))
+            lines += [f"- {line}" for line in connection_lines(twin, flow, voice, arrow)]
         else:
-            lines += [f"- {start_sentence(sentence)}" for sentence in connection_sentences(twin, voice)]
+            flow = told_flow(twin, voice)
+            lines += [f"- {start_sentence(sentence)}" for sentence in connection_sentences(twin, flow, voice)]
     if remarks:
         lines.append(" ".join(remarks))
-    return "\n".join([line for line in lines if line])
+    return "\n".join([line for line in lines if line]), _as_told(twin, groups, flow)
 
 
-def _terse(factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice) -> tuple[str, list[str]]:
+def _terse(
+    factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice
+) -> tuple[str, Twin, list[str]]:
     twin = factory.twin
+    flow: Sequence[Connection] = flow_of(twin)
     leave = COSMETIC if dice.chance(0.5) else frozenset()
     dropped = [f"{obj.name}.{name}" for obj in twin.objects for name in obj.parameters if name in leave]
     fields: dict[str, Field] = {"title": _title(factory).split(" ", 1)[1]}
@@ -329,13 +362,14 @@ def _terse(factory: Factory, voice: Voice, places: list[str], tail: list[str], d
     lines += terse_lines(groups, voice, twin, leave)
     lines += places
     if voice.named:
-        lines += connection_lines(twin, voice, dice.pick((" -> ", " > ", " → ")))
+        flow = by_lane(twin, flow)
+        lines += connection_lines(twin, flow, voice, dice.pick((" -> ", " > ", " → ")))
     else:
         lines.append(_GRAMMAR.expand("terse_sketch", dice, fields))
     if not first:
         lines.append(times)
     lines += tail
-    return "\n".join(lines), dropped
+    return "\n".join(lines), _as_told(twin, groups, flow), dropped
 
 
 def count_forms(factory: Factory) -> int:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from vlsm_jax.synth.scripts.blocks import write_instance, write_sections, write_straight
+from vlsm_jax.synth.scripts.dictated import write_dictated
 from vlsm_jax.synth.scripts.habits import Habits, draw_habits
 from vlsm_jax.synth.scripts.loop import write_loop
 from vlsm_jax.synth.scripts.rows import write_arrays, write_records
@@ -30,6 +31,8 @@ class ScriptStyle(enum.Enum):
     """One table with a row per object and one with a row per connection, each read by a loop."""
     SECTIONS = "sections"
     """Sources, buffers, machines and so on, each under a heading, then the connections by kind."""
+    DICTATED = "dictated"
+    """One variable for all objects, one after the other as told, then the connections between objects found by name."""
 
 
 Writer = Callable[[Twin, np.random.Generator, Habits], str]
@@ -42,6 +45,7 @@ WRITERS: Mapping[ScriptStyle, Writer] = MappingProxyType(
         ScriptStyle.ARRAYS: write_arrays,
         ScriptStyle.RECORDS: write_records,
         ScriptStyle.SECTIONS: write_sections,
+        ScriptStyle.DICTATED: write_dictated,
     }
 )
 """The writer of every style."""
