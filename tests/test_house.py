@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "cpu_settings": (),
     "metrics": ("twin", "processes", "flexscript", "simulator"),
     "synth": ("twin", "processes", "flexscript", "simulator", "version"),
-    "repair": ("twin", "flexscript", "simulator"),
+    "repair": ("twin", "flexscript", "simulator", "metrics"),
     # Data sets are looked through by reading them and by running their scripts.
     "curation": ("twin", "processes", "flexscript", "simulator", "synth", "data", "version"),
     "data": (),

@@ -72,3 +72,34 @@ def test_names_and_classes_weigh_more_than_numbers():
 def test_a_range_of_names_is_all_of_them():
     statement = Statement("Create the Processors Wash Bay-1 to 3; they each hold up to 20 items.")
     assert [bool(statement.mentions(f"Wash Bay-{n}")) for n in (1, 2, 3, 4)] == [True, True, True, False]
+
+
+def test_minutes_and_seconds_are_one_number():
+    twin = line()
+    supply = TwinObject("Source", "Supply", parameters={"InterArrivalTime": 130})
+    text = TEXT.replace("every 2 minutes", "every 2 min 10 s")
+    assert Statement(text).mismatches(Twin([supply, *twin.objects[1:]], twin.connections)) == []
+
+
+def test_what_is_set_in_the_same_way_has_the_same_numbers():
+    twin = line()
+    oven = TwinObject("Processor", "Kiln", parameters={"ProcessTime": Distribution("triangular", (10, 20, 12.5))})
+    text = TEXT.replace("Exit is a Sink.", "Kiln is a Processor set in the same way. Exit is a Sink.")
+    both = Twin([*twin.objects, oven], [*twin.connections, Connection("Oven", "Kiln")])
+    assert [m for m in Statement(text).mismatches(both) if m.kind != "link"] == []
+
+
+def test_a_goal_is_no_number_of_an_object():
+    assert Statement(f"{TEXT} The line has to deliver at least 28 items per hour.").mismatches(line()) == []
+
+
+def test_operators_that_are_needed_are_no_class():
+    assert Statement(TEXT.replace("Exit is", "Oven: proc, 2 operator(s). Exit is")).mismatches(line(Oven="Processor"))[
+        :1
+    ] == [("unused number", "", "2", (), "")]
+
+
+def test_a_range_with_the_name_twice_is_no_link():
+    statement = Statement("Press 1 to Press 3 are Processors with a process time of 20 s.")
+    presses = [TwinObject("Processor", f"Press {n}", parameters={"ProcessTime": 20}) for n in (1, 2, 3)]
+    assert statement.mismatches(Twin(presses)) == []

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from vlsm_jax.metrics.stated_goals import stated_goals
 from vlsm_jax.simulator.library import classes
 from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin
 
@@ -23,6 +24,8 @@ _CHOICES = frozenset(("SendToPort", "PullStrategy"))
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]*\d)")
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b", re.IGNORECASE)
+_COUNTED = re.compile(rf"\b(?:\d+|{'|'.join(_WORDS)}) (?:\w+ )?operators?\b", re.IGNORECASE)
+"""Operators that a station needs, which is no word for its class."""
 _FACTORS = (1.0, 60.0, 3600.0, 0.01, 0.001, 1 / 60, 1000 / 3600)
 _LINK = re.compile(
     r"^\W*(?:→|->|=>|to|then to|then|feeds?|supplies|passes items to|sends items to|leads? to|into|goes to)\W*$",
@@ -33,7 +36,18 @@ _QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n
 _CAPITALS = re.compile(r"(?:[A-Z0-9][\w&/-]*|\d+)(?: (?:[A-Z0-9][\w&/-]*|\d+|of|and|for))* ?(?:[A-Z0-9][\w&/-]*)?")
 
 
-_RANGE = re.compile(r"([A-Z][^\n.,;:]{1,40}?[ _-]?)(\d{1,2}) (?:to|through) (\d{1,2})(?![\w.%])")
+_RANGE = re.compile(r"([A-Z][^\n.,;:]{1,40}?[ _-]?)(\d{1,2}) (?:to|through) (?:\1)?(\d{1,2})(?![\w.%])")
+_DURATION = re.compile(
+    r"(?<![\w.])(\d+) ?(h|hours?|min|minutes?) (?:and )?(\d+) ?(min|minutes?|s|secs?|seconds?)(?!\w)", re.IGNORECASE
+)
+_ALIKE = re.compile(r"\b(?:in the same way|the same settings|identical|likewise|just like)\b", re.IGNORECASE)
+_TIMES = re.compile(r"(?<![\w.])[x×](?=\d)")
+
+
+def _in_seconds(match: re.Match[str]) -> str:
+    """Returns "130 s" for "2 min 10 s"."""
+    large, small = (60 if unit[0] in "mM" else 3600 if unit[0] in "hH" else 1 for unit in (match[2], match[4]))
+    return f"{int(match[1]) * large + int(match[3]) * small} s" if large > small else match[0]
 
 
 def _spell_out(match: re.Match[str]) -> str:
@@ -79,8 +93,9 @@ class Statement:
 
     def __init__(self, text: str):
         self.text = text
-        spelt = _RANGE.sub(_spell_out, text)
+        spelt = _TIMES.sub(" ", _DURATION.sub(_in_seconds, _RANGE.sub(_spell_out, text)))
         self.sentences = tuple(part for part in _SENTENCE.split(spelt) if part.strip())
+        self._goals = frozenset(n for n, sentence in enumerate(self.sentences) if stated_goals(sentence))
         self._where: dict[str, tuple[int, ...]] = {}
 
     def __bool__(self) -> bool:
@@ -141,7 +156,7 @@ class Statement:
             # Sentences on connections speak of several objects; those that give a class say so.
             if said and obj.cls not in said:
                 found.append(Mismatch("class", obj.name, obj.cls, tuple(sorted(said))))
-            values = set().union(*(facts[n].values for n in places))
+            values = set().union(*(facts[n].values | facts[n].lent for n in places))
             for key, value in _numbers(obj.parameters):
                 matches = {v for v in values if _same(value, v)}
                 if matches:
@@ -173,7 +188,7 @@ class Statement:
         pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in longest) or r"(?!)")
         facts: list[_Fact] = []
         owners: frozenset[str] = frozenset()
-        for sentence in self.sentences:
+        for n, sentence in enumerate(self.sentences):
             matches = list(pattern.finditer(sentence))
             plain = pattern.sub(" ", sentence)
             if matches:
@@ -182,7 +197,13 @@ class Statement:
             links = _links(sentence, matches)
             values = {float(match[0]) for match in _NUMBER.finditer(plain)}
             values |= {float(_WORDS.index(match[0].lower())) for match in _WORD.finditer(plain)}
-            facts.append(_Fact(owners, frozenset(values), _classes_in(plain), frozenset(links)))
+            classes, lent = _classes_in(_COUNTED.sub(" ", plain)), frozenset[float]()
+            if n in self._goals:  # what a factory is to achieve is nobody's parameter
+                values, owners = set(), frozenset()
+            elif matches and _ALIKE.search(sentence):
+                before = list(itertools.takewhile(lambda fact: fact.owners == facts[-1].owners, reversed(facts)))
+                lent = frozenset().union(*(fact.values | fact.lent for fact in before))
+            facts.append(_Fact(owners, frozenset(values), classes, frozenset(links), lent))
         return tuple(facts)
 
 
@@ -209,6 +230,8 @@ class _Fact(NamedTuple):
     values: frozenset[float]
     classes: frozenset[str]
     links: frozenset[tuple[str, str]]
+    lent: frozenset[float] = frozenset()
+    """Numbers of an earlier sentence, of an object that this one's are like."""
 
 
 @functools.cache

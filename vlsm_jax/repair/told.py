@@ -77,7 +77,7 @@ def renumber(found: Judged, view: View, statement: Statement) -> Iterator[Propos
             if view.kinds[at] != NUMBER or not _equal(view.texts[at], mismatch.value):
                 continue
             said = [value for value in mismatch.expected if value in unused]
-            for value in said or peers or _only(mismatch.expected):
+            for value in said or peers:
                 if value != mismatch.value:
                     reason = f"the prompt says {value} of {mismatch.object!r}"
                     yield propose(view.offsets[at], view.end(at), value, "number", reason, 0.7)
@@ -91,12 +91,6 @@ def _peers(found: Judged, mismatch: Mismatch) -> list[str]:
     values = {o.parameters.get(mismatch.property) for o in found.twin.objects if o.cls == cls}
     texts = {f"{value:g}" for value in values if isinstance(value, (int, float))}
     return sorted(texts & set(mismatch.expected) - {mismatch.value})
-
-
-def _only(values: tuple[str, ...]) -> list[str]:
-    """Returns the one number that is no switch, where there is but one."""
-    found = [value for value in values if value not in ("0", "1")]
-    return found if len(found) == 1 else []
 
 
 def _equal(text: str, value: str) -> bool:
