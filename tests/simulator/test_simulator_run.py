@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from vlsm_jax.simulator import STOP_TIME, Budget, Verdict, run
+from vlsm_jax.simulator import STOP_TIME, Budget, Verdict, run, watch
 from vlsm_jax.simulator.kernel import Calendar
 from vlsm_jax.simulator.objects.live_object import LiveObject
 from vlsm_jax.simulator.tree import Tree
@@ -225,6 +225,41 @@ def test_same_seed_same_report_and_trace(model):
     assert traces[0][1] != traces[2][1]
 
 
+_RANDOM = {
+    "In": {"InterArrivalTime": "return exponential(0, 9);"},
+    "Work": {"ProcessTime": "return exponential(0, 8);"},
+}
+
+
+def test_what_is_watched_is_what_a_run_to_that_time_reports(model):
+    script = line(model, **_RANDOM)
+    reports = list(watch(script, (500, 501.5, 5000), warmup=100, seed=3))
+    assert len(reports) == 3
+    for report, until in zip(reports, (500, 501.5, 5000), strict=True):
+        assert report.to_dict() == run(script, until=until, warmup=100, seed=3).to_dict()
+
+
+def test_watching_gives_nothing_before_an_item_has_arrived_and_the_end_at_once(model):
+    script = line(model, Work={"ProcessTime": 8})
+    assert [report.kpis.until for report in watch(script, (12, 17.9, 18, 30))] == [18, 30]
+    (late,) = watch(script, (5, 12))
+    assert late.verdict == Verdict.NO_FLOW
+    assert late.to_dict() == run(script, until=12).to_dict()
+    (broken,) = watch(script + "}", (10, 20))
+    assert broken.verdict == Verdict.PARSE_ERROR
+    (unwired,) = watch('Object.create("Source");', (10, 20))
+    assert unwired.verdict == Verdict.WIRING
+    late_fault = line(model, Work={"ProcessTime": "return 1000 / (item.ID < 3);"})
+    *_, failed = watch(late_fault, (1500, 2500, 1e5))
+    assert failed.to_dict() == run(late_fault, until=1e5).to_dict()
+
+
+@pytest.mark.parametrize("times", [(), (5, 5), (6, 5), (0, 5), (5, math.inf), (5, math.nan)])
+def test_times_that_cannot_be_watched_raise(model, times):
+    with pytest.raises(ValueError, match="time"):
+        list(watch(line(model), times))
+
+
 def test_the_world_is_freed_when_the_report_is_there(model):
     """Without the garbage collector, which would have to find the cycles of every run."""
     script = line(
@@ -241,6 +276,9 @@ def test_the_world_is_freed_when_the_report_is_there(model):
     try:
         before = {id(one): one for one in worlds()}  # of other tests
         assert run(script, until=500).ok
+        for report in watch(script, (300, 500)):
+            assert report.ok
+            break  # who has seen enough
         kept = [one for one in worlds() if id(one) not in before]
     finally:
         gc.enable()

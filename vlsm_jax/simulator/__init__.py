@@ -5,7 +5,7 @@ from vlsm_jax.simulator.building import build
 from vlsm_jax.simulator.checking import check
 from vlsm_jax.simulator.library import classes, property_default
 from vlsm_jax.simulator.report import BuildResult, Report, Verdict
-from vlsm_jax.simulator.running import STOP_TIME, run
+from vlsm_jax.simulator.running import STOP_TIME, run, watch
 from vlsm_jax.simulator.simulation import TraceEvent
 from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics
 from vlsm_jax.simulator.world import Budget
@@ -28,4 +28,5 @@ __all__ = [
     "classes",
     "property_default",
     "run",
+    "watch",
 ]

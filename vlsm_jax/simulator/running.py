@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -72,17 +73,56 @@ def run(
     numbers = range(first_replication, first_replication + replications)
     built, world = build_world(script, budget, dialect)
     try:
-        return _run(built, world, until, warmup, numbers, seed, trace)
+        (report,) = _run(built, world, until, (), warmup, numbers, seed, trace)
+        return report
+    finally:
+        world.dismantle()
+
+
+def watch(
+    script: str,
+    times: Sequence[float],
+    *,
+    warmup: float = 0.0,
+    seed: int = 0,
+    budget: Budget = Budget(),
+    dialect: Dialect = Dialect(),
+) -> Iterator[Report]:
+    """Runs a factory as `run` does, and yields what there is to report at each of some times; never raises on any text.
+
+    The model is built once and goes on from time to time: who has seen enough stops asking. The Report of a time is
+    that of `run` to this time. Before the last time, none is given while no item has arrived, or when nothing is due
+    any more; what ends the run early is reported at once, as the last Report.
+
+    Args:
+      script: FlexScript.
+      times: seconds, each later than the one before.
+      warmup: seconds at the start that statistics leave out, less than the first of the times.
+      seed, budget, dialect: as for `run`.
+
+    Raises:
+      ValueError: there are no times, or they make no sense.
+    """
+    if not times or any(a >= b for a, b in itertools.pairwise(times)) or not warmup < times[0]:
+        raise ValueError(
+            f"times are {tuple(times)}, with a warmup of {warmup}; give one or more, each later than before"
+        )
+    *looks, until = times
+    built, world = build_world(script, budget, dialect)
+    try:
+        yield from _run(built, world, until, looks, warmup, range(1), seed, None)
     finally:
         world.dismantle()
 
 
 def _run(
-    built: BuildResult, world: World, until: float | None, warmup: float, replications: range, seed: int,
-    trace: Callable[[TraceEvent], None] | None,
-) -> Report:  # fmt: skip
+    built: BuildResult, world: World, until: float | None, looks: Sequence[float], warmup: float, replications: range,
+    seed: int, trace: Callable[[TraceEvent], None] | None,
+) -> Iterator[Report]:  # fmt: skip
+    """Yields the Report of the end, and before it those of some looks in the only replication."""
     if not built.ok:
-        return Report(built.verdict, built.twin, built.diagnostics, None, built.output)
+        yield Report(built.verdict, built.twin, built.diagnostics, None, built.output)
+        return
     stop = until if until is not None else world.stop_time or STOP_TIME
     if not 0 <= warmup < stop < math.inf:
         raise ValueError(f"warmup is {warmup} and the stop time {stop}; expected 0 <= warmup < stop time, finite")
@@ -91,16 +131,22 @@ def _run(
     wiring = examine(objects, names)
     findings = [*built.diagnostics, *wiring.diagnostics]
     if not wiring.has_flow:
-        return Report(Verdict.WIRING, built.twin, tuple(findings), None, built.output)
+        yield Report(Verdict.WIRING, built.twin, tuple(findings), None, built.output)
+        return
     if not wiring.runnable:
-        return Report(Verdict.RUN_ERROR, built.twin, tuple(findings), None, built.output)
+        yield Report(Verdict.RUN_ERROR, built.twin, tuple(findings), None, built.output)
+        return
     warned = len(world.warnings)
     verdict, kpis, experiment = Verdict.OK, None, None
     try:
         before = Snapshot(world) if len(replications) > 1 else None
         experiment = _Experiment(world, wiring, names, stop, warmup, seed, before)
         for replication in replications:
-            experiment.replicate(replication, trace if replication == replications[0] else None)
+            trace_it = trace if replication == replications[0] else None
+            with contextlib.closing(experiment.replicate(replication, trace_it, looks)) as seen:
+                for so_far in seen:
+                    found = (*findings, *world.warnings[warned:])
+                    yield Report(verdict, built.twin, found, so_far, tuple(world.machine.lines))
         kpis = experiment.kpis()
         if kpis.total_throughput.mean == 0:
             verdict = Verdict.NO_FLOW
@@ -120,7 +166,7 @@ def _run(
         if experiment is not None:
             experiment.dismantle()
     findings.extend(world.warnings[warned:])
-    return Report(verdict, built.twin, tuple(findings), kpis, tuple(world.machine.lines))
+    yield Report(verdict, built.twin, tuple(findings), kpis, tuple(world.machine.lines))
 
 
 class _Experiment:
@@ -147,8 +193,10 @@ class _Experiment:
         self.stands_still: Standstill | None = None
         self._last: Simulation | None = None
 
-    def replicate(self, replication: int, trace: Callable[[TraceEvent], None] | None) -> None:
-        """Runs one replication and keeps its figures; raises `Fault`."""
+    def replicate(
+        self, replication: int, trace: Callable[[TraceEvent], None] | None, looks: Sequence[float] = ()
+    ) -> Iterator[Kpis]:
+        """Runs one replication and keeps its figures; yields those of the only one at some looks; raises `Fault`."""
         machine = self.world.machine
         machine.end_run()  # the reset before a run empties the lists that the script filled
         machine.steps = self.steps
@@ -159,8 +207,14 @@ class _Experiment:
                 self.world, self.live, self.names,
                 seed=self.seed, replication=replication, codes=self.codes, trace=trace,
             )  # fmt: skip
+            self._last = simulation
             self.world.clock = simulation.calendar
-            simulation.run(self.until, self.warmup)
+            for time in simulation.run((*looks, self.until), self.warmup):
+                if time < self.until and simulation.calendar.heap and simulation.arrived:
+                    self._keep(simulation)
+                    yield self.kpis(time)
+                    self.figures.clear()
+                    self.model.clear()
         finally:
             self.world.clock = None
             self.world.machine.end_run()
@@ -168,22 +222,25 @@ class _Experiment:
                 simulation.close()
             if self.before is not None:
                 self.before.restore()
-        self._last = simulation
         if self.stands_still is None and stands_still(simulation.objects.values(), len(simulation.calendar.heap)):
             found = explain(simulation.objects.values())
             called = any(live.shown_state in _CALLED for live in simulation.objects.values())
             lasting = found.cause is Cause.DEADLOCK or (found.cause is Cause.BLOCKED and called)
             self.stands_still = found if lasting else None
+        self._keep(simulation)
+
+    def _keep(self, simulation: Simulation) -> None:
+        """Adds the figures of a replication so far."""
         self.figures.append({node: _figures_of(live) for node, live in simulation.objects.items()})
-        self.model.append(_ModelFigures(simulation, self.until - self.warmup))
+        self.model.append(_ModelFigures(simulation, simulation.calendar.now - self.warmup))
 
     def dismantle(self) -> None:
         """Takes the last replication apart, once nobody needs it any more."""
         if self._last is not None:
             self._last.dismantle()
 
-    def kpis(self) -> Kpis:
-        """Returns the figures of all replications together."""
+    def kpis(self, until: float | None = None) -> Kpis:
+        """Returns the figures of all replications together; `until` where they have not come to their end."""
         objects = {self.names[node]: self._object(node) for node in self.nodes}
         busiest = max(
             ((statistics.utilisation.mean, name) for name, statistics in objects.items() if statistics.utilisation),
@@ -193,7 +250,7 @@ class _Experiment:
         sinks = [node for node in self.nodes if node.cls.name == "Sink"]
         throughput = {self.names[node]: _known([f[node].per_hour for f in self.figures]) for node in sinks}
         return Kpis(
-            until=self.until,
+            until=self.until if until is None else until,
             warmup=self.warmup,
             replications=len(self.figures),
             events=_known([m.events for m in self.model]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -150,8 +150,11 @@ class Simulation:
         self.objects.clear()
         vars(self).clear()
 
-    def run(self, until: float, warmup: float) -> None:
-        """Runs from time 0; what happens before `warmup` is left out of the statistics. Raises `Fault`."""
+    def run(self, times: Sequence[float], warmup: float) -> Iterator[float]:
+        """Runs from time 0 to each of some times in turn, and yields it; raises `Fault`.
+
+        What happens before `warmup`, which is before the first of them, is left out of the statistics.
+        """
         self.world.warmup, self.world.counted_from = warmup, 0.0
         self._reset_triggers()
         for live in self.objects.values():
@@ -163,9 +166,16 @@ class Simulation:
             for live in self.objects.values():
                 live.clear_statistics()
             self.world.counted_from = warmup
-        self.calendar.run(until)
-        for live in self.objects.values():
-            live.settle()
+        for time in times:
+            self.calendar.run(time)
+            for live in self.objects.values():
+                live.settle()
+            yield time
+
+    @property
+    def arrived(self) -> bool:
+        """Whether an item has come to a Sink since the warm-up."""
+        return any(live.received for live in self.objects.values() if isinstance(live, sink.Sink))
 
     def _check(self) -> None:
         self.world.machine.check_time()
