@@ -7,7 +7,7 @@ from synth_examples import examples
 from vlsm_jax import simulator
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.scripts import ScriptStyle, write_script
-from vlsm_jax.synth.trials import check_run, horizon
+from vlsm_jax.synth.trials import Trial, check_run, horizon
 from vlsm_jax.twin import Connection, Distribution, Twin, TwinObject
 
 
@@ -132,3 +132,56 @@ def test_a_station_that_is_blocked_is_found():
     assert report.kpis.objects["b"].utilisation.mean < 0.985
     assert report.kpis.objects["a"].states["blocked"].mean > 0.6 * 30_000
     assert check_run(factory, report) == "a station that is stuck"
+
+
+def judged(factory, seed=0):
+    """Returns what a trial says at each of the times at which its run may end, by their parts of the horizon."""
+    trial, out = Trial(factory), {}
+    script = write_script(factory.twin, ScriptStyle.STRAIGHT, np.random.default_rng(0))
+    for report in simulator.watch(script, trial.looks, seed=seed):
+        part = report.kpis.until / trial.horizon
+        out[part] = trial.judge(report)
+        if not out[part]:
+            break
+    return out
+
+
+def test_a_trial_ends_as_soon_as_everything_has_been_seen():
+    assert judged(line(30)) == {0.5: ""}
+
+
+def test_what_is_doubtful_is_run_longer():
+    """A station that is blocked for up to half of the time, and for more than that."""
+
+    def trials(service):
+        objects = {
+            "s": ("Source", {"InterArrivalTime": Distribution("exponential", (0, 20))}),
+            "a": ("Processor", {"ProcessTime": 5}),
+            "b": ("Processor", {"ProcessTime": Distribution("uniform", (service - 4, service + 4))}),
+            "t": ("Sink", {}),
+        }
+        return [judged(factory_of(objects, ("sa", "ab", "bt")), seed) for seed in range(8)]
+
+    hardly, often, mostly = trials(12), trials(20), trials(40)
+    assert all(each == {0.5: ""} for each in hardly)
+    assert {tuple(each) for each in often} >= {(0.5,), (0.5, 0.75), (0.5, 0.75, 1.0, 2.0)}
+    assert all(reason in ("", "a station that is stuck") for each in often for reason in each.values())
+    assert sum(each.get(2.0) == "a station that is stuck" for each in mostly) >= 6
+
+
+def test_a_trial_waits_for_what_is_to_be_seen_within_the_horizon():
+    """An item for b comes every 100 s in the mean; four of them take 400 s, of which half are not always enough."""
+    objects = {
+        "s": ("Source", {"InterArrivalTime": 20, "SendToPort": Distribution("bernoulli", (80, 1, 2))}),
+        "a": ("Processor", {"ProcessTime": 5}),
+        "b": ("Processor", {"ProcessTime": 5}),
+        "t": ("Sink", {}),
+    }
+    factory = factory_of(objects, ("sa", "sb", "at", "bt"))
+    found = [judged(factory, seed) for seed in range(20)]
+    assert any(each.get(0.5) == "an object that no item reaches" for each in found)
+    assert any(each == {0.5: ""} for each in found)
+    assert all(list(each.values())[-1] == "" for each in found)
+    # The same run at one go, of half the length, is in no doubt: fewer than three items were to come.
+    late = next(seed for seed, each in enumerate(found) if each.get(0.5) == "an object that no item reaches")
+    assert check_run(factory, run(factory, until=0.5 * horizon(factory), seed=late)) == ""

@@ -188,16 +188,14 @@ def check_script(script: str, factory: Factory, *, seed: int = 0) -> str:
     It has to build exactly this Twin without a warning, run without a fault, and bring items everywhere at a sane pace
     (`Trial`): its run ends as soon as that is beyond doubt.
     """
-    trial, reason, built = Trial(factory), "", None
+    trial, reason = Trial(factory), ""
     with contextlib.closing(simulator.watch(script, trial.looks, seed=seed)) as reports:
         for report in reports:
-            if report.twin is not built:
-                built = report.twin
-                if built is not None and report.ok and built != factory.twin:
-                    return f"another Twin: {diff(factory.twin, built)[0].kind}"
             reason = trial.judge(report)
             if not reason:
                 break
+    if report.ok and report.twin != factory.twin:
+        return f"another Twin: {diff(factory.twin, report.twin)[0].kind}"
     return reason
 
 
