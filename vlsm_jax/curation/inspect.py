@@ -18,7 +18,7 @@ from vlsm_jax.curation.facts import Look, RowFacts, look_at, look_at_all
 from vlsm_jax.data.images import ImageError, opened
 from vlsm_jax.data.records import DataError
 from vlsm_jax.data.source import TripletSource
-from vlsm_jax.synth.cards import Tally, tables
+from vlsm_jax.synth.cards import Tally, facts_of, tables
 from vlsm_jax.synth.dataset import BLANK
 from vlsm_jax.version import __version__
 
@@ -121,7 +121,7 @@ def write_sheet(
         tally = tallies[split] = Tally()
         for row in look_at_all(source, Look(until=None, keep_fields=True), workers=workers):
             if row.fields is not None:
-                tally.add({"topology": row.topology, **row.fields}, row.twin, row.picture)
+                tally.add(facts_of({"topology": row.topology, **row.fields}, row.twin, row.picture))
             done += 1
             if progress is not None:
                 progress(done, total)

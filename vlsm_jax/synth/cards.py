@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vlsm_jax.synth.splits import HELD_OUT_INDUSTRIES, HELD_OUT_PAIRS, HELD_OUT_SHAPES, TRAINED_OBJECTS
 from vlsm_jax.twin import Distribution, ParameterValue, Twin
@@ -37,6 +37,7 @@ MEASURED: Final[Mapping[str, str]] = {
 }
 """What is measured of each triplet."""
 
+_FIELDS = (*COUNTED, *MEASURED)
 _OF_ROWS = ("industry", "layout", "automation", "prompt_style", "script_style", "sketch_style", "legible_at")
 _BAND = 5
 
@@ -63,6 +64,46 @@ def _listed(value: Any) -> list[str]:
     return [] if value in (None, "", {}) else [str(value)]
 
 
+class Facts(NamedTuple):
+    """What is counted of one triplet.
+
+    Attributes:
+      values: (field, value), each of which occurs once more; fields are those of `COUNTED` and `MEASURED`.
+      shape: the key of the shape of the flow, "" where it is not known.
+    """
+
+    values: list[tuple[str, str]]
+    shape: str
+
+
+def facts_of(row: Mapping[str, Any], twin: Twin | None, picture: int) -> Facts:
+    """Returns what is counted of one triplet.
+
+    Args:
+      row: of the data set; fields that it lacks are not counted.
+      twin: what its script builds, None where it builds nothing.
+      picture: size of the picture's file in bytes.
+    """
+    out = [(field, str(row[field])) for field in _OF_ROWS if row.get(field) not in (None, "")]
+    for field in ("features", "omitted"):
+        out += [(field, value) for value in dict.fromkeys(map(_omitted, _listed(row.get(field))))]
+    misspelt, goal = row.get("misspelt"), row.get("goal")
+    if isinstance(misspelt, (Mapping, list)):
+        out.append(("misspelt", str(len(misspelt))))
+    if isinstance(goal, Mapping) and "measure" in goal:
+        out.append(("goal", str(goal["measure"])))
+    sizes = {"prompt": len(row["prompt"].encode()), "response": len(row["response"].encode()), "picture": picture}
+    out += [(field, str(size)) for field, size in sizes.items()]
+    if twin is not None:
+        if twin.objects:
+            out.append(("objects", _band(len(twin.objects))))
+        out.append(("connections", str(len(twin.connections))))
+        out += [("class", obj.cls) for obj in twin.objects]
+        for field, parameter in (("arrival", "InterArrivalTime"), ("service", "ProcessTime")):
+            out += [(field, _kind(o.parameters[parameter])) for o in twin.objects if parameter in o.parameters]
+    return Facts(out, str(row.get("topology") or ""))
+
+
 @dataclasses.dataclass
 class Tally:
     """Counts over triplets; tallies can be added up, in any order.
@@ -74,46 +115,23 @@ class Tally:
     """
 
     triplets: int = 0
-    counts: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+    counts: dict[str, Counter[str]] = dataclasses.field(default_factory=lambda: {field: Counter() for field in _FIELDS})
     shapes: Counter[str] = dataclasses.field(default_factory=Counter)
 
-    def _count(self, field: str, values: Iterable[Any]) -> None:
-        self.counts.setdefault(field, Counter()).update(map(str, values))
-
-    def add(self, row: Mapping[str, Any], twin: Twin | None, picture: int) -> None:
-        """Counts one triplet.
-
-        Args:
-          row: of the data set; fields that it lacks are not counted.
-          twin: what its script builds, None where it builds nothing.
-          picture: size of the picture's file in bytes.
-        """
+    def add(self, facts: Facts) -> None:
+        """Counts one triplet."""
         self.triplets += 1
-        for field in _OF_ROWS:
-            if row.get(field) not in (None, ""):
-                self._count(field, [row[field]])
-        for field in ("features", "omitted"):
-            self._count(field, dict.fromkeys(map(_omitted, _listed(row.get(field)))))
-        misspelt, goal = row.get("misspelt"), row.get("goal")
-        self._count("misspelt", [len(misspelt)] if isinstance(misspelt, (Mapping, list)) else ())
-        self._count("goal", [goal["measure"]] if isinstance(goal, Mapping) and "measure" in goal else ())
-        self.shapes.update([str(row["topology"])] if row.get("topology") else ())
-        self._count("prompt", [len(row["prompt"].encode())])
-        self._count("response", [len(row["response"].encode())])
-        self._count("picture", [picture])
-        if twin is not None:
-            self._count("objects", [_band(len(twin.objects))] if twin.objects else ())
-            self._count("connections", [len(twin.connections)])
-            self._count("class", (obj.cls for obj in twin.objects))
-            for field, parameter in (("arrival", "InterArrivalTime"), ("service", "ProcessTime")):
-                self._count(field, (_kind(o.parameters[parameter]) for o in twin.objects if parameter in o.parameters))
+        for field, value in facts.values:
+            self.counts[field][value] += 1
+        if facts.shape:
+            self.shapes[facts.shape] += 1
 
     def merge(self, other: Tally) -> None:
         """Adds another tally to this one."""
         self.triplets += other.triplets
         self.shapes.update(other.shapes)
         for field, counter in other.counts.items():
-            self.counts.setdefault(field, Counter()).update(counter)
+            self.counts[field].update(counter)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the tally as JSON."""
@@ -123,12 +141,12 @@ class Tally:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tally:
         """Reads what `to_json` returned."""
-        counts = {field: Counter(counter) for field, counter in data["counts"].items()}
+        counts = {field: Counter(data["counts"].get(field, {})) for field in _FIELDS}
         return cls(data["triplets"], counts, Counter(data["shapes"]))
 
     def spread(self, field: str) -> tuple[float, float, float, float] | None:
         """Returns smallest, mean, 95th percentile (nearest rank) and largest of a measured field; None without any."""
-        values = sorted((int(value), count) for value, count in self.counts.get(field, {}).items())
+        values = sorted((int(value), count) for value, count in self.counts[field].items())
         if not values:
             return None
         total = sum(count for _, count in values)
@@ -167,8 +185,8 @@ def tables(tallies: Mapping[str, Tally]) -> list[tuple[str, list[str], list[list
             shapes.append(["triplets whose shape training never sees", *unseen])
     out.append(("Splits", ["", *splits], shapes))
     for field, title in COUNTED.items():
-        values = _sorted_values({value for t in tallies.values() for value in t.counts.get(field, ())})
-        rows = [[value, *(str(t.counts.get(field, Counter())[value]) for t in tallies.values())] for value in values]
+        values = _sorted_values({value for t in tallies.values() for value in t.counts[field]})
+        rows = [[value, *(str(t.counts[field][value]) for t in tallies.values())] for value in values]
         if rows:
             out.append((title, ["", *splits], rows))
     rows = []
@@ -187,7 +205,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return f"## {title}\n\n{head}" + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n"
 
 
-_FIELDS = """\
+_ROWS = """\
 Each line of a split's file is a JSON object:
 
 | field | |
@@ -244,7 +262,7 @@ def write_card(
         "Every script was run in the embedded simulator: it builds exactly the factory of sketch and prompt without a "
         "warning, and items flow everywhere. The factories are invented: stations, orders and times are plausible, no "
         "plant was copied.\n\n",
-        _FIELDS,
+        _ROWS,
         _splits_text(),
         "Locations are told only where they do not follow the grid rule, which `vlsm_jax/synth/layouts.py` states.\n\n",
     ]

@@ -28,7 +28,7 @@ import cv2
 import filelock
 
 from vlsm_jax.processes import in_order
-from vlsm_jax.synth.cards import Tally, write_card
+from vlsm_jax.synth.cards import Facts, Tally, facts_of, write_card
 from vlsm_jax.synth.sketches import blank_sketch, encode_image
 from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import TripletOptions, make_triplet
@@ -67,12 +67,21 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """A triplet as it travels from a worker: its row without the picture's path, the picture's file, its own tally."""
+    """A triplet as it travels from a worker.
 
-    row: dict[str, Any]
+    Attributes:
+      row: of the data set as JSON, without the picture's path.
+      factory: its key.
+      picture, suffix: the picture's file, and the end of its name.
+      facts: what is counted.
+      rejected: see `Triplet`.
+    """
+
+    row: str
+    factory: str
     picture: bytes
     suffix: str
-    tally: Tally
+    facts: Facts
     rejected: tuple[tuple[str, int], ...]
 
 
@@ -111,9 +120,10 @@ def _make_chunk(chunk: _Chunk, seed: int, options: TripletOptions) -> list[_Made
     for index in range(chunk.start, chunk.start + chunk.count):
         triplet = make_triplet(seed, index, options, chunk.split)
         picture, suffix = encode_image(triplet.sketch)
-        row, tally = triplet.row(), Tally()
-        tally.add(row, triplet.factory.twin, len(picture))
-        out.append(_Made(row, picture, suffix, tally, triplet.rejected))
+        row = triplet.row()
+        facts = facts_of(row, triplet.factory.twin, len(picture))
+        text = json.dumps(row, ensure_ascii=False)
+        out.append(_Made(text, triplet.keys.factory, picture, suffix, facts, triplet.rejected))
     if own_process:
         _tidy()
     return out
@@ -174,18 +184,19 @@ class _Journal:
             if self.rows[split] == limit:
                 break
             rejected.update(dict(triplet.rejected))
-            key = triplet.row["factory"]
-            if key in self.seen[split]:
+            if triplet.factory in self.seen[split]:
                 duplicates += 1
                 continue
-            self.seen[split].add(key)
-            factories.append(key)
-            image = self._image(split, self.rows[split], triplet.suffix)
+            self.seen[split].add(triplet.factory)
+            factories.append(triplet.factory)
+            place = self.rows[split]
+            image = self._image(split, place, triplet.suffix)
             path = self.directory / image
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if place % IMAGES_PER_FOLDER == 0:
+                path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(triplet.picture)
-            file.write(json.dumps({"image": image, **triplet.row}, ensure_ascii=False).encode() + b"\n")
-            tally.merge(triplet.tally)
+            file.write(f'{{"image": {json.dumps(image)}, {triplet.row[1:]}\n'.encode())
+            tally.add(triplet.facts)
             self.rows[split] += 1
         file.flush()
         self.next_index[split] = chunk.start + chunk.count
