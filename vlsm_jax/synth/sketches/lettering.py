@@ -66,17 +66,25 @@ def _fallback(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-@functools.lru_cache(maxsize=1 << 14)
-def _letter(lettering: Lettering, size: int, letter: str, own: bool, aside: int) -> Word:
-    """Returns a letter of the font, or with `own` false of Pillow's, as it looks a few quarters of a pixel aside."""
+@functools.lru_cache(maxsize=1 << 12)
+def _outline(lettering: Lettering, size: int, letter: str, own: bool) -> Word:
+    """Returns a letter of the font, or with `own` false of Pillow's, `_FINER` times as large as on the page."""
     face = font(lettering, size * _FINER) if own else _fallback(size * _FINER)
     mask, (left, top) = face.getmask2(letter, "L", anchor="ls")
     width, height = mask.size
+    return Word(np.array(mask, np.uint8).reshape(height, width), left, top)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _letter(lettering: Lettering, size: int, letter: str, own: bool, aside: int) -> Word:
+    """Returns a letter as it looks where its pen starts a few parts of a pixel, of which there are `_FINER`, aside."""
+    ink, left, top = _outline(lettering, size, letter, own)
+    height, width = ink.shape
     (column, before), (row, above) = divmod(left + aside, _FINER), divmod(top, _FINER)
-    behind, below = -(before + width) % _FINER, -(above + height) % _FINER
-    large = np.pad(np.array(mask, np.uint8).reshape(height, width), ((above, below), (before, behind)))
-    extent = large.shape[1] // _FINER, large.shape[0] // _FINER
-    return Word(cv2.resize(large, extent, interpolation=cv2.INTER_AREA) if large.size else large, column, row)
+    extent = -(-(before + width) // _FINER), -(-(above + height) // _FINER)
+    large = np.zeros((extent[1] * _FINER, extent[0] * _FINER), np.uint8)
+    large[above : above + height, before : before + width] = ink
+    return Word(cv2.resize(large, extent, interpolation=cv2.INTER_AREA) if ink.size else ink, column, row)
 
 
 @functools.lru_cache(maxsize=1 << 15)
