@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEFT = ("twin", "processes", "flexscript", "simulator", "synth", "metrics", "curation", "repair")
+LEFT = ("twin", "processes", "flexscript", "simulator", "synth", "metrics", "curation", "repair", "verification")
 RIGHT = ("data", "models", "sharding", "training", "generation")
 # A room, and the rooms of this package that it may import besides itself.
 MAY_IMPORT = {
@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "metrics": ("twin", "processes", "flexscript", "simulator"),
     "synth": ("twin", "processes", "flexscript", "simulator", "version"),
     "repair": ("twin", "flexscript", "simulator", "metrics"),
+    # Candidates are run, measured and mended.
+    "verification": ("twin", "processes", "flexscript", "simulator", "metrics", "repair"),
     # Data sets are looked through by reading them and by running their scripts.
     "curation": ("twin", "processes", "flexscript", "simulator", "synth", "data", "version"),
     "data": (),

@@ -1,7 +1,7 @@
 """Metrics of generated scripts: pure functions of Twins, Reports and texts, without JAX."""
 
 from vlsm_jax.metrics.agreement import KpiAgreement, KpiRow, kpi_agreement
-from vlsm_jax.metrics.attainment import Attainment, Looks, Outcome, judge_goals
+from vlsm_jax.metrics.attainment import Attainment, Looks, Outcome, intent_of, judge_goals
 from vlsm_jax.metrics.bleu import bleu4, bleu_signature
 from vlsm_jax.metrics.esr import esr, verdict_counts
 from vlsm_jax.metrics.failure import LABELS, Failure, failure, failure_counts, failure_of
@@ -49,6 +49,7 @@ __all__ = [
     "failure_of",
     "goals_of",
     "group_table",
+    "intent_of",
     "is_isomorphic",
     "judge_goals",
     "keeps_intent",

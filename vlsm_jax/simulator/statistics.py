@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -79,6 +80,9 @@ class ObjectStatistics:
     states: Mapping[str, Estimate]
     utilisation: Estimate | None
 
+    def __reduce__(self):
+        return _rebuilt, (type(self), _fields(self))
+
 
 @dataclasses.dataclass(frozen=True)
 class Kpis:
@@ -114,6 +118,18 @@ class Kpis:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain dicts, lists, strings and numbers, ready for JSON."""
         return _plain(self)
+
+    def __reduce__(self):
+        return _rebuilt, (type(self), _fields(self))
+
+
+def _fields(figures: Kpis | ObjectStatistics) -> dict[str, Any]:
+    """Returns the fields as they can be pickled, which read-only mappings cannot."""
+    return {name: dict(v) if isinstance(v, Mapping) else v for name, v in vars(figures).items()}
+
+
+def _rebuilt(cls: type, fields: dict[str, Any]) -> Any:
+    return cls(**{name: MappingProxyType(v) if isinstance(v, dict) else v for name, v in fields.items()})
 
 
 def _plain(value: Any) -> Any:
