@@ -543,9 +543,33 @@ def test_generate_gives_a_script_with_a_verdict(vlsm, model, tmp_path):
     assert f"tokens {'with' if made['constrained'] else 'without'} grammar constraint" in plain.stderr
     free = vlsm(*args, "--max-tokens", "12", "--no-constrain")
     assert "12 tokens without grammar constraint, cut off at --max-tokens=12" in free.stderr
+    verdicts = made["verification"]["candidates"]
+    assert len(verdicts) == made["verification"]["tried"] == 4
+    assert verdicts[0]["script"] == made["script"] or made["verification"]["by"] == "rules"
+    assert {"tokens", "ended", "cut", "verdict", "agreement", "log_probability"} <= verdicts[0].keys()
+    assert "of 4 candidates run; number" in plain.stderr
+    one = json.loads(vlsm(*args, "--max-tokens", "12", "--candidates", "1", "--goal", "wip <= 3", "--json").stdout)
+    assert one["verification"]["tried"] == 1
+    assert [goal["text"] for goal in one["goals"]] == ["work in process <= 3 items"]
     result = vlsm("generate", "--sketch", "none.png", "--prompt", "x", "--model", str(model))
     assert result.exit_code == 2
     assert "no image at none.png" in result.stderr
+
+
+def test_repair_asks_a_model_where_no_rule_helps_and_takes_nothing_worse(vlsm, model, tmp_path):
+    (tmp_path / "words.fsx").write_text("Make me a factory, please")
+    args = ("repair", "words.fsx", "--model", str(model), "--max-tokens", "12", "--candidates", "2")
+    done = json.loads(vlsm(*args, "--json").stdout)
+    # An untrained model writes noise, which is taken only where it comes further than these words.
+    assert done["changed"] == (done["by"] == "model")
+    assert done["changed"] or (done["script"], done["needs"]) == (
+        "Make me a factory, please", "the model writes nothing better either"
+    )  # fmt: skip
+    # Where rules mend everything, no model is loaded.
+    mended = json.loads(vlsm("repair", "typo.fsx", "--model", "none", "--json").stdout)
+    assert (mended["ok"], mended["by"]) == (True, "rules")
+    result = vlsm("repair", "words.fsx", "--model", "none")
+    assert (result.exit_code, "no model at none" in result.stderr) == (2, True)
 
 
 # --- convert ----------------------------------------------------------------------------------------------------------

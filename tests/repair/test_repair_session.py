@@ -47,8 +47,8 @@ def test_what_was_rejected_is_not_proposed_again():
 def test_a_model_is_asked_where_the_rules_are_at_an_end_and_is_judged_like_them():
     asked = []
 
-    def rewrite(script, prompt, diagnostics):
-        asked.append((script, prompt, [d.code for d in diagnostics]))
+    def rewrite(found, prompt):
+        asked.append((found.script, prompt, [d.code for d in found.diagnostics]))
         return RIGHT if len(asked) > 1 else "worse("
 
     session = RepairSession("what is this", "a line", rewriter=rewrite)

@@ -18,8 +18,8 @@ from vlsm_jax.cli.score import score
 from vlsm_jax.cli.scripts import check, run
 from vlsm_jax.cpu_settings import start_with_cpu_settings
 
-# Verbs that compute with a model.
-COMPUTING = ("generate",)
+# Verbs that compute with a model, and what they are given where they do.
+COMPUTING = {"generate": "", "repair": "--model"}
 
 app = typer.Typer(
     name="vlsm",
@@ -36,6 +36,7 @@ app.add_typer(convert_app, name="convert")
 
 def main() -> None:
     """Runs the command line."""
-    if sys.argv[1:] and sys.argv[1] in COMPUTING:
+    given = sys.argv[2:]
+    if sys.argv[1:] and sys.argv[1] in COMPUTING and any(a.startswith(COMPUTING[sys.argv[1]]) for a in given):
         start_with_cpu_settings()
     app()

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vlsm_jax.cli.terminal import (
+    Goals,
     Json,
     Seed,
     Until,
+    check_times,
     fail,
+    format_goals,
     read,
+    read_goals,
     report_object,
     say,
     say_json,
+    write_whole,
 )
 
 if TYPE_CHECKING:
-    pass
+    from vlsm_jax.generation.decode import Candidate
+    from vlsm_jax.verification import Verified
+
+CANDIDATES = 4
+"""Of `vlsm generate`, where nothing else is asked for."""
 
 
 def generate(
@@ -30,6 +40,15 @@ def generate(
     prompt_file: Annotated[Path | None, typer.Option(help="A text file with the prompt.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the script here as well.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of the script's length.")] = 1024,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Scripts that are written, the first greedily; the best one is given.")
+    ] = CANDIDATES,
+    mend: Annotated[
+        bool, typer.Option("--mend/--no-mend", help="Mend the best one by rules where it needs it.")
+    ] = True,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite/--no-rewrite", help="Let the model rewrite it where rules do not help.")
+    ] = False,
     constrain: Annotated[
         bool | None,
         typer.Option(
@@ -38,49 +57,92 @@ def generate(
             show_default=False,
         ),
     ] = None,
+    goal: Goals = None,
     until: Until = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Turn a sketch and a prompt into FlexScript, and prove it by running it."""
+    """Turn a sketch and a prompt into FlexScript, and prove it by running it.
+
+    Several candidates are written and run; the best by verdict, by what the prompt states and by its goals is given.
+    Status 0 where it runs and every goal, of --goal or else of the prompt, is met; 1 where not.
+    """
     from vlsm_jax.data.images import ImageError
     from vlsm_jax.generation.constraint import ConstraintError, available
     from vlsm_jax.generation.load import ModelError, load_generator
-    from vlsm_jax.simulator import run as run_script
-    from vlsm_jax.simulator.listing import format_report
+    from vlsm_jax.generation.sampling import GREEDY, Sampling
+    from vlsm_jax.metrics import stated_goals
+    from vlsm_jax.verification import Asked, Checks, verify
+    from vlsm_jax.verification import rewrite as let_rewrite
 
+    check_times(until, 0.0)
     if prompt_file is not None:
         prompt = read(prompt_file)
     if not prompt.strip():
         fail("the prompt is empty; describe the factory with --prompt or --prompt-file")
+    goals = read_goals(goal) or stated_goals(prompt)
     if constrain is None:
         constrain = available()
+    sampling = Sampling() if candidates > 1 else GREEDY
+    settings = {"max_tokens": max_tokens, "constrain": constrain, "candidates": candidates}
     try:
         generator = load_generator(model)
-        ((made,),) = generator.generate([sketch], [prompt], max_tokens=max_tokens, constrain=constrain)
+
+        def write(text: str) -> list[Candidate]:
+            return generator.generate([sketch], [text], sampling=sampling, seed=seed, **settings)[0]
+
+        made = write(prompt)
+        checks = Checks(until=until, seed=seed, mend=mend)
+        scripts, chances = tuple(m.text for m in made), tuple(m.log_probability for m in made)
+        asked = Asked(prompt, scripts, chances, goals)
+        found = verify(asked, checks)
+        if rewrite:
+            found = let_rewrite(found, asked, lambda text: [m.text for m in write(text)], checks)
     except (ModelError, ImageError, ConstraintError) as error:
         fail(str(error))
-    try:
-        report = run_script(made.text, until=until, seed=seed)
-    except ValueError as error:
-        fail(str(error))
     if out is not None:
-        draft = out.with_name(f".{out.name}.new")
-        draft.write_text(made.text)
-        draft.replace(out)
+        write_whole(out, found.best.script)
     if as_json:
-        row: dict[str, Any] = {
-            "script": made.text,
-            "tokens": made.tokens,
-            "ended": made.ended,
-            "constrained": made.constrained,
-            "cut": made.cut,
-        }
-        say_json(row | {"report": report_object(report)})
+        say_json(_object(found, made))
     else:
-        say(made.text)
-        ending = "" if made.ended else f", cut off at --max-tokens={max_tokens}"
-        ending += ", unfinished end left out" if made.cut else ""
-        how = "with" if made.constrained else "without"
-        print(f"\n// {made.tokens} tokens {how} grammar constraint{ending}\n\n{format_report(report)}", file=sys.stderr)
-    raise typer.Exit(0 if report.ok else 1)
+        say(found.best.script)
+        print(f"\n{_told(found, made, max_tokens)}", file=sys.stderr)
+    met = all(attained.outcome.value == "met" for attained in found.best.goals)
+    raise typer.Exit(0 if found.best.runs and met else 1)
+
+
+def _object(found: Verified, made: Sequence[Candidate]) -> dict[str, Any]:
+    """Returns what `--json` prints: the best script with its Report, and the verdicts of all candidates."""
+    first = made[found.trials[0].index]
+    verification = found.to_dict()
+    for row in verification["candidates"]:
+        candidate = made[row["candidate"]]
+        row |= {"tokens": candidate.tokens, "ended": candidate.ended, "cut": candidate.cut}
+    return {
+        "script": found.best.script,
+        "tokens": first.tokens,
+        "ended": first.ended,
+        "constrained": first.constrained,
+        "cut": first.cut,
+        "report": report_object(found.best.report),
+        "goals": [attained.to_dict() for attained in found.best.goals],
+        "verification": verification,
+    }
+
+
+def _told(found: Verified, made: Sequence[Candidate], max_tokens: int) -> str:
+    """Returns how the script came about, its Report and its goals, for a reader."""
+    from vlsm_jax.simulator.listing import format_report, plain, visible
+
+    first = made[found.trials[0].index]
+    ending = "" if first.ended else f", cut off at --max-tokens={max_tokens}"
+    ending += ", unfinished end left out" if first.cut else ""
+    how = "with" if first.constrained else "without"
+    lines = [f"// {first.tokens} tokens {how} grammar constraint{ending}"]
+    if len(made) > 1:
+        lines.append(f"// {found.ran} of {len(made)} candidates run; number {found.trials[0].index + 1} is the best")
+    lines += [f"// mended: {visible(step.reason)}" for step in found.steps]
+    if found.by == "rewriting":
+        lines.append("// rewritten by the model")
+    goals = format_goals(found.best.goals, plain)
+    return "\n".join(lines) + f"\n\n{format_report(found.best.report)}" + (f"\n\n{goals}" if goals else "")

@@ -1,27 +1,37 @@
-"""`vlsm repair`: a script mended by rules, shown as a diff."""
+"""`vlsm repair`: a script mended by rules, and by a model where one is given, shown as a diff."""
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlsm_jax.cli.terminal import STDIN, Json, Script, Seed, fail, painter, read, say, say_json
+from vlsm_jax.cli.terminal import STDIN, Json, Script, Seed, fail, painter, read, say, say_json, write_whole
 
 if TYPE_CHECKING:
-    from vlsm_jax.repair import Repair
+    from vlsm_jax.repair import Judged, Repair
 
-NO_MODEL = "what is left takes a model that rewrites scripts, and this release has none: it mends by rules alone"
+NO_MODEL = "what is left takes a model that rewrites scripts: give one with --model"
+NO_HELP = "the model writes nothing better either"
+PAGE = (512, 341)
+"""Of the empty page that a model gets where there is no sketch."""
 
 
 def repair(
     script: Script,
     prompt: Annotated[str, typer.Option(help="The factory in words; it ranks what may have been meant.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="A text file with the prompt.")] = None,
-    sketch: Annotated[
-        Path | None, typer.Option(help="A picture of the layout. Only a model could read it; rules do not.")
+    model: Annotated[
+        Path | None, typer.Option(help="A model folder; it rewrites what no rule mends, and has to do better.")
     ] = None,
+    sketch: Annotated[
+        Path | None, typer.Option(help="A picture of the layout, for the model; without one it gets an empty page.")
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Scripts that the model writes; the best one counts.")] = 4,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of what the model writes.")] = 1024,
     out: Annotated[Path | None, typer.Option(help="Write the mended script here.")] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Write the mended script over the file.")] = False,
     seed: Seed = 0,
@@ -29,6 +39,7 @@ def repair(
 ) -> None:
     """Mend a script: show what to change as a diff, with the reason of each edit; write it only when told to.
 
+    Rules come first. A model is asked where something is wrong still, and only what proves strictly better is taken.
     Status 0 where the script runs, as it was or mended; 1 where it does not.
     """
     from vlsm_jax.repair import mend
@@ -42,35 +53,68 @@ def repair(
     if sketch is not None and not sketch.is_file():
         fail(f"{sketch}: there is no such file")
     done = mend(read(script), prompt, seed=seed)
+    asked = model is not None and done.complaints
+    if asked:
+        better = _rewritten(done.after, prompt, model, sketch, candidates, max_tokens, seed)
+        if better is not None:
+            done = dataclasses.replace(done, after=better, rewritten=True)
     target = Path(script) if in_place else out
     if target is not None and (done.changed or not in_place):
-        _write(target, done.after.script)
+        write_whole(target, done.after.script)
+    left = "" if done.ok else NO_HELP if asked else NO_MODEL
     if as_json:
-        needs = None if done.ok else NO_MODEL
-        say_json(done.to_dict() | {"needs": needs, "sketch_read": False, "written": str(target) if target else None})
+        row = {"needs": left or None, "sketch_read": asked and sketch is not None}
+        say_json(done.to_dict() | row | {"written": str(target) if target else None})
     else:
-        _tell(done, script, sketch)
+        _tell(done, script, left)
+        if sketch is not None and not asked:
+            say(f"{sketch} was not looked at: only a model does, where rules leave something wrong")
     raise typer.Exit(0 if done.ok else 1)
 
 
-def _write(path: Path, text: str) -> None:
-    """Writes a file as a whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="")
-        draft.replace(path)
-    except OSError as error:
-        fail(f"{path}: {error.strerror}")
+def _rewritten(
+    found: Judged, prompt: str, model: Path, sketch: Path | None, candidates: int, max_tokens: int, seed: int
+) -> Judged | None:
+    """Returns what a model writes in the place of a script, judged, where that is strictly better."""
+    import PIL.Image
+
+    from vlsm_jax.data.images import ImageError
+    from vlsm_jax.generation.constraint import ConstraintError, available
+    from vlsm_jax.generation.load import ModelError, load_generator
+    from vlsm_jax.generation.sampling import GREEDY, Sampling
+    from vlsm_jax.repair import Statement, judge, repair_prompt
+    from vlsm_jax.verification import Asked, Checks, verify
+
+    with tempfile.TemporaryDirectory() as scratch:
+        if sketch is None:
+            sketch = Path(scratch, "page.png")
+            PIL.Image.new("RGB", PAGE, "white").save(sketch)
+        try:
+            made = load_generator(model).generate(
+                [sketch],
+                [repair_prompt(prompt, found)],
+                max_tokens=max_tokens,
+                constrain=available(),
+                candidates=candidates,
+                sampling=Sampling() if candidates > 1 else GREEDY,
+                seed=seed,
+            )[0]
+        except (ModelError, ImageError, ConstraintError) as error:
+            fail(str(error))
+    best = verify(Asked(prompt, tuple(m.text for m in made)), Checks(seed=seed)).best
+    better = judge(best.script, Statement(prompt), runs=True, seed=seed)  # under the budget that `found` was judged by
+    return better if better.judgement > found.judgement else None
 
 
-def _tell(done: Repair, name: str, sketch: Path | None) -> None:
+def _tell(done: Repair, name: str, left: str) -> None:
     from vlsm_jax.simulator.listing import format_findings, visible
 
     paint = painter()
     if done.changed:
         diff = "\n".join(visible(line) for line in done.diff(Path(name).name).splitlines())
         say(diff + "\n")
-        say("\n".join(f"- {step.rule}: {visible(step.reason)}" for step in done.steps))
+        reasons = [f"- {step.rule}: {visible(step.reason)}" for step in done.steps]
+        say("\n".join(reasons + ["- model: rewritten"] * done.rewritten))
     states = [paint(found.verdict.value, "green" if found.verdict.value == "ok" else "red")
               for found in (done.before, done.after)]  # fmt: skip
     findings = [len(found.diagnostics) for found in (done.before, done.after)]
@@ -82,10 +126,8 @@ def _tell(done: Repair, name: str, sketch: Path | None) -> None:
         say(f"{name}: {states[0]}, no rule makes it better")
     if done.left:
         say(format_findings(done.left, paint))
-    if not done.ok:
-        say(NO_MODEL)
-    if sketch is not None:
-        say(f"{sketch} was not looked at: {NO_MODEL.split(',')[0].replace('what is left takes', 'that takes')}")
+    if left:
+        say(left)
 
 
 def _findings(count: int) -> str:

@@ -126,6 +126,16 @@ def say(text: str) -> None:
         raise typer.Exit(128 + 13) from None
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file as a whole or not at all; ends the program where it cannot be written."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="")
+        draft.replace(path)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+
+
 def fail(message: str) -> NoReturn:
     """Prints an error and ends the program with status 2: wrong usage or unreadable input."""
     print(f"error: {message}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from vlsm_jax.repair.edits import Edit, Proposal, unified_diff
 from vlsm_jax.repair.judging import Judged, Judgement, Level, judge, judged
+from vlsm_jax.repair.rewriting import complaints, repair_prompt
 from vlsm_jax.repair.search import Limits, Repair, mend, proposals
 from vlsm_jax.repair.session import RepairSession, Rewriter
 from vlsm_jax.repair.stating import Mismatch, Statement
@@ -18,9 +19,11 @@ __all__ = [
     "RepairSession",
     "Rewriter",
     "Statement",
+    "complaints",
     "judge",
     "judged",
     "mend",
     "proposals",
+    "repair_prompt",
     "unified_diff",
 ]

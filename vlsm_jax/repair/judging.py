@@ -79,6 +79,12 @@ class Judged(NamedTuple):
     twin: Twin | None
     mismatches: tuple[Mismatch, ...]
 
+    @property
+    def complaints(self) -> bool:
+        """Whether anything is wrong that could be mended: a number that a prompt has to spare is not enough."""
+        level, sound, _ = self.judgement
+        return level < Level.RUNS or sound < 0 or any(m.kind != "unused number" for m in self.mismatches)
+
 
 _NO_PROMPT = Statement("")
 _BROKEN = frozenset(("syntax", "unknown command", "unknown name", "unknown type", "unknown method"))

@@ -63,19 +63,31 @@ class Repair:
     Attributes:
       before: the script as it was, judged.
       after: the script as it is now; `before` where nothing better was found.
-      steps: what was done, in order.
+      steps: what rules did, in order.
       judged: scripts that were built for it.
+      rewritten: whether `after` was written anew by a model.
     """
 
     before: Judged
     after: Judged
     steps: tuple[Proposal, ...]
     judged: int
+    rewritten: bool = False
 
     @property
     def changed(self) -> bool:
         """Whether a better script was found."""
-        return bool(self.steps)
+        return bool(self.steps) or self.rewritten
+
+    @property
+    def by(self) -> str | None:
+        """What wrote `after`: "model", "rules", or None where it is the script as it was."""
+        return "model" if self.rewritten else "rules" if self.steps else None
+
+    @property
+    def complaints(self) -> bool:
+        """Whether anything is wrong still, with the script or with how it fits the prompt."""
+        return self.after.complaints
 
     @property
     def ok(self) -> bool:
@@ -96,6 +108,7 @@ class Repair:
         return {
             "ok": self.ok,
             "changed": self.changed,
+            "by": self.by,
             "before": _state(self.before),
             "after": _state(self.after),
             "edits": [

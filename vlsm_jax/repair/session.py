@@ -11,8 +11,9 @@ from vlsm_jax.repair.judging import Judged, judge
 from vlsm_jax.repair.search import Limits, mend
 from vlsm_jax.repair.stating import Statement
 
-Rewriter = Callable[[str, str, tuple[Diagnostic, ...]], str]
-"""A model that rewrites: (script, prompt, diagnostics) to a script. It is asked where the rules find nothing."""
+Rewriter = Callable[[Judged, str], str]
+"""A model that rewrites: (script with what is wrong with it, prompt) to a script. It is asked where rules find nothing;
+`vlsm_jax.repair.rewriting.repair_prompt` makes one text of both."""
 
 
 class RepairError(RuntimeError):
@@ -110,7 +111,7 @@ class RepairSession:
         if repair.changed and repair.after.script not in self._rejected:
             self._offer = self._made(repair.after, "rules", tuple(step.reason for step in repair.steps))
         elif self.rewriter is not None:
-            script = self.rewriter(self.script, self.prompt, self.diagnostics)
+            script = self.rewriter(self.state, self.prompt)
             found = self._judge(script)
             if script not in self._rejected and found.judgement > self.state.judgement:
                 self._offer = self._made(found, "model", ("rewritten by the model",))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vlsm_jax.metrics import Attainment, Goal, Looks, Outcome, intent_of, judge_goals
-from vlsm_jax.repair import Judged, Judgement, Level, Statement, judged
+from vlsm_jax.repair import Judged, Judgement, Statement, judged
 from vlsm_jax.simulator import Budget, Report, run
 
 BUDGET = Budget(events=2_000_000, wall_seconds=20.0)
@@ -93,9 +93,8 @@ class Trial:
 
     @property
     def complaints(self) -> bool:
-        """Whether anything is wrong that a rule may mend: a number that a prompt has to spare is not enough."""
-        level, sound, _ = self.judged.judgement
-        return level < Level.RUNS or sound < 0 or any(m.kind != "unused number" for m in self.judged.mismatches)
+        """Whether anything is wrong that could be mended."""
+        return self.judged.complaints
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the verdict in plain dicts, strings and numbers, the script with it, the Report left out."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from vlsm_jax.metrics import Goal
 from vlsm_jax.processes import ended_at_once, fresh_pool
-from vlsm_jax.repair import Limits, Proposal, Statement, mend, unified_diff
+from vlsm_jax.repair import Limits, Proposal, Statement, mend, repair_prompt, unified_diff
 from vlsm_jax.verification.agreement import agreements
 from vlsm_jax.verification.trial import Checks, Trial, try_script, with_goals
 
@@ -126,6 +126,28 @@ def _mended(ranked: tuple[Trial, ...], asked: Asked, checks: Checks) -> Verified
     if not after.judged.judgement > best.judged.judgement:  # under the budget and the times asked for, it is no better
         return Verified(best, ranked)
     return Verified(with_goals(after, asked.goals, checks), ranked, repair.steps, "rules")
+
+
+def rewrite(
+    found: Verified, asked: Asked, write: Callable[[str], Sequence[str]], checks: Checks = Checks()
+) -> Verified:
+    """Lets a model rewrite the best script where something is wrong with it still; taken only if strictly better.
+
+    Args:
+      found: what `verify` returned.
+      asked: what it was given.
+      write: a model: from the text of `vlsm_jax.repair.repair_prompt` to one or several scripts.
+      checks: how these are tried.
+    """
+    if not found.best.complaints:
+        return found
+    scripts = tuple(write(repair_prompt(asked.prompt, found.best.judged)))
+    if not scripts:
+        return found
+    better = verify(Asked(asked.prompt, scripts, (), asked.goals), checks).best
+    if not better.judged.judgement > found.best.judged.judgement:
+        return found
+    return dataclasses.replace(found, best=dataclasses.replace(better, index=-1), steps=(), by="rewriting")
 
 
 class Verifier:
