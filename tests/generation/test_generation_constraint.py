@@ -14,6 +14,7 @@ from vlsm_jax.generation import constraint as constraint_module
 from vlsm_jax.generation.constrained import ConstrainedDecoder, allowed
 from vlsm_jax.generation.constraint import Constraint, ConstraintError
 from vlsm_jax.generation.decode import Candidate, Generator, within_grammar
+from vlsm_jax.generation.loop import Limits
 from vlsm_jax.generation.prompts import make_prompts
 from vlsm_jax.generation.sampling import Sampling
 from vlsm_jax.models import DecoderConfig, VlsmConfig
@@ -47,6 +48,9 @@ def network(tokenizer):
 
 def next_tokens(scripts, row=0):
     """The ids that may come next."""
+    if scripts.done[row]:
+        return np.array([])
+    scripts.fill(row)
     return np.flatnonzero(np.unpackbits(scripts.bits[row].view(np.uint8), bitorder="little"))
 
 
@@ -59,32 +63,36 @@ def test_end_of_text_may_come_only_where_the_script_is_complete(constraint, toke
     ids = tokenizer.encode_response(SCRIPT)[:-1]
     for i, token in enumerate(ids):
         assert token in next_tokens(scripts)
-        scripts.write(np.array([token]))
+        assert scripts.take(0, token)
         assert (tokenizer.eos_id in next_tokens(scripts)) == parse(tokenizer.decode(ids[: i + 1])).ok
-    scripts.write(np.array([tokenizer.eos_id]))
+    assert scripts.take(0, tokenizer.eos_id)
     assert scripts.done.all()
-    assert list(next_tokens(scripts)) == [tokenizer.eos_id]
 
 
 def test_other_special_tokens_never_come(constraint, tokenizer):
     scripts = constraint.scripts(1)
     for token in tokenizer.encode_response(SCRIPT)[:-1]:
         assert not {tokenizer.pad_id, tokenizer.image_id} & set(next_tokens(scripts))
-        scripts.write(np.array([token]))
+        assert scripts.take(0, token)
 
 
 def test_rows_are_followed_apart(constraint, tokenizer):
     long, short = tokenizer.encode_response(SCRIPT), tokenizer.encode_response("x;")
     both = constraint.scripts(2)
     for i, token in enumerate(long):
-        both.write(np.array([token, short[min(i, len(short) - 1)]]))
+        assert both.take(0, token)
+        assert both.done[1] or both.take(1, short[i])
         assert list(both.done) == [i >= len(long) - 1, i >= len(short) - 1]
 
 
-def test_a_token_outside_the_grammar_is_refused(constraint, tokenizer):
-    scripts = constraint.scripts(1)
-    with pytest.raises(ConstraintError, match=r"row 0: token \d+ may not come here"):
-        scripts.write(np.array([tokenizer.encode_response(")")[0]]))
+def test_a_token_is_taken_where_it_has_a_bit_and_nowhere_else(constraint, tokenizer):
+    """The two ways to ask agree, and a token that is refused leaves no trace."""
+    scripts, every = constraint.scripts(1), range(tokenizer.size)
+    for token in tokenizer.encode_response(SCRIPT)[:-1]:
+        may = set(next_tokens(scripts)) - {tokenizer.eos_id}
+        refused = [t for t in every if t not in may and t != tokenizer.eos_id]
+        assert not any(scripts.take(0, t) for t in refused)
+        assert scripts.take(0, token)
 
 
 def test_bits_spread_over_the_vocabulary():
@@ -105,7 +113,7 @@ def test_tokenizers_of_others(name):
     scripts = constraint.scripts(1)
     for token in ids:
         assert token in next_tokens(scripts)
-        scripts.write(np.array([token]))
+        assert scripts.take(0, token)
     assert scripts.done.all()
     assert not constraint.accepts(ids[:3])
     # Written freely, with tokens of any kind, what ends is a script by the text that the tokenizer makes of it.
@@ -116,6 +124,10 @@ def test_tokenizers_of_others(name):
 
 
 # --- Decoding ---------------------------------------------------------------------------------------------------------
+
+
+def limits(tokenizer, new_tokens, **options):
+    return Limits(new_tokens, tokenizer.eos_id, tokenizer.size, **options)
 
 
 def slow_constrained(network, params, constraint, prompt, count):
@@ -137,14 +149,14 @@ def slow_constrained(network, params, constraint, prompt, count):
         may = next_tokens(scripts)
         out.append(int(may[scores[may].argmax()]))
         ids.append(out[-1])
-        scripts.write(np.array(out[-1:]))
+        assert scripts.take(0, out[-1])
     return out
 
 
 def test_constrained_decoding_is_greedy_within_the_grammar(network, constraint, tokenizer):
     params = network.init(3)
     batch = make_prompts(tokenizer, PROMPTS, [np.zeros(0, np.uint8)] * 2, 0)
-    made = ConstrainedDecoder(network, constraint).decode(params, batch, 40)
+    made = ConstrainedDecoder(network, constraint).decode(params, batch, limits(tokenizer, 40))
     for i, prompt in enumerate(PROMPTS):
         assert list(made.tokens[i, : made.lengths[i]]) == slow_constrained(network, params, constraint, prompt, 40)
 
@@ -153,11 +165,12 @@ def test_draws_keep_to_the_grammar_and_to_the_seed(network, constraint, tokenize
     params = network.init(3)
     batch = make_prompts(tokenizer, PROMPTS[:1], [np.zeros(0, np.uint8)], 0)
     decoder, hot = ConstrainedDecoder(network, constraint), Sampling(temperature=3, min_p=0)
-    one, again, other = (decoder.decode(params, batch, 60, candidates=4, sampling=hot, seed=k) for k in (1, 1, 2))
+    several = limits(tokenizer, 60, candidates=4, sampling=hot)
+    one, again, other = (decoder.decode(params, batch, several, seed=k) for k in (1, 1, 2))
     np.testing.assert_array_equal(one.tokens, again.tokens)
     assert (one.tokens[1:] != other.tokens[1:]).any()
     assert len({tuple(row) for row in one.tokens}) == 4
-    greedy = decoder.decode(params, batch, 60)
+    greedy = decoder.decode(params, batch, limits(tokenizer, 60))
     np.testing.assert_array_equal(one.tokens[0], greedy.tokens[0])  # the first of several is greedy
     assert (one.log_probabilities < 0).all()
 
@@ -203,5 +216,5 @@ def write_freely(constraint, rng, limit, wanted=b")]}\";'/:"):
         out.append(int(rng.choice(use)))
         if out[-1] == constraint.tokenizer.eos_id:
             return constraint.tokenizer.decode(out), True
-        scripts.write(np.array(out[-1:]))
+        assert scripts.take(0, out[-1])
     return constraint.tokenizer.decode(out), False

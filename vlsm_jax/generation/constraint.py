@@ -1,10 +1,10 @@
 """Grammar constraint: which tokens may come next, so that what a model writes is FlexScript.
 
-The rules are `vlsm_jax.flexscript.grammar`; llguidance, an optional package, follows them token by token and fills
-a bit per token of the vocabulary. A row's bits take far less than a step of the model, and they are filled on the host
-while the device works on the step (see `vlsm_jax.generation.constrained`).
+The rules are `vlsm_jax.flexscript.grammar`; llguidance, an optional package, follows them token by token. To ask
+whether a token may come takes a hundredth of a millisecond, and to fill a bit for every token of the vocabulary fifty
+times as long: see `vlsm_jax.generation.constrained` for when it is needed.
 
-Bits W: 32 tokens to an int32, ceil(V / 32) of them.
+Letters: R rows, V vocabulary, W words of bits, 32 tokens to an int32, ceil(V / 32) of them.
 """
 
 from __future__ import annotations
@@ -87,41 +87,30 @@ class Scripts:
     """Scripts that are being written, one in each row.
 
     Attributes:
-      bits: int32 [B, W]; bit `t % 32` of word `t // 32` says whether token t may come next.
-      done: bool [B]; rows that ended.
+      bits: int32 [R, W]; after `fill`, bit `t % 32` of a row's word `t // 32` says whether token t may come next.
+      done: bool [R]; rows that ended.
     """
 
     def __init__(self, matchers: list[LLMatcher], words: int, eos_id: int):
         self._matchers, self._eos_id = matchers, eos_id
         self.bits = np.zeros((len(matchers), words), np.int32)
         self.done = np.zeros(len(matchers), bool)
-        for row in range(len(matchers)):
-            self._fill(row)
 
-    def write(self, tokens: np.ndarray) -> None:
-        """Appends int tokens [B], one for each row, and fills the bits of what may follow; rows that ended stay.
+    def take(self, row: int, token: int) -> bool:
+        """Appends a token to a row that has not ended, if it may come; returns whether it may."""
+        matcher = self._matchers[row]
+        if token == self._eos_id:
+            self.done[row] = matcher.is_accepting()
+            return bool(self.done[row])
+        return matcher.try_consume_tokens([token]) == 1
+
+    def fill(self, row: int) -> None:
+        """Fills the bits of what may come next in a row that has not ended.
 
         Raises:
-          ConstraintError: a token was not among those that may come, or the grammar's limits are exceeded.
+          ConstraintError: the grammar's limits are exceeded.
         """
-        for row, token in enumerate(tokens):
-            if self.done[row]:
-                continue
-            if token == self._eos_id:
-                self.done[row] = True
-                self._only_end(row)
-                continue
-            if not self._matchers[row].consume_token(int(token)):
-                raise ConstraintError(f"row {row}: token {token} may not come here: {self._matchers[row].get_error()}")
-            self._fill(row)
-
-    def _fill(self, row: int) -> None:
-        bits = self.bits[row]
-        matcher = self._matchers[row]
+        bits, matcher = self.bits[row], self._matchers[row]
         matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
         if matcher.is_error():
             raise ConstraintError(f"row {row}: {matcher.get_error()}")
-
-    def _only_end(self, row: int) -> None:
-        self.bits[row] = 0
-        self.bits[row, self._eos_id // 32] = np.uint32(1 << self._eos_id % 32).view(np.int32)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,15 +20,22 @@ from jax.sharding import Mesh
 from vlsm_jax.data.images import Fit, load_image
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.flexscript.cutting import whole_statements
-from vlsm_jax.generation.loop import Generated, write
+from vlsm_jax.generation.loop import Generated, Limits, begin, finish, go_on
 from vlsm_jax.generation.prompts import Prompts, make_prompts
 from vlsm_jax.generation.sampling import GREEDY, Sampling
+from vlsm_jax.generation.speculation import Lookup
+from vlsm_jax.generation.speed import Speed
+from vlsm_jax.generation.streaming import OnText, Stream
+from vlsm_jax.models.layerwise import take_apart
 from vlsm_jax.models.quantised import product_for, set_implementation
 from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.network import Network, Params
 
 if TYPE_CHECKING:
     from vlsm_jax.generation.constrained import ConstrainedDecoder
+
+# How many times the model reads new tokens between two looks at what is written.
+STREAMED_STEPS = 8
 
 
 class Candidate(NamedTuple):
@@ -78,13 +86,18 @@ def decoding_network(network: Network, mesh: Mesh, product: str = "auto") -> Net
 class Generator:
     """Turns sketches and prompts into scripts with one set of parameters.
 
+    Attributes:
+      speed: figures of the last call of `generate`.
+
     Args:
       network: the model.
-      params: its parameters, on `mesh`.
+      params: its parameters, on `mesh`; those of the decoder are copied, layer by layer.
       tokenizer: the one it was trained with.
       fit: how sketches become squares, as in training.
       mesh: devices; rows are spread over `data` and `fsdp`.
       product: how layers in NF4 multiply; see `decoding_network`, whose errors are raised here.
+      lookup: how tokens are drafted that the model then reads together; None reads one at a time.
+      take_params: whether arrays may be taken out of `params`, so that memory need not hold any of them twice.
     """
 
     def __init__(
@@ -96,11 +109,15 @@ class Generator:
         fit: Fit = Fit.PAD,
         mesh: Mesh,
         product: str = "auto",
+        lookup: Lookup | None = None,
+        take_params: bool = False,
     ):
-        self._network, self._params, self._tokenizer = decoding_network(network, mesh, product), params, tokenizer
-        self._fit, self._mesh = fit, mesh
-        self._compiled: dict[tuple[int, int, Sampling], Callable[[Params, Prompts, int], Generated]] = {}
+        self._network, self._tokenizer = decoding_network(network, mesh, product), tokenizer
+        self._params = take_apart(params if take_params else dict(params))
+        self._fit, self._mesh, self._lookup = fit, mesh, lookup
+        self._compiled: dict[Any, jax.stages.Compiled] = {}
         self._constrained: ConstrainedDecoder | None = None
+        self.speed = Speed()
 
     def generate(
         self,
@@ -113,6 +130,7 @@ class Generator:
         candidates: int = 1,
         sampling: Sampling = GREEDY,
         seed: int = 0,
+        on_text: OnText | None = None,
     ) -> list[list[Candidate]]:
         """Returns a list of candidates for each sketch and prompt.
 
@@ -128,6 +146,7 @@ class Generator:
           candidates: how many for each prompt; of several the first is greedy, and the others are drawn.
           sampling: how a lone candidate, or all but the first, are chosen.
           seed: of the draws.
+          on_text: told what is written, a few tokens at a time.
 
         Raises:
           ConstraintError: llguidance is missing or cannot read the tokenizer.
@@ -146,31 +165,35 @@ class Generator:
         missing = -len(prompts) % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
         if missing:  # repeat the first row until the batch has its size and divides among the devices
             batch = Prompts(*(np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in batch))
+        limits = Limits(max_tokens, self._tokenizer.eos_id, self._tokenizer.size, candidates, sampling, self._lookup)
+        stream = None if on_text is None else Stream(self._tokenizer, on_text, len(prompts), candidates)
         with jax.set_mesh(self._mesh):
             on_devices = jax.device_put(batch, batch_sharding(self._mesh))
             if constrain:
                 decoder = self._constrained_decoder()
-                result = decoder.decode(
-                    self._params, on_devices, max_tokens, candidates=candidates, sampling=sampling, seed=seed
-                )
+                result = decoder.decode(self._params, on_devices, limits, seed=seed, stream=stream)
+                speed = decoder.speed
             else:
-                result = self._decoder(max_tokens, candidates, sampling)(self._params, on_devices, seed)
-        made = self._candidates(jax.device_get(result), len(prompts) * candidates)
+                result, speed = self._write(on_devices, seed, limits, stream)
+        result = Generated(*(x[: len(prompts) * candidates] for x in jax.device_get(result)))
+        self.speed = speed._replace(
+            tokens=int(result.lengths.sum()), drafted=int(result.drafted.sum()), taken=int(result.taken.sum())
+        )
+        made = self._candidates(result)
         if constrain:
             made = [within_grammar(candidate) for candidate in made]
         return [made[i : i + candidates] for i in range(0, len(made), candidates)]
 
-    def _candidates(self, result: Generated, count: int) -> list[Candidate]:
-        """Returns the first `count` rows as texts."""
-        tokens, lengths, log_probabilities = result
+    def _candidates(self, result: Generated) -> list[Candidate]:
+        """Returns rows as texts."""
         return [
             Candidate(
-                text=self._tokenizer.decode(tokens[i, : lengths[i]]),
-                tokens=int(lengths[i]),
-                ended=bool(tokens[i, lengths[i] - 1] == self._tokenizer.eos_id),
-                log_probability=float(log_probabilities[i] / lengths[i]),
+                text=self._tokenizer.decode(tokens[:length]),
+                tokens=int(length),
+                ended=bool(tokens[length - 1] == self._tokenizer.eos_id),
+                log_probability=float(log_probability / length),
             )
-            for i in range(count)
+            for tokens, length, log_probability in zip(*result[:3], strict=True)
         ]
 
     def _constrained_decoder(self) -> ConstrainedDecoder:
@@ -181,23 +204,48 @@ class Generator:
             self._constrained = ConstrainedDecoder(self._network, Constraint(self._tokenizer))
         return self._constrained
 
-    def _decoder(
-        self, max_tokens: int, candidates: int, sampling: Sampling
-    ) -> Callable[[Params, Prompts, int], Generated]:
-        key = (max_tokens, candidates, sampling)
+    def _write(self, prompts: Prompts, seed: int, limits: Limits, stream: Stream | None) -> tuple[Generated, Speed]:
+        """Runs the two compiled calls; what is compiled is kept, and its time counted apart."""
+        shapes = (limits, prompts.tokens.shape)
+        network, seed = self._network, np.uint32(seed)
+
+        def start(params: Params, prompts: Prompts, seed: jax.Array):
+            return begin(network.merge(params), prompts, seed, limits)
+
+        def proceed(params: Params, state, steps: jax.Array):
+            state = go_on(network.merge(params), state, steps, limits)
+            return state, finish(state, limits)
+
+        compiling = time.perf_counter()
+        first = self._program(("start", *shapes), jax.jit(start), self._params, prompts, seed)
+        started = time.perf_counter()
+        state = jax.block_until_ready(first(self._params, prompts, seed))
+        first_token = time.perf_counter()
+        # Few steps at a time for who looks on; else all in one call.
+        steps = np.int32(limits.new_tokens if stream is None else STREAMED_STEPS)
+        jitted = jax.jit(proceed, donate_argnums=1)
+        rest = self._program(("proceed", *shapes), jitted, self._params, state, steps)
+        compiled = time.perf_counter()
+        while True:
+            state, result = rest(self._params, state, steps)
+            if stream is None:
+                break
+            done = np.asarray(state.done)
+            stream.show(np.asarray(result.tokens), np.asarray(result.lengths), done)
+            if done.all():
+                break
+        result = jax.block_until_ready(result)
+        ended = time.perf_counter()
+        waited = first_token - started
+        speed = Speed(
+            seconds=waited + ended - compiled,
+            first_token_seconds=waited,
+            generations=1,
+            compile_seconds=started - compiling + compiled - first_token,
+        )
+        return result, speed
+
+    def _program(self, key: Any, jitted: Any, *arguments: Any) -> jax.stages.Compiled:
         if key not in self._compiled:
-
-            def decode(params: Params, prompts: Prompts, seed: jax.Array) -> Generated:
-                return write(
-                    self._network.merge(params),
-                    prompts,
-                    new_tokens=max_tokens,
-                    eos_id=self._tokenizer.eos_id,
-                    vocabulary=self._tokenizer.size,
-                    candidates=candidates,
-                    sampling=sampling,
-                    seed=seed,
-                )
-
-            self._compiled[key] = jax.jit(decode)
+            self._compiled[key] = jitted.lower(*arguments).compile()
         return self._compiled[key]

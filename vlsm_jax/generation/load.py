@@ -51,4 +51,5 @@ def load_generator(directory: Path, *, mesh: Mesh | None = None) -> Generator:
         tokenizer = load_tokenizer(directory)
     except (CheckpointError, TokenizerError, UnsupportedConfigError) as error:
         raise ModelError(str(error)) from error
-    return Generator(Network.create(config), flatten(params), tokenizer, fit=read_fit(directory), mesh=mesh)
+    network, params = Network.create(config), flatten(params)
+    return Generator(network, params, tokenizer, fit=read_fit(directory), mesh=mesh, take_params=True)

@@ -75,12 +75,19 @@ class Draws(NamedTuple):
         return cls(keys, (number == 0) & (candidates > 1))
 
 
-def choose(scores: jax.Array, sampling: Sampling, draws: Draws, step: jax.Array | int) -> jax.Array:
-    """Returns a token for each row, int32 [R]; float32 scores [R, C] are -inf where none may come; traceable."""
+def choose(scores: jax.Array, sampling: Sampling, draws: Draws, numbers: jax.Array) -> jax.Array:
+    """Returns a token for each row, int32 [R]; traceable.
+
+    Args:
+      scores: float32 [R, C]; -inf where a token may not come.
+      sampling: how.
+      draws: of the rows.
+      numbers: int [R], of the tokens in their rows.
+    """
     best = jnp.argmax(scores, axis=-1).astype(jnp.int32)
     if sampling.greedy:
         return best
-    keys = jax.vmap(jax.random.fold_in, (0, None))(draws.keys, step)
+    keys = jax.vmap(jax.random.fold_in)(draws.keys, numbers)
     drawn = jax.vmap(jax.random.categorical)(keys, reshape_scores(scores, sampling)).astype(jnp.int32)
     return jnp.where(draws.greedy, best, drawn)
 

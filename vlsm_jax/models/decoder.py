@@ -19,7 +19,9 @@ from flax import nnx
 
 from vlsm_jax.models import layers
 from vlsm_jax.models.attention import AttentionMask, attention, check_implementation
-from vlsm_jax.models.cache import KVCache
+from vlsm_jax.models.attention_kernels import check_platform
+from vlsm_jax.models.cache import CacheSize, Filling, KVCache
+from vlsm_jax.models.cached_attention import cached_attention
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding
 from vlsm_jax.models.rope import Rope, rope_table, rotate
@@ -153,7 +155,7 @@ class Decoder(nnx.Module):
         *,
         positions: jax.Array,
         segment_ids: jax.Array | None = None,
-        cache: KVCache | None = None,
+        cache: KVCache | CacheSize | None = None,
     ) -> tuple[jax.Array, KVCache | None]:
         """Runs the layers and the final norm.
 
@@ -164,7 +166,8 @@ class Decoder(nnx.Module):
           segment_ids: int32 [B, S] when a row holds several sequences; tokens see their own segment only. Without a
             cache, the tokens of a sequence stand side by side in order, with padding before or after them only. A token
             behind a sequence with its segment negated sees the sequence and is seen by none, itself included.
-          cache: keys and values of earlier tokens. The new ones are written at their positions first.
+          cache: keys and values of earlier tokens. The new ones are written at their positions first. A size begins a
+            cache of the tokens given, a sequence per row as above.
 
         Returns:
           (hidden [B, S, D] in the compute dtype, the cache with the new tokens, or None).
@@ -181,7 +184,9 @@ class Decoder(nnx.Module):
                 raise ValueError("segment_ids cannot be used with a cache: each cached row holds one sequence")
             if x.shape[1] > cache.length:
                 raise ValueError(f"{x.shape[1]} new tokens per row do not fit the cache's {cache.length} slots")
-            x, cache = self._run_layers_cached(x, positions, cache)
+            check_platform(self.attention_implementation)
+            run = self._run_layers_filling if isinstance(cache, CacheSize) else self._run_layers_cached
+            x, cache = run(x, positions, cache)
         return self.norm(x), cache
 
     def _run_layers(self, x: jax.Array, positions: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
@@ -195,23 +200,42 @@ class Decoder(nnx.Module):
 
         return self._stack(body, x)
 
+    def _run_layers_filling(self, x: jax.Array, positions: jax.Array, size: CacheSize) -> tuple[jax.Array, KVCache]:
+        kinds = self._kinds(AttentionMask(positions, positions, aligned=True))
+        filling = Filling.create(self.config, positions, size, self.dtype)
+
+        def body(block: Block, carry: tuple[jax.Array, tuple], index: int):
+            x, kept = carry
+
+            def attend(q, k, v):
+                nonlocal kept
+                kept = (*kept, filling.layer(index, k, v))
+                return self._attend(kinds, index, q, k, v)
+
+            x = constrain_batch(block(x, self._rope(kinds, index), attend))
+            return x, kept
+
+        x, kept = self._each_layer(body, (x, ()))
+        return x, filling.cache(kept)
+
     def _run_layers_cached(self, x: jax.Array, positions: jax.Array, cache: KVCache) -> tuple[jax.Array, KVCache]:
         cache = cache.mark(positions)
-        kinds = self._kinds(AttentionMask(positions, cache.positions))
+        kinds = self._kinds(AttentionMask(positions, positions))
 
-        # The whole cache is carried, not split into per-layer inputs and outputs: XLA then writes it in place.
-        def body(block: Block, carry: tuple[jax.Array, KVCache], index: jax.Array | int):
+        def body(block: Block, carry: tuple[jax.Array, KVCache], index: int):
             x, cache = carry
 
             def attend(q, k, v):
                 nonlocal cache
                 cache = cache.write(index, positions, k, v)
-                return self._attend(kinds, index, q, cache.k[index], cache.v[index])
+                kind = kinds[-1] if len(kinds) == 1 or not self._is_global(index) else kinds[0]
+                mask = kind.mask._replace(kv_positions=cache.positions_of(index))
+                return cached_attention(q, cache.k[index], cache.v[index], mask, scale=self.config.query_scale)
 
             x = constrain_batch(block(x, self._rope(kinds, index), attend))
             return x, cache
 
-        return self._stack(body, (x, cache))
+        return self._each_layer(body, (x, cache))
 
     def _kinds(self, mask: AttentionMask) -> tuple[LayerKind, ...]:
         """Returns the kinds of layers there are: one, or the global and the local ones."""
@@ -257,6 +281,10 @@ class Decoder(nnx.Module):
     def _stack(self, body, carry):
         count = self.config.layers
         return run_stack(self.layers, body, carry, count=count, scan=self.scan_layers, remat=self.remat)
+
+    def _each_layer(self, body, carry):
+        # Not in a scan, which would copy each layer's weights first, and where all layers would have as many slots.
+        return run_stack(self.layers, body, carry, count=self.config.layers, scan=False, remat="none")
 
     @property
     def head_weights(self) -> jax.Array:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from vlsm_jax.models.layerwise import Layerwise
+
 Carry = TypeVar("Carry")
 
 # What the backward pass finds stored, besides each layer's input: all, nothing, or the results of products with weights
@@ -61,5 +63,6 @@ def run_stack(
         carry, _ = jax.lax.scan(lambda c, xs: (step(c, *xs), None), carry, (state, jnp.arange(count)))
         return carry
     for index in range(count):
-        carry = step(carry, jax.tree.map(lambda a, i=index: a[i], state), index)
+        layer = jax.tree.map(lambda a, i=index: a[i], state, is_leaf=lambda a: isinstance(a, Layerwise))
+        carry = step(carry, layer, index)
     return carry

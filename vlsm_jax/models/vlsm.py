@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vlsm_jax.models.cache import KVCache
+from vlsm_jax.models.cache import CacheSize, KVCache
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder import Decoder
 from vlsm_jax.models.decoder_config import DecoderConfig
@@ -114,7 +114,7 @@ class Vlsm(nnx.Module):
         visual_index: jax.Array,
         positions: jax.Array,
         segment_ids: jax.Array | None = None,
-        cache: KVCache | None = None,
+        cache: KVCache | CacheSize | None = None,
     ) -> tuple[jax.Array, KVCache | None]:
         """Runs the decoder over text and visual tokens.
 
