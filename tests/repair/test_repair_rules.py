@@ -89,6 +89,15 @@ def test_what_the_prompt_states_is_put_right(right, wrong):
     assert done.after.script == LINE
 
 
+def test_an_option_becomes_the_one_that_the_prompt_says():
+    shelf = 'Object shelf = Object.create("Queue");\nshelf.name = "Shelf";\nshelf.setProperty("ItemPlacement", "{}");\n'
+    rest = LINE.replace('(mill, sink, "A")', '(mill, shelf, "A");\ncontextdragconnection(shelf, sink, "A")')
+    prompt = PROMPT.replace("Mill feeds Shipping.", "Mill feeds Shelf. Shelf feeds Shipping. ")
+    prompt += "Shelf is a Queue that lines items up horizontally."
+    done = mend(shelf.format("Stack Inside Queue") + rest, prompt)
+    assert done.after.script == shelf.format("Horizontal Line") + rest
+
+
 def test_formatting_and_comments_stay():
     text = "// A line.\r\n" + LINE.replace("\n", "\r\n").replace('"ProcessTime"', '/* s */"ProcesTime"')
     assert mend(text).after.script == text.replace("ProcesTime", "ProcessTime")

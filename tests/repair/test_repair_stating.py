@@ -103,3 +103,15 @@ def test_a_range_with_the_name_twice_is_no_link():
     statement = Statement("Press 1 to Press 3 are Processors with a process time of 20 s.")
     presses = [TwinObject("Processor", f"Press {n}", parameters={"ProcessTime": 20}) for n in (1, 2, 3)]
     assert statement.mismatches(Twin(presses)) == []
+
+
+def test_an_option_that_the_prompt_says_in_other_words():
+    twin = line()
+    room = TwinObject("Queue", "Waiting Room", parameters={"MaxContent": 12, "ItemPlacement": "Horizontal Line"})
+    other = Twin([twin.objects[0], room, *twin.objects[2:]], twin.connections)
+    text = TEXT.replace("holds 12 items", "holds 12 items and stacks them inside the queue")
+    assert Statement(TEXT).mismatches(other) == []  # nothing is said of it
+    (mismatch,) = Statement(text).mismatches(other)
+    assert mismatch == ("option", "Waiting Room", "Horizontal Line", ("Stack Inside Queue",), "ItemPlacement")
+    assert Statement(text).mismatches(twin)[0].value == ""  # said, and not set
+    assert Statement(text.replace("inside the queue", "in a horizontal line")).mismatches(other) == []

@@ -64,6 +64,9 @@ def _mismatch(mismatch: Mismatch, wires: set[tuple[str, str]]) -> str:
             return f'{mismatch.property} of "{mismatch.object}" has {mismatch.value}' + (
                 f", the prompt says {expected} of it" if expected else ", which the prompt does not say"
             )
+        case "option":
+            has = f'"{mismatch.value}"' if mismatch.value else "nothing"
+            return f'{mismatch.property} of "{mismatch.object}" has {has}, the prompt says "{expected}"'
         case "link" if (mismatch.object, mismatch.value) in wires:
             return f'"{mismatch.object}" is connected to "{mismatch.value}", which the prompt does not say'
         case "link":

@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     told.rename,
     told.reclass,
     told.renumber,
+    told.reoption,
 )
 """Every rule, as a function of a judged script, the same to look at, and its prompt."""
 

@@ -11,15 +11,17 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from vlsm_jax.metrics.stated_goals import stated_goals
 from vlsm_jax.simulator.library import classes
-from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin
+from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin, TwinObject
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“‘'`«(])|\n+")
 _GOES_ON = re.compile(r"\b(?:it|its|they|them|their|each|both)\b", re.IGNORECASE)
+_OPTIONS = ("ItemPlacement", "CombineMode")
+"""Properties whose options prompts say in words that tell them apart."""
 _CHOICES = frozenset(("SendToPort", "PullStrategy"))
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]*\d)")
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -69,7 +71,7 @@ class Mismatch(NamedTuple):
     """Something of a Twin that does not fit a prompt.
 
     Attributes:
-      kind: "name", "class", "number", "unused number" or "link".
+      kind: "name", "class", "number", "unused number", "option" or "link".
       object: whose it is; "" where it belongs to none.
       value: the name, class or number concerned.
       expected: what the prompt has in its place, as far as it can be told.
@@ -165,6 +167,8 @@ class Statement:
                 else:
                     expected = tuple(f"{v:g}" for v in sorted(values))
                     found.append(Mismatch("number", obj.name, f"{value:g}", expected, key))
+            text = " ".join(facts[n].plain for n in places)
+            found += [m for key in _OPTIONS for m in _option(obj, key, text)]
         for n, fact in enumerate(facts):
             if fact.owners:
                 left = fact.values - used.get(n, set()) - {0.0, 1.0}
@@ -203,7 +207,7 @@ class Statement:
             elif matches and _ALIKE.search(sentence):
                 before = list(itertools.takewhile(lambda fact: fact.owners == facts[-1].owners, reversed(facts)))
                 lent = frozenset().union(*(fact.values | fact.lent for fact in before))
-            facts.append(_Fact(owners, frozenset(values), classes, frozenset(links), lent))
+            facts.append(_Fact(owners, frozenset(values), classes, frozenset(links), lent, plain.lower()))
         return tuple(facts)
 
 
@@ -232,6 +236,8 @@ class _Fact(NamedTuple):
     links: frozenset[tuple[str, str]]
     lent: frozenset[float] = frozenset()
     """Numbers of an earlier sentence, of an object that this one's are like."""
+    plain: str = ""
+    """The sentence in small letters, without the names."""
 
 
 @functools.cache
@@ -275,6 +281,28 @@ def _numbers(parameters: Mapping[str, ParameterValue]) -> list[tuple[str, float]
         elif isinstance(value, Code):
             found += [(key, float(text)) for text in _NUMBER.findall(re.sub(r'"[^"]*"', " ", value.text))]
     return [(key, n) for key, n in found if n not in (0, 1)]
+
+
+@functools.cache
+def _option_words(cls: str, key: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Returns each option of a property with the pattern of the word that no other option of it has."""
+    known = classes()[cls].properties.get(key) if cls in classes() else None
+    options = [option for option in getattr(known, "options", None) or () if isinstance(option, str)]
+    found = []
+    for option in options:
+        others = {word for other in options if other != option for word in other.lower().split()}
+        own = [word for word in option.lower().split() if word not in others and word not in _spoken()]
+        if own:
+            found.append((option, re.compile(rf"\b{max(own, key=len)[:8]}")))
+    return tuple(found)
+
+
+def _option(obj: TwinObject, key: str, text: str) -> Iterator[Mismatch]:
+    """Yields what an object has for a property where its sentences have the words of other options alone."""
+    said = [option for option, pattern in _option_words(obj.cls, key) if pattern.search(text)]
+    value = obj.parameters.get(key)
+    if said and value not in said:
+        yield Mismatch("option", obj.name, "" if value is None else str(value), tuple(said), key)
 
 
 def count(mismatches: Iterable[Mismatch]) -> int:

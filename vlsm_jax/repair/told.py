@@ -83,6 +83,17 @@ def renumber(found: Judged, view: View, statement: Statement) -> Iterator[Propos
                     yield propose(view.offsets[at], view.end(at), value, "number", reason, 0.7)
 
 
+def reoption(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:
+    """Options whose words the prompt does not say of an object become the one that it does."""
+    del statement
+    for mismatch in [m for m in found.mismatches if m.kind == "option" and m.value][:4]:
+        for at in range(view.count):
+            if view.kinds[at] == STRING and view.texts[at][1:-1] == mismatch.value and len(mismatch.expected) == 1:
+                (other,) = mismatch.expected
+                reason = f"the prompt has {mismatch.property} of {mismatch.object!r} as {other!r}"
+                yield propose(view.offsets[at], view.end(at), f'"{other}"', "option", reason, 0.7)
+
+
 def _peers(found: Judged, mismatch: Mismatch) -> list[str]:
     """Returns what objects of the same class have for the same property, as far as the prompt says it of this one."""
     if found.twin is None or mismatch.object not in found.twin.by_name:

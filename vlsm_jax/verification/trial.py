@@ -40,14 +40,14 @@ class Rank(NamedTuple):
     Attributes:
       judgement: how far the script comes, what is found wrong with it, what does not fit the prompt.
       intent: 2 where all goals are met, 1 where that is undecided or there are none, 0 where one is missed.
-      agreement: see `Trial`.
       log_probability: that the model gives it, a mean over its tokens.
+      agreement: see `Trial`; it decides where the probability is not known.
     """
 
     judgement: Judgement
     intent: int
-    agreement: float
     log_probability: float
+    agreement: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Trial:
     def rank(self) -> Rank:
         """What it is ranked by."""
         intent = {Outcome.MET: 2, Outcome.MISSED: 0}.get(self.intent, 1) if self.goals else 1
-        return Rank(self.judged.judgement, intent, self.agreement, self.log_probability)
+        return Rank(self.judged.judgement, intent, self.log_probability, self.agreement)
 
     @property
     def complaints(self) -> bool:
