@@ -33,7 +33,7 @@ TYPO = LINE.replace("contextdrag", "contextdrg", 1)
 CUT = LINE.replace('contextdragconnection(mill, sink, "A");\n', "")
 RENAMED = LINE.replace('"Mill"', '"Drill"')
 SLOW = LINE.replace('"ProcessTime", 8', '"ProcessTime", 12')
-AS_WRITTEN = Checks(until=3600.0, mend=False)
+AS_WRITTEN = Checks(until=3600.0, mend=0)
 MENDED = Checks(until=3600.0)
 
 

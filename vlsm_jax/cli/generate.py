@@ -72,7 +72,7 @@ def generate(
     from vlsm_jax.generation.load import ModelError, load_generator
     from vlsm_jax.generation.sampling import GREEDY, Sampling
     from vlsm_jax.metrics import stated_goals
-    from vlsm_jax.verification import Asked, Checks, verify
+    from vlsm_jax.verification import MENDED, Asked, Checks, verify
     from vlsm_jax.verification import rewrite as let_rewrite
 
     check_times(until, 0.0)
@@ -92,7 +92,7 @@ def generate(
             return generator.generate([sketch], [text], sampling=sampling, seed=seed, **settings)[0]
 
         made = write(prompt)
-        checks = Checks(until=until, seed=seed, mend=mend)
+        checks = Checks(until=until, seed=seed, mend=MENDED if mend else 0)
         scripts, chances = tuple(m.text for m in made), tuple(m.log_probability for m in made)
         asked = Asked(prompt, scripts, chances, goals)
         found = verify(asked, checks)
@@ -113,7 +113,7 @@ def generate(
 
 def _object(found: Verified, made: Sequence[Candidate]) -> dict[str, Any]:
     """Returns what `--json` prints: the best script with its Report, and the verdicts of all candidates."""
-    first = made[found.trials[0].index]
+    first = made[found.origin.index]
     verification = found.to_dict()
     for row in verification["candidates"]:
         candidate = made[row["candidate"]]
@@ -134,13 +134,13 @@ def _told(found: Verified, made: Sequence[Candidate], max_tokens: int) -> str:
     """Returns how the script came about, its Report and its goals, for a reader."""
     from vlsm_jax.simulator.listing import format_report, plain, visible
 
-    first = made[found.trials[0].index]
+    first = made[found.origin.index]
     ending = "" if first.ended else f", cut off at --max-tokens={max_tokens}"
     ending += ", unfinished end left out" if first.cut else ""
     how = "with" if first.constrained else "without"
     lines = [f"// {first.tokens} tokens {how} grammar constraint{ending}"]
     if len(made) > 1:
-        lines.append(f"// {found.ran} of {len(made)} candidates run; number {found.trials[0].index + 1} is the best")
+        lines.append(f"// {found.ran} of {len(made)} candidates run; number {found.origin.index + 1} is the best")
     lines += [f"// mended: {visible(step.reason)}" for step in found.steps]
     if found.by == "rewriting":
         lines.append("// rewritten by the model")

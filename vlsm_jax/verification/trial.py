@@ -13,6 +13,8 @@ from vlsm_jax.simulator import Budget, Report, run
 BUDGET = Budget(events=2_000_000, wall_seconds=20.0)
 """Of one run of one candidate."""
 LOOKS = Looks()
+MENDED = 3
+"""Candidates that are mended at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +26,15 @@ class Checks:
       seed: of the random streams.
       budget: of one run.
       looks: when replications are looked at, where there are goals.
-      mend: whether rules try to mend the best candidate where something is wrong with it.
+      mend: how many of the best candidates rules try to mend where something is wrong with the best; 0 leaves all as
+        they were written.
     """
 
     until: float | None = None
     seed: int = 0
     budget: Budget = BUDGET
     looks: Looks = LOOKS
-    mend: bool = True
+    mend: int = MENDED
 
 
 class Rank(NamedTuple):

@@ -40,12 +40,20 @@ class Verified:
       trials: of all candidates, best first, as they were written.
       steps: how the best one was mended by rules; empty where it stays as it was written.
       by: what wrote `best`: "model", "rules" or, of a rewritten script, "rewriting".
+      mended: the candidate that `best` was made of by rules; None where that is not how it was made.
     """
 
     best: Trial
     trials: tuple[Trial, ...]
     steps: tuple[Proposal, ...] = ()
     by: str = "model"
+    mended: int | None = None
+
+    @property
+    def origin(self) -> Trial:
+        """The candidate that `best` is or comes from, as it was written."""
+        index = self.best.index if self.mended is None else self.mended
+        return next((trial for trial in self.trials if trial.index == index), self.trials[0])
 
     @property
     def ran(self) -> int:
@@ -54,13 +62,14 @@ class Verified:
 
     @property
     def diff(self) -> str:
-        """What was mended as a unified diff; empty where nothing was."""
-        return unified_diff(self.trials[0].script, self.best.script)
+        """What was changed as a unified diff; empty where nothing was."""
+        return unified_diff(self.origin.script, self.best.script)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain dicts, lists, strings and numbers, ready for JSON."""
         return {
             "tried": len(self.trials),
+            "origin": self.origin.index,
             "ran": self.ran,
             "by": self.by,
             "edits": [{"rule": step.rule, "reason": step.reason} for step in self.steps],
@@ -115,17 +124,29 @@ def _judge_best(trials: Sequence[Trial], goals: Sequence[Goal], checks: Checks) 
 
 
 def _mended(ranked: tuple[Trial, ...], asked: Asked, checks: Checks) -> Verified:
-    best = ranked[0]
-    if not checks.mend or not best.complaints:
-        return Verified(best, ranked)
-    repair = mend(best.script, asked.prompt, limits=Limits(budget=checks.budget), seed=checks.seed)
-    if not repair.changed:
-        return Verified(best, ranked)
-    after = try_script(repair.after.script, Statement(asked.prompt), checks, index=-1)
-    after = dataclasses.replace(after, agreement=best.agreement, log_probability=best.log_probability)
-    if not after.judged.judgement > best.judged.judgement:  # under the budget and the times asked for, it is no better
-        return Verified(best, ranked)
-    return Verified(with_goals(after, asked.goals, checks), ranked, repair.steps, "rules")
+    """Mends the first few candidates where something is wrong with the best; takes what is then strictly better."""
+    found = Verified(ranked[0], ranked)
+    for trial in _distinct(ranked)[: checks.mend]:
+        if not found.best.complaints:
+            break
+        repair = mend(trial.script, asked.prompt, limits=Limits(budget=checks.budget), seed=checks.seed)
+        if not repair.changed:
+            continue
+        # Once more, under the simulated time that is asked for.
+        after = try_script(repair.after.script, Statement(asked.prompt), checks, index=-1)
+        if after.judged.judgement > found.best.judged.judgement:
+            after = dataclasses.replace(after, agreement=trial.agreement, log_probability=trial.log_probability)
+            found = Verified(after, ranked, repair.steps, "rules", trial.index)
+    if found.by == "rules":
+        found = dataclasses.replace(found, best=with_goals(found.best, asked.goals, checks))
+    return found
+
+
+def _distinct(ranked: Sequence[Trial]) -> list[Trial]:
+    found: dict[str, Trial] = {}
+    for trial in ranked:
+        found.setdefault(trial.script, trial)
+    return list(found.values())
 
 
 def rewrite(
@@ -147,7 +168,7 @@ def rewrite(
     better = verify(Asked(asked.prompt, scripts, (), asked.goals), checks).best
     if not better.judged.judgement > found.best.judged.judgement:
         return found
-    return dataclasses.replace(found, best=dataclasses.replace(better, index=-1), steps=(), by="rewriting")
+    return dataclasses.replace(found, best=dataclasses.replace(better, index=-1), steps=(), by="rewriting", mended=None)
 
 
 class Verifier:
