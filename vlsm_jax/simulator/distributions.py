@@ -28,6 +28,7 @@ import numpy as np
 
 from vlsm_jax.twin import Distribution
 
+SEED_WORDS = 4
 _FIRST_BLOCK = 64
 _BLOCK = 512
 _LARGEST_BLOCK = 16384
@@ -300,7 +301,7 @@ def stream(seed: int, replication: int, owner: str, purpose: str) -> np.random.G
     every platform; the last bit of a transformed value is the platform's mathematical library's.
     """
     key = (replication, zlib.crc32(owner.encode()), zlib.crc32(purpose.encode()))
-    return np.random.Generator(np.random.PCG64(_Seeding(_seed_words(seed, key))))
+    return np.random.Generator(np.random.PCG64(KnownSeed(_seed_words(seed, key))))
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -309,11 +310,11 @@ def _seed_words(seed: int, key: tuple[int, int, int]) -> np.ndarray:
 
     They are kept, since models that are run one after the other have most of their names, and the seed, in common.
     """
-    return np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(4, np.uint64)
+    return np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(SEED_WORDS, np.uint64)
 
 
-class _Seeding(np.random.bit_generator.ISeedSequence):
-    """Hands out words that are known already, for `PCG64`, which asks once for four of 64 bits."""
+class KnownSeed(np.random.bit_generator.ISeedSequence):
+    """Hands out words that are known already, for `PCG64`, which asks once for `SEED_WORDS` of 64 bits."""
 
     def __init__(self, words: np.ndarray):
         self._words = words

@@ -30,7 +30,7 @@ from vlsm_jax.simulator.report import BuildResult, Report, Verdict
 from vlsm_jax.simulator.simulation import Simulation, TraceEvent
 from vlsm_jax.simulator.snapshot import Snapshot
 from vlsm_jax.simulator.standstill import Cause, Standstill, describe, explain, stands_still
-from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate
+from vlsm_jax.simulator.statistics import Estimate, Kpis, ObjectStatistics, estimate, single
 from vlsm_jax.simulator.tree import Node
 from vlsm_jax.simulator.wiring import Wiring, examine
 from vlsm_jax.simulator.world import Budget, World
@@ -265,9 +265,15 @@ class _Experiment:
         )
 
     def _object(self, node: Node) -> ObjectStatistics:
+        if len(self.figures) == 1:
+            values, seconds, _, _ = self.figures[0][node]
+            *numbers, utilisation = single(values)
+            names = map(state_name, itertools.compress(itertools.count(), seconds))
+            states = dict(zip(names, single(filter(None, seconds)), strict=True))
+            return ObjectStatistics(node.cls.name, *numbers, MappingProxyType(states), utilisation)
         each = [figures[node] for figures in self.figures]
         *numbers, utilisation = map(estimate, zip(*[figures.numbers for figures in each], strict=True))
-        longest = each[0].states if len(each) == 1 else list(map(max, *(f.states for f in each)))
+        longest = list(map(max, *(f.states for f in each)))
         occurred = itertools.compress(range(len(longest)), longest)
         states = {state_name(number): _known([f.states[number] for f in each]) for number in occurred}
         return ObjectStatistics(node.cls.name, *numbers, MappingProxyType(states), utilisation)

@@ -9,10 +9,24 @@ from typing import TypeVar
 
 import numpy as np
 
+from vlsm_jax.simulator.distributions import SEED_WORDS, KnownSeed
+
 T = TypeVar("T")
 
 _BLOCK = 128
 """Numbers drawn at once: a block costs as much as four single ones."""
+
+
+def streams(number: Sequence[int], count: int) -> list[np.random.Generator]:
+    """Returns several independent random streams, determined by some numbers.
+
+    Their seeds are taken from one sequence of words: to make a sequence takes longer than to draw from all of them.
+    """
+    words = np.random.SeedSequence(number).generate_state(SEED_WORDS * count, np.uint64)
+    return [
+        np.random.Generator(np.random.PCG64(KnownSeed(words[SEED_WORDS * k : SEED_WORDS * (k + 1)])))
+        for k in range(count)
+    ]
 
 
 class Dice:

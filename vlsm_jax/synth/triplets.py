@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vlsm_jax import simulator
+from vlsm_jax.synth.dice import streams
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.isomorphism import factory_key
@@ -249,9 +250,7 @@ def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOpt
     """Returns one try, or why it failed. Each part has its own random stream: a new painter changes no prompt."""
     place = list(Split).index(split)
     number = (seed, place, index, attempt)
-    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng = [
-        np.random.Generator(np.random.PCG64(np.random.SeedSequence(number, spawn_key=(part,)))) for part in range(6)
-    ]
+    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng = streams(number, 6)
 
     prompt_style = _pick(options.prompt_styles, style_rng)
     script_style = _pick(options.script_styles, style_rng)
