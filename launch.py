@@ -41,7 +41,6 @@ from vlsm_jax.data.text_only import WithoutPictures
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
 from vlsm_jax.data.triplets import (
     DataError,
-    Record,
     TripletSource,
     has_split,
     hold_out,
@@ -535,10 +534,11 @@ def evaluate_split(
     mesh: Any,
 ) -> None:
     """Writes scripts for a split, runs and scores them, and writes the report."""
-    from vlsm_jax.evaluation.evaluate import Candidate, evaluate
+    from vlsm_jax.evaluation.evaluate import evaluate
     from vlsm_jax.evaluation.predictions import read_predictions
     from vlsm_jax.evaluation.report import write_report
     from vlsm_jax.evaluation.summary import format_table
+    from vlsm_jax.evaluation.writing import Writer, Writing
     from vlsm_jax.generation.decode import Generator
     from vlsm_jax.metrics import summarise
     from vlsm_jax.training.logs import Progress, read_metrics
@@ -555,29 +555,28 @@ def evaluate_split(
     product = settings.quantised_product
     generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh, product=product)
 
-    def generate(batch: Sequence[Record]) -> list[Candidate]:
-        made = generator.generate(
-            [r.image for r in batch],
-            [r.prompt for r in batch],
-            max_tokens=settings.max_tokens,
-            rows=settings.batch_size,
-            constrain=settings.constrain,
-        )
-        return [Candidate(m.text, tokens=m.tokens) for (m,) in made]
-
-    how = "with" if settings.constrain else "without"
-    directory = workdir / "evaluation" / f"{settings.split}-step-{step}{'-constrained' if settings.constrain else ''}"
-    progress = Progress(len(samples), unit="script")
-    summary = evaluate(
-        samples,
-        generate,
-        directory=directory,
+    writing = Writing(
+        max_tokens=settings.max_tokens,
+        batch_size=settings.batch_size,
+        constrain=settings.constrain,
+        candidates=settings.candidates,
+        repair=settings.repair,
         until=settings.until,
         seed=config.seed,
-        batch_size=settings.batch_size,
-        generator=f"{config.name}, step {step}, {how} grammar constraint",
-        progress=progress.to,
     )
+    directory = workdir / "evaluation" / f"{settings.split}-step-{step}{writing.suffix}"
+    progress = Progress(len(samples), unit="script")
+    with Writer(generator, writing, workers=os.cpu_count() or 1) as writer:
+        summary = evaluate(
+            samples,
+            writer,
+            directory=directory,
+            until=settings.until,
+            seed=config.seed,
+            batch_size=settings.batch_size,
+            generator=f"{config.name}, step {step}, {writing}",
+            progress=progress.to,
+        )
     progress.close()
     predictions = read_predictions(directory / "predictions.jsonl")
     metrics = read_metrics(workdir / "metrics.jsonl")
@@ -600,7 +599,7 @@ def evaluate_split(
             "training triplets": len(data["train"]),
             "optimizer steps": step,
             "test split": f"{settings.split}, {len(samples)} triplets",
-            "grammar constraint": how,
+            "written": str(writing),
             "simulated time": f"{settings.until:g} s",
             "date": time.strftime("%Y-%m-%d"),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",

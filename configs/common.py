@@ -182,6 +182,8 @@ def make(choice: Choice) -> ConfigDict:
     config.evaluate.checkpoint = "last"  # or "best", by validation loss; also exported
     config.evaluate.quantised_product = "auto"  # of layers in NF4 in decoding; or "xla", "pallas"
     config.evaluate.constrain = False  # True: only FlexScript can be written; needs llguidance
+    config.evaluate.candidates = 1  # of several, the best is taken that running and the prompt tell
+    config.evaluate.repair = False  # True: rules mend it where something is wrong
     config.evaluate.until = 28800.0  # simulated seconds: one shift
     config.evaluate.svr_weights = ((0.6, 0.4), (0.8, 0.2), (0.4, 0.6))
     config.export = True

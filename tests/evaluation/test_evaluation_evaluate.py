@@ -91,8 +91,8 @@ def test_goals_of_rows_and_prompts_make_the_intent_rate(tmp_path):
     rows = read_predictions(tmp_path / "predictions.jsonl")
     assert [row.scores.intent and row.scores.intent.value for row in rows] == ["missed", "met", None]
     assert "IntentRate" not in format_table(evaluate(SAMPLES, Copier(), directory=tmp_path / "none", **SETTINGS))
+    bad = samples[0]._replace(extra={"goal": {"measure": "beauty", "at_least": 1}})
     with pytest.raises(EvaluationError, match="by row: no measure 'beauty'"):
-        bad = samples[0]._replace(extra={"goal": {"measure": "beauty", "at_least": 1}})
         evaluate([bad], lambda s: [x.response for x in s], directory=tmp_path / "bad", **SETTINGS)
 
 

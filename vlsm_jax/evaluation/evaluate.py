@@ -6,7 +6,7 @@ import concurrent.futures
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -46,11 +46,13 @@ class Candidate(NamedTuple):
       text: the script.
       tokens: tokens generated, or None.
       seconds: wall time of this one, or None to share the batch's time among its samples.
+      verification: how it was chosen and mended, as JSON; None where neither was done.
     """
 
     text: str
     tokens: int | None = None
     seconds: float | None = None
+    verification: Mapping[str, Any] | None = None
 
 
 Generate = Callable[[Sequence[Sample]], Sequence[str | Candidate]]
@@ -214,6 +216,7 @@ def _keep(
                 generation_seconds=candidate.seconds,
                 generation_tokens=candidate.tokens,
                 metadata=getattr(sample, "extra", {}),
+                verification=candidate.verification,
             )
         )
         if progress:

@@ -55,6 +55,7 @@ class Prediction:
       generation_seconds: wall time of generation; a batch's time is shared among its samples. None if not measured.
       generation_tokens: tokens generated; None if not counted.
       metadata: what else is known of the sample, such as its industry and layout.
+      verification: how the candidate was chosen and mended; None where neither was done.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Prediction:
     generation_seconds: float | None = None
     generation_tokens: int | None = None
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    verification: Mapping[str, Any] | None = None
 
     @property
     def verdict(self) -> str:

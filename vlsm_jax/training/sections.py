@@ -111,6 +111,8 @@ class EvaluateSection:
       until: simulated seconds.
       quantised_product: how layers in NF4 multiply when a token is decoded: "xla", "pallas" or "auto".
       constrain: whether only FlexScript can be written; needs llguidance.
+      candidates: scripts for each sample; of several, the best is taken that running them and the prompt tell.
+      repair: whether rules mend it where something is wrong.
       svr_weights: of connections and of objects, under which SVR is reported as well.
     """
 
@@ -122,10 +124,12 @@ class EvaluateSection:
     until: float
     quantised_product: str
     constrain: bool
+    candidates: int
+    repair: bool
     svr_weights: Sequence[tuple[float, float]] = ()
 
     def __post_init__(self):
-        for name in ("samples", "batch_size", "max_tokens", "until"):
+        for name in ("samples", "batch_size", "max_tokens", "until", "candidates"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}; choose a number above 0")
         if self.quantised_product not in PRODUCTS:

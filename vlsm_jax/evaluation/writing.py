@@ -1,0 +1,128 @@
+"""Scripts for test samples: one greedily, or the best of several, mended by rules where that is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from vlsm_jax.evaluation.evaluate import Candidate, Sample
+from vlsm_jax.metrics import stated_goals
+from vlsm_jax.metrics.score import UNTIL
+from vlsm_jax.verification import MENDED, Asked, Checks, Verified, Verifier
+
+if TYPE_CHECKING:
+    from vlsm_jax.generation.decode import Candidate as Generated
+    from vlsm_jax.generation.decode import Generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Writing:
+    """How scripts are written.
+
+    Attributes:
+      max_tokens: of each.
+      batch_size: sequences decoded at once, all candidates counted.
+      constrain: whether only FlexScript can be written.
+      candidates: for each sample; the first is greedy, and of several the best by verification is taken.
+      repair: whether rules mend it where something is wrong.
+      until: simulated seconds of verification.
+      seed: of the draws, and of verification's runs.
+    """
+
+    max_tokens: int
+    batch_size: int = 16
+    constrain: bool = False
+    candidates: int = 1
+    repair: bool = False
+    until: float = UNTIL
+    seed: int = 0
+
+    @property
+    def suffix(self) -> str:
+        """What tells folders of results apart."""
+        parts = ["-constrained" if self.constrain else ""]
+        parts.append(f"-best-of-{self.candidates}" if self.candidates > 1 else "")
+        return "".join([*parts, "-mended" if self.repair else ""])
+
+    def __str__(self) -> str:
+        how = f"{'with' if self.constrain else 'without'} grammar constraint"
+        how += f", best of {self.candidates}" if self.candidates > 1 else ""
+        return how + (", mended by rules" if self.repair else "")
+
+
+class Writer:
+    """Writes scripts with a generator, as `evaluate` asks for them.
+
+    Verification sees what a user would give it, the prompt and nothing of the reference, and runs scripts under other
+    random streams than those that they are scored under.
+
+    Args:
+      generator: of the model.
+      writing: how.
+      workers: processes that verify; 0 does it in this one.
+    """
+
+    def __init__(self, generator: Generator, writing: Writing, workers: int = 0):
+        self._generator, self._writing = generator, writing
+        mended = MENDED if writing.repair else 0
+        self._verifier = Verifier(Checks(until=writing.until, seed=writing.seed + 1, mend=mended), workers)
+
+    def __call__(self, samples: Sequence[Sample]) -> list[Candidate]:
+        """Returns a script for each sample."""
+        writing = self._writing
+        at_once = max(1, writing.batch_size // writing.candidates)
+        made: list[list[Generated]] = []
+        for start in range(0, len(samples), at_once):
+            made += self._generate(samples[start : start + at_once], at_once)
+        if writing.candidates == 1 and not writing.repair:
+            return [Candidate(one.text, tokens=one.tokens) for (one,) in made]
+        asked = [
+            Asked(
+                sample.prompt,
+                tuple(one.text for one in several),
+                tuple(one.log_probability for one in several),
+                stated_goals(sample.prompt),
+            )
+            for sample, several in zip(samples, made, strict=True)
+        ]
+        return [
+            Candidate(found.best.script, sum(one.tokens for one in several), verification=_kept(found))
+            for found, several in zip(self._verifier(asked), made, strict=True)
+        ]
+
+    def _generate(self, samples: Sequence[Sample], rows: int) -> list[list[Generated]]:
+        from vlsm_jax.generation.sampling import GREEDY, Sampling
+
+        writing = self._writing
+        return self._generator.generate(
+            [sample.image for sample in samples],
+            [sample.prompt for sample in samples],
+            max_tokens=writing.max_tokens,
+            rows=rows,
+            constrain=writing.constrain,
+            candidates=writing.candidates,
+            sampling=Sampling() if writing.candidates > 1 else GREEDY,
+            seed=writing.seed,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._verifier.close(kind, error, trace)
+
+
+def _kept(found: Verified) -> dict[str, Any]:
+    """Returns what a row of predictions keeps of a verification: verdicts, not scripts."""
+    return {
+        "tried": len(found.trials),
+        "ran": found.ran,
+        "origin": found.origin.index,
+        "by": found.by,
+        "edits": [{"rule": step.rule, "reason": step.reason} for step in found.steps],
+        "verdicts": [trial.report.verdict.value for trial in sorted(found.trials, key=lambda trial: trial.index)],
+    }
