@@ -103,10 +103,16 @@ class KVCache:
 
     def write(self, layer: int, positions: jax.Array, k: jax.Array, v: jax.Array) -> KVCache:
         """Returns the cache with keys and values [B, S, K, H] of one layer written at int positions [B, S]."""
-        rows = jnp.arange(positions.shape[0])[:, None]
         slots = self._slots(positions, self.v[layer].shape[2])
-        k = self.k[layer].at[rows, :, :, slots].set(k.astype(self.k[layer].dtype), mode="drop")
-        v = self.v[layer].at[rows, :, slots].set(v.astype(self.v[layer].dtype), mode="drop")
+        k, v = k.astype(self.k[layer].dtype), v.astype(self.v[layer].dtype)
+        if positions.size == 1:
+            # XLA makes another operation of a scatter of one index, and copies all of the slots for it. The second is
+            # past the end.
+            k, v = (jnp.concatenate([x, x], axis=1) for x in (k, v))
+            slots = jnp.pad(slots, ((0, 0), (0, 1)), constant_values=self.v[layer].shape[2])
+        rows = jnp.arange(positions.shape[0])[:, None]
+        k = self.k[layer].at[rows, :, :, slots].set(k, mode="drop")
+        v = self.v[layer].at[rows, :, slots].set(v, mode="drop")
         return dataclasses.replace(
             self,
             k=(*self.k[:layer], placed(k), *self.k[layer + 1 :]),
