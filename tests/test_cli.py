@@ -482,6 +482,18 @@ def test_data_verbs_say_what_is_wrong(vlsm, made):
         assert "Traceback" not in result.stderr
 
 
+def test_data_make_writes_samples_of_repair_beside_triplets(vlsm, tmp_path):
+    args = ("data", "make", "set", "--train", "2", "--validation", "1", "--test", "0", "--workers", "1")
+    result = vlsm(*args, "--repairs", "1")
+    assert result.exit_code == 0, result.stderr
+    assert "set/repair: 2 train, 1 validation" in result.stdout
+    rows = [json.loads(line) for line in (tmp_path / "set" / "repair" / "train.jsonl").read_text().splitlines()]
+    assert [row["kind"] for row in rows] == ["repair", "repair"]
+    assert (tmp_path / "set" / "repair" / rows[0]["image"]).is_file()
+    again = vlsm(*args, "--repairs", "1")
+    assert "set (was there already)\nset/repair: 2 train, 1 validation" in again.stdout
+
+
 def test_what_data_verbs_find_cannot_steer_the_terminal(vlsm, made):
     row = {"image": "images/\x1b[31m.png", "prompt": "p", "response": "q"}
     with (made / "train.jsonl").open("a") as file:

@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "processes": (),
     "cpu_settings": (),
     "metrics": ("twin", "processes", "flexscript", "simulator"),
-    "synth": ("twin", "processes", "flexscript", "simulator", "version"),
+    # Samples of repair say what is wrong in the words that repair says it in.
+    "synth": ("twin", "processes", "flexscript", "simulator", "repair", "version"),
     "repair": ("twin", "flexscript", "simulator", "metrics"),
     # Candidates are run, measured and mended.
     "verification": ("twin", "processes", "flexscript", "simulator", "metrics", "repair"),

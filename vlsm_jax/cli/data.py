@@ -38,6 +38,14 @@ def data_make(
     train: Annotated[int, typer.Option(min=0)] = 1000,
     validation: Annotated[int, typer.Option(min=0)] = 100,
     test: Annotated[int, typer.Option(min=0, help="Of each of the five test splits.")] = 100,
+    repairs: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Samples of repair for each triplet, damaged scripts to be rewritten, in DIRECTORY/repair.",
+        ),
+    ] = 0.0,
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
@@ -56,6 +64,16 @@ def data_make(
         except (DatasetError, TripletError) as error:
             fail(str(error))
     say(f"{directory}" if made.written else f"{directory} (was there already)")
+    if repairs:
+        _make_repairs(directory, repairs, sum(counts.values()), seed, workers)
+
+
+def _make_repairs(directory: Path, share: float, triplets: int, seed: int, workers: int) -> None:
+    from vlsm_jax.synth.repairs import FOLDER, write_repairs
+
+    with progress_bar(round(share * triplets), "repair") as progress, _data_errors():
+        made = write_repairs(directory, share, seed=seed, workers=workers, progress=progress)
+    say(f"{directory / FOLDER}: {', '.join(f'{count} {split}' for split, count in made.items())}")
 
 
 @data_app.command("inspect")
