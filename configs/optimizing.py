@@ -10,13 +10,14 @@ def optimizer(**settings: Any) -> ConfigDict:
     return ConfigDict(
         {
             "learning_rate": 1e-3,
-            # cosine or constant.
+            # cosine, constant, or stable: constant, then down over the last decay_share of the steps.
             "schedule": "cosine",
             "warmup_steps": 100,
             # True: the first step's rate is 0, and not that of one step of the warm-up.
             "warmup_from_zero": False,
-            # Of the peak, at the last step of the cosine.
+            # Of the peak, at the last step.
             "final_fraction": 0.1,
+            "decay_share": 0.2,
             "weight_decay": 0.1,
             # True: biases and norms decay, too.
             "decay_vectors": False,

@@ -113,5 +113,11 @@ def test_schedules():
     assert float(cosine(100)) == pytest.approx(0.1)
     constant = learning_rate_schedule(OptimizerConfig(learning_rate=2.0, warmup_steps=4, schedule="constant"), 100)
     assert [float(constant(s)) for s in (4, 50, 99)] == [2.0] * 3
-    with pytest.raises(ConfigError, match="'linear'; choose 'cosine' or 'constant'"):
+    options = {"learning_rate": 2.0, "warmup_steps": 10, "schedule": "stable", "decay_share": 0.25}
+    stable = learning_rate_schedule(OptimizerConfig(**options), 80)
+    # A fall of 20 steps from 2 to 0.2.
+    assert [float(stable(s)) for s in (0, 10, 60, 70, 80)] == pytest.approx([0.2, 2.0, 2.0, 1.1, 0.2])
+    longer = learning_rate_schedule(OptimizerConfig(**options), 400)
+    assert [float(longer(s)) for s in range(61)] == [float(stable(s)) for s in range(61)]
+    with pytest.raises(ConfigError, match="'linear'; choose 'cosine', 'constant' or 'stable'"):
         learning_rate_schedule(OptimizerConfig(schedule="linear"), 10)

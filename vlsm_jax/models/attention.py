@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from vlsm_jax.models.attention_kernels import check_platform, cudnn_attention, splash_attention
 
@@ -18,6 +19,9 @@ IMPLEMENTATIONS = ("xla", "cudnn", "splash")
 
 # Finite, so that a row which sees nothing gives an ordinary number and not NaN.
 HIDDEN_SCORE = -0.7 * float(jnp.finfo(jnp.float32).max)
+
+# What the policy of rematerialisation "dots" knows results of attention by.
+KEPT = "attention"
 
 # Queries handled at a time, and how many such blocks there are at most: each is compiled on its own.
 MIN_BLOCK = 128
@@ -107,15 +111,15 @@ def attention(
     if mask is None or not mask.aligned or q.shape[1] <= MIN_BLOCK:
         return _attend(q, k, v, mask=mask, scale=scale)
     # Block by block, each against the keys it can see only: half the work, and scores small enough to stay in the
-    # cache of a CPU. They are made again in the backward pass, for what is kept between the passes is the larger cost.
+    # cache of a CPU.
     length = q.shape[1]
     block = max(MIN_BLOCK, -(-length // MAX_BLOCKS))
     parts = []
     for start in range(0, length, block):
         stop = min(start + block, length)
         first = 0 if mask.window is None else max(0, start - mask.window + 1)
-        attend = jax.checkpoint(functools.partial(_attend, mask=mask.block(start, stop, first), scale=scale))
-        parts.append(attend(q[:, start:stop], k[:, first:stop], v[:, first:stop]))
+        part = mask.block(start, stop, first)
+        parts.append(_attend(q[:, start:stop], k[:, first:stop], v[:, first:stop], mask=part, scale=scale))
     return jnp.concatenate(parts, axis=1)
 
 
@@ -125,9 +129,49 @@ def _attend(q: jax.Array, k: jax.Array, v: jax.Array, *, mask: AttentionMask | N
     # Heads first by hand: on CPU a tenth faster than leaving the order to the product.
     q = q.reshape(batch, length, kv_heads, heads // kv_heads, width).transpose(0, 2, 3, 1, 4)
     k, v = (x.astype(q.dtype).transpose(0, 2, 1, 3) for x in (k, v))
-    scores = jnp.einsum("bkgsh,bkth->bkgst", q, k, preferred_element_type=jnp.float32) * scale
-    if mask is not None:
-        scores = jnp.where(mask.dense()[:, None, None], scores, HIDDEN_SCORE)
-    weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
-    out = jnp.einsum("bkgst,bkth->bkgsh", weights, v)
+    visible = None if mask is None else mask.dense()[:, None, None]
+    out = _weighted(q, k, v, visible, scale)
     return out.transpose(0, 3, 1, 2, 4).reshape(batch, length, heads, width)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _weighted(q: jax.Array, k: jax.Array, v: jax.Array, visible: jax.Array | None, scale: float) -> jax.Array:
+    """Attention of q [B, K, G, S, H] over k, v [B, K, T, H], where `visible` [B, 1, 1, S, T].
+
+    The backward pass makes the weights again from one number for each query, as FlashAttention does (Dao et al., 2022):
+    scores, [S, T] for each head, are larger than all else that it would have to find stored.
+    """
+    return _weighted_forward(q, k, v, visible, scale)[0]
+
+
+def _scores(q: jax.Array, k: jax.Array, visible: jax.Array | None, scale: float) -> jax.Array:
+    scores = jnp.einsum("bkgsh,bkth->bkgst", q, k, preferred_element_type=jnp.float32) * scale
+    return scores if visible is None else jnp.where(visible, scores, HIDDEN_SCORE)
+
+
+def _weighted_forward(q, k, v, visible, scale):
+    scores = _scores(q, k, visible, scale)
+    highest = jnp.max(scores, axis=-1, keepdims=True)
+    weights = jnp.exp(scores - highest)
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    out = jnp.einsum("bkgst,bkth->bkgsh", weights.astype(v.dtype), v, preferred_element_type=jnp.float32) / total
+    out = checkpoint_name(out.astype(v.dtype), KEPT)
+    normaliser = checkpoint_name(highest + jnp.log(total), KEPT)
+    return out, (q, k, v, visible, out, normaliser)
+
+
+def _weighted_backward(scale, kept, gradient):
+    q, k, v, visible, out, normaliser = kept
+    weights = jnp.exp(_scores(q, k, visible, scale) - normaliser)
+    narrow = weights.astype(q.dtype)
+    dv = jnp.einsum("bkgst,bkgsh->bkth", narrow, gradient)
+    dweights = jnp.einsum("bkgsh,bkth->bkgst", gradient, v, preferred_element_type=jnp.float32)
+    # The softmax's own sum over keys is one over the width of a head.
+    along = jnp.sum(gradient.astype(jnp.float32) * out.astype(jnp.float32), axis=-1, keepdims=True)
+    dscores = (weights * (dweights - along) * scale).astype(q.dtype)
+    dq = jnp.einsum("bkgst,bkth->bkgsh", dscores, k)
+    dk = jnp.einsum("bkgst,bkgsh->bkth", dscores, q)
+    return dq, dk, dv, None
+
+
+_weighted.defvjp(_weighted_forward, _weighted_backward)

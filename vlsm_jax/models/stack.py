@@ -9,16 +9,20 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from vlsm_jax.models.attention import KEPT
 from vlsm_jax.models.layerwise import Layerwise
 
 Carry = TypeVar("Carry")
 
-# What the backward pass finds stored, besides each layer's input: all, nothing, or the results of products with weights
-# (those without batch axes, so not the attention scores).
+# What the backward pass finds stored, besides each layer's input: all, nothing, or the results of attention and of
+# products with weights (those without batch axes, so not the attention scores).
 REMAT = {
     "none": None,
     "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names(KEPT),
+    ),
 }
 
 
@@ -47,7 +51,8 @@ def run_stack(
       count: the number of layers to run; fewer than the stack holds runs the first ones.
       scan: one `jax.lax.scan` (compile time independent of depth) or a Python loop; the results are equal.
       remat: a name in `REMAT`: "none"; "full" keeps only each layer's input for the backward pass and makes the rest
-        again; "dots" keeps the results of the dense layers too, and makes again what is cheap between them.
+        again; "dots" keeps the results of the dense layers and of attention too, and makes again what is cheap between
+        them.
     """
     graphdef, state = nnx.split(layers)
 

@@ -1,4 +1,4 @@
-"""AdamW with warm-up and a cosine or constant schedule, and the freeze list."""
+"""AdamW with warm-up and a schedule, and the freeze list."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ from vlsm_jax.training.config import ConfigError
 class OptimizerConfig:
     """Attributes:
     learning_rate: peak, reached after `warmup_steps`.
-    schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays.
+    schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays; "stable" stays until it
+      falls in a straight line to `final_fraction` (Hu et al., 2024: warm-up, stable, decay), so that a run may go on for
+      longer than was planned: until the fall begins, the number of steps changes nothing.
     warmup_steps: over which the rate grows evenly, from `learning_rate / warmup_steps` in the first step.
     warmup_from_zero: it grows from 0, and the first step changes nothing, as in transformers' schedules.
+    decay_share: of the steps, over which "stable" falls.
     weight_decay: applied to matrices, not to biases, norms and other vectors.
     decay_vectors: applied to these as well, as PyTorch's optimizers do unless told otherwise.
     clip_norm: global norm that gradients are scaled down to; 0 leaves them.
     """
 
     learning_rate: float = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "stable"] = "cosine"
     warmup_steps: int = 100
     warmup_from_zero: bool = False
     final_fraction: float = 0.1
+    decay_share: float = 0.2
     weight_decay: float = 0.1
     decay_vectors: bool = False
     beta1: float = 0.9
@@ -43,6 +47,8 @@ class OptimizerConfig:
                 raise ValueError(f"{name}={getattr(self, name)}; choose 0 or a positive number")
         if not 0 <= self.final_fraction <= 1:
             raise ValueError(f"final_fraction={self.final_fraction}; choose a share of the peak, from 0 to 1")
+        if not 0 < self.decay_share <= 1:
+            raise ValueError(f"decay_share={self.decay_share}; choose a share of the steps, above 0 and up to 1")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; choose at least 0 and less than 1")
@@ -64,7 +70,13 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
     if config.schedule == "constant":
         ramp = optax.linear_schedule(first, config.learning_rate, warmup)
         return optax.join_schedules([ramp, optax.constant_schedule(config.learning_rate)], [warmup])
-    raise ConfigError(f"optimizer.schedule={config.schedule!r}; choose 'cosine' or 'constant'")
+    if config.schedule == "stable":
+        fall = max(1, round(steps * config.decay_share))
+        ramp = optax.linear_schedule(first, config.learning_rate, warmup)
+        stable = optax.constant_schedule(config.learning_rate)
+        down = optax.linear_schedule(config.learning_rate, config.learning_rate * config.final_fraction, fall)
+        return optax.join_schedules([ramp, stable, down], [warmup, max(warmup, steps - fall)])
+    raise ConfigError(f"optimizer.schedule={config.schedule!r}; choose 'cosine', 'constant' or 'stable'")
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:

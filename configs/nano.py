@@ -1,0 +1,74 @@
+"""vlsm-nano: a VLSM small enough to lie beside its code, trained from scratch on triplets of every kind.
+
+    python launch.py --config=configs/nano.py --workdir=runs/nano
+
+Its scripts are in one style, `dictated`: object by object in the order of the prompt, connected by name. A small model
+copies names well and counts badly, and there everything that a line needs stands in the prompt or right before it.
+
+`configs/nano.py:text` trains the decoder alone, without sketches; `configs/nano.py` goes on from a decoder of that kind
+(`--config.model.init.decoder=runs/nano-text/export`) or from nothing.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import optimizing, quickstart, reading
+
+
+def get_config(arg: str = "full") -> ConfigDict:
+    """Returns the experiment; `arg` is "full" or "text"."""
+    if arg not in ("full", "text"):
+        raise ValueError(f"configs/nano.py:{arg}: choose full or text")
+    text = arg == "text"
+    config = quickstart.get_config()
+    config.name = "nano-text" if text else "nano"
+    config.seed = 7
+
+    config.data = reading.data(tokenizer="", vocab_size=4096, pictures=not text)
+    config.synth = ConfigDict(
+        {
+            "train": 60_000,
+            "validation": 400,
+            "iid": 1000,
+            "industry": 1000,
+            "layout": 1000,
+            "size": 1000,
+            "timing": 1000,
+            "script_styles": ("dictated",),
+            "plain_scripts": True,
+        }
+    )
+    # A row for each sample: in rows of several, attention looks at, and leaves out, what belongs to others.
+    config.pipeline = reading.pipeline(sequence_length=2048, batch_size=8, pack=False, buckets=6)
+
+    config.model.decoder.update(
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=6,
+        num_attention_heads=6,
+        num_key_value_heads=3,
+    )
+    if text:
+        config.model.vision = None
+    else:
+        config.model.vision.update(
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=6,
+            num_attention_heads=6,
+            image_size=448,
+            patch_size=28,
+        )
+    config.model.remat = "dots"
+
+    config.train.steps = 20_000
+    config.train.log_every = 20
+    config.train.validate_every = 500
+    config.train.validation_batches = 16
+    config.train.checkpoint_every = 100
+
+    config.optimizer = optimizing.optimizer(learning_rate=2e-3, schedule="stable", warmup_steps=200)
+
+    config.evaluate.samples = 1000
+    config.evaluate.batch_size = 16
+    config.evaluate.max_tokens = 1536
+    return config
