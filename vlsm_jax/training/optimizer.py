@@ -19,8 +19,8 @@ class OptimizerConfig:
     """Attributes:
     learning_rate: peak, reached after `warmup_steps`.
     schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays; "stable" stays until it
-      falls in a straight line to `final_fraction` (Hu et al., 2024: warm-up, stable, decay), so that a run may go on for
-      longer than was planned: until the fall begins, the number of steps changes nothing.
+      falls in a straight line to `final_fraction` (warm-up, stable, decay: Hu et al., 2024), so that a run may go on
+      for longer than was planned: until the fall begins, the number of steps changes nothing.
     warmup_steps: over which the rate grows evenly, from `learning_rate / warmup_steps` in the first step.
     warmup_from_zero: it grows from 0, and the first step changes nothing, as in transformers' schedules.
     decay_share: of the steps, over which "stable" falls.
