@@ -72,10 +72,14 @@ def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         delta = paths[:, 1:, axis, None] - start
         # A segment along a strip has no slope to divide by: a tiny one gives fractions far outside [0, 1].
         slope = np.float32(1) / np.where(np.abs(delta) < 1e-6, np.float32(1e-6), delta)
-        low = (sides[axis] - start) * slope
-        high = (sides[axis + 2] - start) * slope
-        enter = np.maximum(enter, np.minimum(low, high))
-        leave = np.minimum(leave, np.maximum(low, high))
+        low = sides[axis] - start
+        low *= slope
+        high = sides[axis + 2] - start
+        high *= slope
+        near = np.minimum(low, high)
+        far = np.maximum(low, high, out=high)
+        enter = np.maximum(enter, near, out=near)
+        leave = np.minimum(leave, far, out=far)
     return (enter < leave).any(1)
 
 
@@ -92,19 +96,23 @@ def crossed_squarely(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def leaving(a: Point, b: Point, box: tuple[float, float, float, float]) -> float | None:
     """Returns at which fraction the segment from a to b leaves a box; None where it misses, 1 if it ends inside."""
+    (x, y), (left, top, right, bottom) = a, box
+    dx, dy = b[0] - x, b[1] - y
     enter, leave = 0.0, 1.0
-    for start, delta, low, high in (
-        (a[0], b[0] - a[0], box[0], box[2]),
-        (a[1], b[1] - a[1], box[1], box[3]),
-    ):
-        if -1e-9 < delta < 1e-9:
-            if not low < start < high:
-                return None
-            continue
-        near, far = (low - start) / delta, (high - start) / delta
+    if not -1e-9 < dx < 1e-9:
+        near, far = (left - x) / dx, (right - x) / dx
         if near > far:
             near, far = far, near
-        enter, leave = max(enter, near), min(leave, far)
+        enter, leave = near if near > 0.0 else 0.0, far if far < 1.0 else 1.0
+    elif not left < x < right:
+        return None
+    if not -1e-9 < dy < 1e-9:
+        near, far = (top - y) / dy, (bottom - y) / dy
+        if near > far:
+            near, far = far, near
+        enter, leave = near if near > enter else enter, far if far < leave else leave
+    elif not top < y < bottom:
+        return None
     return leave if enter < leave else None
 
 
