@@ -200,18 +200,20 @@ class TaskExecuter(Dispatcher):
         turn, step = due
         if turn != self._turn or self.stops:
             return
-        if step is not None and not self._perform(self.active.current, step):
-            return
+        if step is not None:
+            sequence = self.active
+            task = sequence.current
+            self._working = True
+            try:
+                done = step()
+            finally:
+                self._working = False
+            if not self._stepped(sequence, task, done):
+                return
         self._work()
 
-    def _perform(self, task: Task, step: Callable[..., bool], *arguments: Any) -> bool:
-        """Takes one step of the current task; says whether the executer goes on at once."""
-        sequence = self.active
-        self._working = True
-        try:
-            done = step(*arguments)
-        finally:
-            self._working = False
+    def _stepped(self, sequence: TaskSequence, task: Task, done: bool) -> bool:
+        """Books a step of the current task; says whether the executer goes on at once."""
         if done:
             task.begun = False
             task.executed = True
@@ -254,7 +256,12 @@ class TaskExecuter(Dispatcher):
                     hint=HINTS.get(task.type, "use other tasks"),
                 )
             task.begun = True
-            if not self._perform(task, begin, self, task):
+            self._working = True
+            try:
+                done = begin(self, task)
+            finally:
+                self._working = False
+            if not self._stepped(sequence, task, done):
                 return
         raise ZeroTimeLoop(
             f"{self.name!r} begins more than {_TASKS_AT_ONCE} tasks at time {self.calendar.now:g}",
