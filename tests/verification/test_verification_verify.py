@@ -10,7 +10,7 @@ from benchmarks.mutation import any_script
 from vlsm_jax.metrics import Outcome, parse_goal
 from vlsm_jax.repair import Level, Statement, judge
 from vlsm_jax.synth.corruptions import make_corruption
-from vlsm_jax.verification import Asked, Checks, Verifier, try_script, verify
+from vlsm_jax.verification import Asked, Checks, Verifier, rewrite, try_script, verify
 from vlsm_jax.verification.agreement import agreements, alike
 from vlsm_jax.verification.verify import ranking
 
@@ -136,6 +136,33 @@ def test_candidates_that_do_not_go_together():
 @pytest.mark.parametrize("text", ["", "}{", "\0", "while (1) {}", 'Object.create("Source");' * 50])
 def test_no_candidate_is_too_broken_or_too_long_to_be_tried(text):
     assert verify(Asked(PROMPT, (text,)), MENDED).trials[0].judged.judgement.level <= Level.STARTS
+
+
+def test_a_stop_time_without_end_is_told_and_left_out():
+    found = verify(Asked("", (LINE + "stoptime(1e400);",)), Checks(mend=0)).best
+    assert (found.report.verdict.value, found.report.kpis.until) == ("ok", 28800)
+    assert [d.code for d in found.report.diagnostics] == ["value"]
+
+
+def test_a_model_may_rewrite_and_only_what_is_strictly_better_is_taken():
+    asked = Asked(PROMPT, ("not a script", CUT), goals=(parse_goal("throughput >= 350/h"),))
+    found = verify(asked, AS_WRITTEN)
+    told = []
+
+    def write(*scripts):
+        return lambda text: told.append(text) or scripts
+
+    better = rewrite(found, asked, write("}{", LINE, TYPO), AS_WRITTEN)
+    assert (better.best.script, better.by, better.best.intent) == (LINE, "rewriting", Outcome.MET)
+    assert better.origin == found.trials[0]
+    assert told[0].startswith(PROMPT)
+    assert CUT.strip() in told[0]
+    assert '"Mill" is not connected to "Shipping"' in told[0]
+    for scripts in ((), ("}{",), (CUT,), (CUT, "not a script")):
+        assert rewrite(found, asked, write(*scripts), AS_WRITTEN) is found
+    right = verify(Asked(PROMPT, (LINE,)), AS_WRITTEN)
+    assert rewrite(right, Asked(PROMPT, (LINE,)), write("never asked"), AS_WRITTEN) is right
+    assert len(told) == 5
 
 
 def test_agreement_is_the_mean_likeness_to_the_others():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -250,8 +251,10 @@ def statistical_time(world: World) -> float:
 def stop_time(world: World, at: Any, number: Any = 1) -> float:
     """`stoptime(t)`: notes the stop time; -1 reads it, and 0 with -1 clears it."""
     wanted = to_float(at)
-    if wanted > 0:
+    if 0 < wanted < math.inf:
         world.stop_time = wanted
+    elif wanted == math.inf:
+        world.warn("value", "stoptime() of more than any number has no effect")
     elif wanted == 0:
         world.stop_time = None
     return world.stop_time or 0.0
