@@ -69,8 +69,8 @@ class LiveObject:
         """Schedules the first events of a run."""
 
     def dismantle(self) -> None:
-        """Lets go of everything; the object cannot be used any more."""
-        for name in _slots_of(type(self)):
+        """Lets go of all others; the object cannot be used any more."""
+        for name in _links_of(type(self)):
             setattr(self, name, None)
 
     # --- Statistics ---------------------------------------------------------------------------------------------------
@@ -189,6 +189,15 @@ class LiveObject:
             self.on_resume(len(self.halts), key)
 
 
+_PLAIN = frozenset((
+    "_shown_state", "_stay_before", "absorbed_total", "most", "name", "observed_from", "received", "sent", "state",
+    "state_since", "state_time", "stay_least", "stay_most", "stay_total",
+    "_chosen_port", "_input_closures", "_output_closures", "_port_stops", "expected", "newest_first", "plain_flow",
+    "pulls", "repulls", "reroutes", "room", "simple",
+))  # fmt: skip
+"""What holds numbers alone, and so nothing that would have to be let go of."""
+
+
 @functools.cache
-def _slots_of(cls: type) -> tuple[str, ...]:
-    return tuple(name for each in cls.__mro__ for name in getattr(each, "__slots__", ()))
+def _links_of(cls: type) -> tuple[str, ...]:
+    return tuple(name for each in cls.__mro__ for name in getattr(each, "__slots__", ()) if name not in _PLAIN)
