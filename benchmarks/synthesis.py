@@ -19,13 +19,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vlsm_jax import simulator
 from vlsm_jax.synth import Split, TripletOptions, write_dataset
 from vlsm_jax.synth.prompts import write_prompt
-from vlsm_jax.synth.sampler import check_run, horizon
 from vlsm_jax.synth.scripts import write_script
 from vlsm_jax.synth.sketches import SketchError, encode_image, paint_sketch
-from vlsm_jax.synth.triplets import sample_for
+from vlsm_jax.synth.triplets import check_script, sample_for
 
 
 def parts(count: int, seed: int) -> dict[str, float]:
@@ -39,9 +37,6 @@ def parts(count: int, seed: int) -> dict[str, float]:
         finally:
             spent[part] += time.perf_counter() - began
 
-    def check(script: str, factory) -> str:
-        return check_run(factory, simulator.run(script, until=horizon(factory)))
-
     for i in range(-20, count):
         if i == 0:
             spent = dict.fromkeys(spent, 0.0)  # what comes before warms caches up
@@ -49,7 +44,7 @@ def parts(count: int, seed: int) -> dict[str, float]:
         factory, _ = timed("sample", sample_for, Split.TRAIN, options, rng, rng)
         script_style = options.script_styles[i % len(options.script_styles)]
         script = timed("script", write_script, factory.twin, script_style, rng)
-        timed("check", check, script, factory)
+        timed("check", check_script, script, factory)
         timed("prompt", write_prompt, factory, options.prompt_styles[i % len(options.prompt_styles)], rng)
         style = options.sketch_styles[i % len(options.sketch_styles)]
         try:
