@@ -143,7 +143,8 @@ def _tell_scores(
     if any({"industry", "layout"} & pair.metadata.keys() for pair, _ in scored):
         metadata = [pair.metadata for pair, _ in scored]
         found = [score for _, score in scored]
-        tables = [group_table(found, metadata, measure=measure, seed=seed) for measure in ("svr", "pmr", "esr")]
+        measures = ("svr", "pmr", "esr", *(["intent_rate"] if summary.intent_rate else []))
+        tables = [group_table(found, metadata, measure=measure, seed=seed) for measure in measures]
     if as_json:
         say_json(
             {
