@@ -58,7 +58,6 @@ def get_config(arg: str = "full") -> ConfigDict:
             image_size=448,
             patch_size=28,
         )
-    config.model.remat = "dots"
 
     config.train.steps = 20_000
     config.train.log_every = 20

@@ -74,7 +74,7 @@ def get_config(arg: str = "full") -> ConfigDict:
         }
     )
     config.model.connector = "mlp"
-    config.model.remat = False
+    config.model.remat = "dots"  # none, dots, full: see vlsm_jax/models/stack.py
     config.model.compute_dtype = "float32"
     # Of the decoder's layers: none, nf4, nf4-double, int8, int4. What is quantised is frozen: see train.trainable.
     config.model.quantise = "none"

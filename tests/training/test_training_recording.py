@@ -484,6 +484,6 @@ def test_the_table_of_parameters_has_what_is_trained_and_what_each_device_holds(
     whole = [name for name in sizes if "norm" in name or name.startswith("connector/linear_1/")]
     held = sum(size if name in whole else size / 2 for name, size in sizes.items() if not name.startswith("vision/"))
     trained = sum(sizes.values()) - frozen
-    assert table[-3] == f"trained: {trained:,} parameters, {4 * held / 2**20:.2f} MiB on each device"
+    assert table[-3] == f"trained: {trained:,} parameters, {4 * held / 2**10:.2f} KiB on each device"
     assert table[-2].startswith(f"frozen: {frozen:,} parameters, ")
-    assert table[-1] == f"optimizer: {(8 * held + 8) / 2**20:.2f} MiB on each device"
+    assert table[-1] == f"optimizer: {(8 * held + 8) / 2**10:.2f} KiB on each device"

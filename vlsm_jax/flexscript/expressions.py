@@ -17,11 +17,11 @@ MAX_EXPANSIONS = 1000
 
 INT_MAX = 2147483647
 
-_BINARY = {
+BINARY = {
     "||": 4, "&&": 5, "|": 6, "^": 7, "&": 8, "==": 9, "!=": 9, "<": 10, ">": 10, "<=": 10, ">=": 10,
     "<<": 11, ">>": 11, "+": 12, "-": 12, "*": 13, "/": 13, "%": 13,
 }  # fmt: skip
-_ASSIGNMENTS = frozenset(("=", "+=", "-=", "*=", "/=", "%="))
+ASSIGNMENTS = frozenset(("=", "+=", "-=", "*=", "/=", "%="))
 _TARGETS = (syntax.Name, syntax.Member, syntax.Index, syntax.Label)
 _LOOK_AHEAD = 200
 _AFTER_LABEL = frozenset((
@@ -113,7 +113,7 @@ class ExpressionParser:
         while True:
             index = self.index
             operator = kinds[index]
-            binding = _BINARY.get(operator)
+            binding = BINARY.get(operator)
             if binding is not None:
                 if binding <= power:
                     break
@@ -122,7 +122,7 @@ class ExpressionParser:
                     raise self.failure(f"more than {MAX_CHAIN} operators in a row", "split the expression")
                 self.index = index + 1
                 left = syntax.Binary(operator, left, self.expression(binding), self.offsets[index])
-            elif operator in _ASSIGNMENTS:
+            elif operator in ASSIGNMENTS:
                 if power >= _ASSIGNMENT_POWER + 1:
                     break
                 if type(left) not in _TARGETS:

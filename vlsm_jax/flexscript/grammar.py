@@ -19,9 +19,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from vlsm_jax.flexscript.expressions import _ASSIGNMENTS, _BINARY, MAX_NESTING
+from vlsm_jax.flexscript.expressions import ASSIGNMENTS, BINARY, MAX_NESTING
 from vlsm_jax.flexscript.lexer import KEYWORDS
-from vlsm_jax.flexscript.parser import _LATER_KEYWORDS
+from vlsm_jax.flexscript.parser import LATER_KEYWORDS
 
 MAX_BLANKS = 120
 """How many blanks and ends of lines may follow each other."""
@@ -142,7 +142,7 @@ def _alternatives(operators: Iterable[str]) -> str:
 def _levels() -> tuple[str, str]:
     """Returns a rule for each precedence of the binary operators, loosest first, and the operators' terminals."""
     by_binding: dict[int, list[str]] = {}
-    for operator, binding in _BINARY.items():
+    for operator, binding in BINARY.items():
         by_binding.setdefault(binding, []).append(operator)
     bindings = sorted(by_binding)
     rules, terminals = [], []
@@ -165,7 +165,7 @@ def _levels() -> tuple[str, str]:
 def flexscript_grammar() -> str:
     """Returns the grammar; what it leaves out of the parser's language, and beyond it, the module says."""
     shallow = f"%if lt(_, {MAX_NESTING - _RESERVE})"
-    reserved = "|".join(sorted(KEYWORDS | _LATER_KEYWORDS))
+    reserved = "|".join(sorted(KEYWORDS | LATER_KEYWORDS))
     terminals = _TERMINALS % {
         "reserved": reserved,
         "digits": MAX_DIGITS,
@@ -179,4 +179,4 @@ def flexscript_grammar() -> str:
         "levels": levels % {"shallow": shallow},
     }
     rules = rules.replace(" _ ", " GAP? ").replace("(_ ", "(GAP? ").replace(": _ ", ": GAP? ")
-    return f"{rules}{terminals}{operators}\nASSIGN: {_alternatives(_ASSIGNMENTS)}\n"
+    return f"{rules}{terminals}{operators}\nASSIGN: {_alternatives(ASSIGNMENTS)}\n"

@@ -12,7 +12,7 @@ MAX_DIAGNOSTICS = 50
 """After this many syntax errors the rest of the text is not read."""
 
 _STATEMENT_STARTS = frozenset(("if", "for", "while", "do", "switch", "break", "continue", "return", "case", "default"))
-_LATER_KEYWORDS = frozenset(("goto", "static", "const", "class", "struct", "try", "catch", "new", "function"))
+LATER_KEYWORDS = frozenset(("goto", "static", "const", "class", "struct", "try", "catch", "new", "function"))
 
 
 class Parser(ExpressionParser):
@@ -137,7 +137,7 @@ class Parser(ExpressionParser):
     def _evaluate(self) -> syntax.Statement:
         index = self.index
         at = self.offsets[index]
-        if self.texts[index] in _LATER_KEYWORDS and self.kinds[index + 1] != "(":
+        if self.texts[index] in LATER_KEYWORDS and self.kinds[index + 1] != "(":
             word = self.texts[index]
             raise SyntaxFailure(f"{word!r} is not part of FlexScript", at, KEYWORDS_ELSEWHERE.get(word, ""))
         expression = self.expression()
@@ -185,7 +185,7 @@ class Parser(ExpressionParser):
         while kinds[end] in (".", "::") and kinds[end + 1] == NAME:
             name = f"{name}.{texts[end + 1]}"
             end += 2
-        if kinds[end] != NAME or name in _LATER_KEYWORDS:
+        if kinds[end] != NAME or name in LATER_KEYWORDS:
             return None
         self.index = end
         return name

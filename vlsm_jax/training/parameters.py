@@ -31,8 +31,8 @@ def describe_parameters(network: Network, state: TrainState, mesh: Mesh) -> str:
             notes[name] += f", kept in {kept.dtype}"
     lines = [param_table(network.abstract, mesh, notes=notes)]
     for said, part in (("trained", state.trained), ("frozen", state.frozen)):
-        lines.append(f"{said}: {_count(part):,} parameters, {_size(device_bytes(part))} on each device")
-    lines.append(f"optimizer: {_size(device_bytes(state.optimizer))} on each device")
+        lines.append(f"{said}: {_count(part):,} parameters, {format_bytes(device_bytes(part))} on each device")
+    lines.append(f"optimizer: {format_bytes(device_bytes(state.optimizer))} on each device")
     return "\n".join(lines)
 
 
@@ -45,5 +45,9 @@ def _count(part: Mapping[str, Any]) -> int:
     return sum(x.size for x in part.values())
 
 
-def _size(count: int) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.2f} MiB"
+def format_bytes(count: float) -> str:
+    """Returns a number of bytes with its unit: "1.50 GiB"."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count:.0f} B"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vlsm_jax.training.parameters import format_bytes
 from vlsm_jax.training.planning.compiling import Plan
 from vlsm_jax.training.planning.roofline import ASSUMPTIONS, traffic_of
 
@@ -26,7 +27,7 @@ def format_plan(plan: Plan) -> str:
     if plan.temporaries:
         lines += ["", "largest arrays that the step makes, per device (not all at one time)"]
         lines += [
-            f"  {_bytes(t.bytes):>10}  {t.dtype}{list(t.shape)}  {t.opcode}  {_short(t.source)}"
+            f"  {format_bytes(t.bytes):>10}  {t.dtype}{list(t.shape)}  {t.opcode}  {_short(t.source)}"
             for t in plan.temporaries[:6]
         ]
     if plan.bound is not None:
@@ -50,11 +51,11 @@ def _memory(plan: Plan) -> list[str]:
     memory = plan.memory
     lines = ["memory of a device"]
     for name in ("trained", "frozen", "optimizer", "batch", "temporary", "peak"):
-        lines.append(f"  {name:12}{_bytes(getattr(memory, name)):>10}")
+        lines.append(f"  {name:12}{format_bytes(getattr(memory, name)):>10}")
     if memory.limit is None:
         return [*lines, "  how much there is, is not known for this topology"]
     verdict = "fits" if plan.fits else "DOES NOT FIT"
-    lines.append(f"  {'available':12}{_bytes(memory.limit):>10}   {verdict}")
+    lines.append(f"  {'available':12}{format_bytes(memory.limit):>10}   {verdict}")
     if plan.out_of_memory:
         lines.append(f"  the compiler says: {plan.out_of_memory}")
     if not plan.fits:
@@ -79,21 +80,14 @@ def _network(plan: Plan) -> list[str]:
     for c in plan.collectives[:_SHOWN]:
         axes = "+".join(c.axes)
         lines.append(
-            f"  {c.kind:20}{axes:14}{_bytes(c.bytes):>10} x {c.count:<6} {c.dtype:5} sends "
-            f"{_bytes(traffic_of(c) * c.count):>10}  {_short(c.source)}"
+            f"  {c.kind:20}{axes:14}{format_bytes(c.bytes):>10} x {c.count:<6} {c.dtype:5} sends "
+            f"{format_bytes(traffic_of(c) * c.count):>10}  {_short(c.source)}"
         )
     rest = plan.collectives[_SHOWN:]
     if rest:
         sent = sum(traffic_of(c) * c.count for c in rest)
-        lines.append(f"  {len(rest)} more kinds, which send {_bytes(sent)}")
+        lines.append(f"  {len(rest)} more kinds, which send {format_bytes(sent)}")
     return lines
-
-
-def _bytes(count: float) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count:.0f} B"
 
 
 def _short(source: str) -> str:
