@@ -14,9 +14,10 @@ from vlsm_jax.generation import constraint as constraint_module
 from vlsm_jax.generation.constrained import ConstrainedDecoder, allowed
 from vlsm_jax.generation.constraint import Constraint, ConstraintError
 from vlsm_jax.generation.decode import Candidate, Generator, within_grammar
-from vlsm_jax.generation.loop import Limits
+from vlsm_jax.generation.loop import Limits, begin, finish, go_on
 from vlsm_jax.generation.prompts import make_prompts
-from vlsm_jax.generation.sampling import Sampling
+from vlsm_jax.generation.sampling import GREEDY, Sampling
+from vlsm_jax.generation.speculation import Lookup
 from vlsm_jax.models import DecoderConfig, VlsmConfig
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.network import Network
@@ -130,6 +131,30 @@ def limits(tokenizer, new_tokens, **options):
     return Limits(new_tokens, tokenizer.eos_id, tokenizer.size, **options)
 
 
+class Dictated:
+    """A network whose model wants to write certain tokens, from a position on."""
+
+    def __init__(self, network, start, tokens):
+        self._network, self._start, self._tokens = network, start, jnp.array([*tokens, 0])
+
+    def merge(self, params):
+        outer, model = self, self._network.merge(params)
+
+        class Model:
+            vision, config = model.vision, model.config
+
+            def __call__(self, tokens, *, positions, **others):
+                hidden, cache = model(tokens, positions=positions, **others)
+                number = jnp.clip(positions + 1 - outer._start, 0, len(outer._tokens) - 1)
+                return jnp.concatenate([hidden, outer._tokens[number][..., None].astype(hidden.dtype)], axis=-1), cache
+
+            def logits(self, hidden):
+                scores = model.logits(hidden[..., :-1])
+                return scores + 50 * jax.nn.one_hot(hidden[..., -1].astype(int), scores.shape[-1])
+
+        return Model()
+
+
 def slow_constrained(network, params, constraint, prompt, count):
     """The definition: the whole sequence scored anew for each token, the best taken of those that may come."""
     tokenizer, width = constraint.tokenizer, 192
@@ -159,6 +184,41 @@ def test_constrained_decoding_is_greedy_within_the_grammar(network, constraint, 
     made = ConstrainedDecoder(network, constraint).decode(params, batch, limits(tokenizer, 40))
     for i, prompt in enumerate(PROMPTS):
         assert list(made.tokens[i, : made.lengths[i]]) == slow_constrained(network, params, constraint, prompt, 40)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.5)], ids=["greedy", "drawn"])
+def test_drafts_change_nothing_under_the_constraint(network, constraint, tokenizer, sampling):
+    params = network.init(3)
+    batch = make_prompts(tokenizer, PROMPTS, [np.zeros(0, np.uint8)] * 2, 0)
+    decoder = ConstrainedDecoder(network, constraint)
+    plain, drafted = (
+        decoder.decode(params, batch, limits(tokenizer, 60, sampling=sampling, lookup=lookup), seed=4)
+        for lookup in (None, Lookup(3))
+    )
+    np.testing.assert_array_equal(plain.tokens, drafted.tokens)
+    np.testing.assert_array_equal(plain.lengths, drafted.lengths)
+    np.testing.assert_allclose(plain.log_probabilities, drafted.log_probabilities, rtol=1e-3)
+    assert 0 < drafted.taken.sum() <= drafted.drafted.sum()
+
+
+def test_where_the_model_keeps_to_the_grammar_the_constraint_changes_nothing(network, constraint, tokenizer):
+    """No bits are filled, and tokens, draws and log-probabilities are those of decoding without it."""
+    params, script = network.init(3), tokenizer.encode_response(SCRIPT)[:8]
+    batch = make_prompts(tokenizer, PROMPTS[:1], [np.zeros(0, np.uint8)], 0)
+    dictated = Dictated(network, len(tokenizer.encode_prompt(PROMPTS[0])), script)
+    settings = limits(tokenizer, len(script), sampling=Sampling(0.7))
+    decoder = ConstrainedDecoder(dictated, constraint)
+    made = decoder.decode(params, batch, settings, seed=4)
+
+    @jax.jit
+    def free(params):
+        model = dictated.merge(params)
+        return finish(go_on(model, begin(model, batch, 4, settings), 99, settings), settings)
+
+    assert made.tokens[0].tolist() == script
+    assert decoder.timing.fillings == 0
+    for ours, wanted in zip(made, free(params), strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-4)
 
 
 def test_draws_keep_to_the_grammar_and_to_the_seed(network, constraint, tokenizer):

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
@@ -20,7 +20,8 @@ from jax.sharding import Mesh
 from vlsm_jax.data.images import Fit, load_image
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.flexscript.cutting import whole_statements
-from vlsm_jax.generation.loop import Generated, Limits, begin, finish, go_on
+from vlsm_jax.generation.loop import Generated, Limits, State, begin, finish, go_on
+from vlsm_jax.generation.programs import Programs
 from vlsm_jax.generation.prompts import Prompts, make_prompts
 from vlsm_jax.generation.sampling import GREEDY, Sampling
 from vlsm_jax.generation.speculation import Lookup
@@ -115,7 +116,7 @@ class Generator:
         self._network, self._tokenizer = decoding_network(network, mesh, product), tokenizer
         self._params = take_apart(params if take_params else dict(params))
         self._fit, self._mesh, self._lookup = fit, mesh, lookup
-        self._compiled: dict[Any, jax.stages.Compiled] = {}
+        self._programs = Programs()
         self._constrained: ConstrainedDecoder | None = None
         self.speed = Speed()
 
@@ -207,27 +208,22 @@ class Generator:
     def _write(self, prompts: Prompts, seed: int, limits: Limits, stream: Stream | None) -> tuple[Generated, Speed]:
         """Runs the two compiled calls; what is compiled is kept, and its time counted apart."""
         shapes = (limits, prompts.tokens.shape)
-        network, seed = self._network, np.uint32(seed)
+        network, programs, seed = self._network, self._programs, np.uint32(seed)
 
-        def start(params: Params, prompts: Prompts, seed: jax.Array):
+        def start(params: Params, prompts: Prompts, seed: jax.Array) -> State:
             return begin(network.merge(params), prompts, seed, limits)
 
-        def proceed(params: Params, state, steps: jax.Array):
+        def proceed(params: Params, state: State, steps: jax.Array) -> tuple[State, Generated]:
             state = go_on(network.merge(params), state, steps, limits)
             return state, finish(state, limits)
 
-        compiling = time.perf_counter()
-        first = self._program(("start", *shapes), jax.jit(start), self._params, prompts, seed)
-        started = time.perf_counter()
-        state = jax.block_until_ready(first(self._params, prompts, seed))
-        first_token = time.perf_counter()
+        started, compiling = time.perf_counter(), programs.seconds
+        state = jax.block_until_ready(programs(("start", *shapes), start, self._params, prompts, seed))
+        first_token = time.perf_counter() - started - (programs.seconds - compiling)
         # Few steps at a time for who looks on; else all in one call.
         steps = np.int32(limits.new_tokens if stream is None else STREAMED_STEPS)
-        jitted = jax.jit(proceed, donate_argnums=1)
-        rest = self._program(("proceed", *shapes), jitted, self._params, state, steps)
-        compiled = time.perf_counter()
         while True:
-            state, result = rest(self._params, state, steps)
+            state, result = programs(("proceed", *shapes), proceed, self._params, state, steps, donate=(1,))
             if stream is None:
                 break
             done = np.asarray(state.done)
@@ -235,17 +231,6 @@ class Generator:
             if done.all():
                 break
         result = jax.block_until_ready(result)
-        ended = time.perf_counter()
-        waited = first_token - started
-        speed = Speed(
-            seconds=waited + ended - compiled,
-            first_token_seconds=waited,
-            generations=1,
-            compile_seconds=started - compiling + compiled - first_token,
-        )
-        return result, speed
-
-    def _program(self, key: Any, jitted: Any, *arguments: Any) -> jax.stages.Compiled:
-        if key not in self._compiled:
-            self._compiled[key] = jitted.lower(*arguments).compile()
-        return self._compiled[key]
+        compiled = programs.seconds - compiling
+        seconds = time.perf_counter() - started - compiled
+        return result, Speed(seconds=seconds, first_token_seconds=first_token, generations=1, compile_seconds=compiled)

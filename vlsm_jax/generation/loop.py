@@ -30,6 +30,7 @@ class Limits:
       candidates: N, continuations of each prompt.
       sampling: how ids are chosen; of several candidates the first is greedy.
       lookup: how drafts are found; None reads one token at a time. Either way the same tokens are written.
+      back: how many of a row's last tokens may be taken back.
     """
 
     new_tokens: int
@@ -38,11 +39,17 @@ class Limits:
     candidates: int = 1
     sampling: Sampling = GREEDY
     lookup: Lookup | None = None
+    back: int = 0
+
+    @property
+    def at_once(self) -> int:
+        """Tokens of a row that are read in one step, at most."""
+        return 1 if self.lookup is None else 1 + self.lookup.size
 
     @property
     def ahead(self) -> int:
-        """Tokens of a row that are read at once, at most."""
-        return 1 if self.lookup is None else 1 + self.lookup.size
+        """See `CacheSize`."""
+        return self.at_once + self.back
 
 
 class Generated(NamedTuple):
@@ -87,7 +94,8 @@ class State(NamedTuple):
       done: bool [R], rows that ended or are full.
       cache: keys and values of all but the last token.
       draws: what is drawn.
-      log_probabilities, drafted, taken: see `Generated`.
+      logarithms: float32 [R, new tokens], of the probabilities that the model gave to the tokens.
+      drafted, taken: see `Generated`.
       drafts: what may come next, where drafts are looked up.
     """
 
@@ -97,7 +105,7 @@ class State(NamedTuple):
     done: jax.Array
     cache: KVCache
     draws: Draws
-    log_probabilities: jax.Array
+    logarithms: jax.Array
     drafted: jax.Array
     taken: jax.Array
     drafts: Drafts | None
@@ -156,12 +164,12 @@ def begin(model: Vlsm, prompts: Prompts, seed: jax.Array | int, limits: Limits) 
         done=jnp.zeros(rows, bool),
         cache=start.cache,
         draws=Draws.create(seed, prompts.digests, limits.candidates),
-        log_probabilities=jnp.zeros(rows, jnp.float32),
+        logarithms=jnp.zeros((rows, limits.new_tokens), jnp.float32),
         drafted=zero,
         taken=zero,
         drafts=None,
     )
-    return _append(state, start.logits[:, None], None, limits)
+    return append(state, start.logits[:, None], limits)
 
 
 def go_on(model: Vlsm, state: State, steps: jax.Array | int, limits: Limits) -> State:
@@ -201,7 +209,8 @@ def finish(state: State, limits: Limits) -> Generated:
     place = jnp.arange(limits.new_tokens)
     tokens = jnp.take_along_axis(state.text, state.starts[:, None] + place, axis=1, mode="clip")
     tokens = jnp.where(place < state.counts[:, None], tokens, limits.eos_id)
-    return Generated(tokens, state.counts, state.log_probabilities, state.drafted, state.taken)
+    total = jnp.sum(jnp.where(place < state.counts[:, None], state.logarithms, 0), axis=1)
+    return Generated(tokens, state.counts, total, state.drafted, state.taken)
 
 
 def write(
@@ -232,17 +241,28 @@ def _step(model: Vlsm, state: State, drafts: Drafts | None, limits: Limits) -> S
     # A row that is done writes nothing more.
     positions = jnp.where(given & ~state.done[:, None], last[:, None] + ahead, -1)
     logits, cache = read_tokens(model, tokens, positions, state.cache)
-    return _append(state._replace(cache=cache), logits, drafts, limits)
+    return append(state._replace(cache=cache), logits, limits, drafts=drafts)
 
 
-def _append(state: State, logits: jax.Array, drafts: Drafts | None, limits: Limits) -> State:
-    """Chooses from logits [R, S, C], and writes what follows from the last token and the drafts that prove right."""
+def append(
+    state: State, logits: jax.Array, limits: Limits, *, drafts: Drafts | None = None, may: jax.Array | None = None
+) -> State:
+    """Chooses tokens, and writes the first of them and those that follow from drafts which prove right; traceable.
+
+    Args:
+      state: rows that are done stay as they are.
+      logits: float32 [R, S, C], of what follows the last token and each of its drafts.
+      limits: see there.
+      drafts: that were read.
+      may: bool [R, C], the tokens that may come; None is all.
+    """
     logits = without_padding(logits, limits.vocabulary)
     place = jnp.arange(logits.shape[1])
+    scores = logits if may is None else jnp.where(may[:, None], logits, -jnp.inf)
     # The draw of a token hangs on its number in the row, so that drafts change nothing.
-    chosen = [choose(logits[:, i], limits.sampling, state.draws, state.counts + i) for i in range(logits.shape[1])]
-    logarithms = jnp.stack([log_probability(logits[:, i], token) for i, token in enumerate(chosen)], axis=1)
-    chosen = jnp.stack(chosen, axis=1)  # [R, S]
+    each = [choose(scores[:, i], limits.sampling, state.draws, state.counts + i) for i in range(logits.shape[1])]
+    logarithms = jnp.stack([log_probability(logits[:, i], token) for i, token in enumerate(each)], axis=1)
+    chosen = jnp.stack(each, axis=1)  # [R, S]
     right = jnp.zeros(chosen.shape[0], jnp.int32) if drafts is None else accepted(drafts, chosen)
     ends = chosen == limits.eos_id
     before_end = jnp.cumsum(ends, axis=1) - ends == 0
@@ -250,13 +270,13 @@ def _append(state: State, logits: jax.Array, drafts: Drafts | None, limits: Limi
     new = before_end & (place <= right[:, None]) & (place < room[:, None]) & ~state.done[:, None]
     count = jnp.sum(new, axis=1, dtype=jnp.int32)
     rows = jnp.arange(chosen.shape[0])[:, None]
-    at = jnp.where(new, (state.starts + state.counts)[:, None] + place, state.text.shape[1])
+    number = jnp.where(new, state.counts[:, None] + place, state.text.shape[1])
     counts = state.counts + count
     state = state._replace(
-        text=state.text.at[rows, at].set(chosen, mode="drop"),
+        text=state.text.at[rows, state.starts[:, None] + number].set(chosen, mode="drop"),
         counts=counts,
         done=state.done | jnp.any(ends & new, axis=1) | (counts == limits.new_tokens),
-        log_probabilities=state.log_probabilities + jnp.sum(jnp.where(new, logarithms, 0), axis=1),
+        logarithms=state.logarithms.at[rows, number].set(logarithms, mode="drop"),
     )
     if limits.lookup is None:
         return state

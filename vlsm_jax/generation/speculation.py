@@ -10,14 +10,10 @@ Letters: R rows, T text positions, D draft tokens.
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-
-Array = jax.Array | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +29,8 @@ class Lookup:
       ValueError: sizes that make no draft.
     """
 
-    size: int = 6
-    least: int = 2
+    size: int = 4
+    least: int = 1
     most: int = 4
 
     def __post_init__(self):
@@ -50,31 +46,30 @@ class Drafts(NamedTuple):
       count: int32 [R], how many of them are a draft; 0 where none was found.
     """
 
-    tokens: Array
-    count: Array
+    tokens: jax.Array
+    count: jax.Array
 
 
-def look_up(text: Array, lengths: Array, lookup: Lookup, xp: ModuleType = jnp) -> Drafts:
+def look_up(text: jax.Array, lengths: jax.Array, lookup: Lookup) -> Drafts:
     """Returns drafts for rows of int text [R, T] of int lengths [R]; traceable.
 
-    The longest match counts, of equal ones the last. Text of negative ids matches nothing. `xp` is the library of the
-    arrays, NumPy for those of the host.
+    The longest match counts, of equal ones the last. Text of negative ids matches nothing.
     """
     width = text.shape[1]
-    place = xp.arange(width)
-    matched = xp.zeros(text.shape, "int32")
+    place = jnp.arange(width)
+    matched = jnp.zeros(text.shape, "int32")
     alike = (place < lengths[:, None] - 1) & (text >= 0)
     for back in range(lookup.most):
-        last = xp.take_along_axis(text, xp.maximum(lengths[:, None] - 1 - back, 0), axis=1)
-        there = xp.pad(text, ((0, 0), (back, 0)), constant_values=-1)[:, :width]  # `back` tokens earlier
+        last = jnp.take_along_axis(text, jnp.maximum(lengths[:, None] - 1 - back, 0), axis=1)
+        there = jnp.pad(text, ((0, 0), (back, 0)), constant_values=-1)[:, :width]  # `back` tokens earlier
         alike = alike & (there == last) & (lengths[:, None] > back)
         matched = matched + alike
-    best = xp.argmax(matched * width + place, axis=1)[:, None]
-    enough = xp.take_along_axis(matched, best, axis=1)[:, 0] >= lookup.least
-    after = best + 1 + xp.arange(lookup.size)
-    tokens = xp.take_along_axis(text, xp.minimum(after, width - 1), axis=1)
-    good = xp.cumprod((after < lengths[:, None]) & (tokens >= 0), axis=1)
-    return Drafts(tokens, xp.where(enough, good.sum(axis=1), 0).astype("int32"))
+    best = jnp.argmax(matched * width + place, axis=1)[:, None]
+    enough = jnp.take_along_axis(matched, best, axis=1)[:, 0] >= lookup.least
+    after = best + 1 + jnp.arange(lookup.size)
+    tokens = jnp.take_along_axis(text, jnp.minimum(after, width - 1), axis=1)
+    good = jnp.cumprod((after < lengths[:, None]) & (tokens >= 0), axis=1)
+    return Drafts(tokens, jnp.where(enough, good.sum(axis=1), 0).astype("int32"))
 
 
 def accepted(drafts: Drafts, chosen: jax.Array) -> jax.Array:

@@ -1,0 +1,91 @@
+"""Processes that take turns: each side of a comparison does one step while the others sleep.
+
+A side is a process of its own, which waits for a line and answers with one of JSON. Its step returns a dict; seconds,
+processor seconds and the peak of the process's memory are added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def serve(make_step: Callable[[], Callable[[], dict[str, Any]]]) -> None:
+    """Runs as the process of one side: a step for every line that comes in, a line of JSON for every step."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever libraries print goes elsewhere
+    step = make_step()
+    for _ in sys.stdin:
+        before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        line = step()
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        line = {"seconds": seconds, "processor": processor, "peak": after.ru_maxrss / 1024} | line
+        print(json.dumps(line), file=out, flush=True)
+
+
+class Side:
+    """The process of one side.
+
+    Args:
+      name: of the side.
+      command: of its process.
+      environment: variables beside this process's own.
+      log: where what it prints goes.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path):
+        self.name, self._log = name, log
+        with log.open("w") as errors:
+            self.process = subprocess.Popen(
+                command,
+                env={**os.environ, **environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def turn(self) -> dict[str, Any]:
+        """Does one step; raises RuntimeError with the end of its log when the process ends instead."""
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"{self.name} ended:\n{self._log.read_text()[-3000:]}")
+        return json.loads(line)
+
+
+@contextlib.contextmanager
+def ended(sides: list[Side]) -> Iterator[list[Side]]:
+    """Ends the processes of sides, which may be started within."""
+    try:
+        yield sides
+    finally:
+        for side in sides:
+            side.process.stdin.close()
+            side.process.terminate()
+            side.process.wait()
+
+
+def take_turns(sides: Sequence[Side], rounds: int) -> tuple[dict[str, dict], dict[str, list[dict]]]:
+    """Returns the first step of every side, which compiles, and those of `rounds` after another one to warm up."""
+    first = {side.name: side.turn() for side in sides}  # one after another: compiling, too, has the machine alone
+    for side in sides:
+        side.turn()
+    turns: dict[str, list[dict]] = {side.name: [] for side in sides}
+    for number in range(rounds):
+        for side in sides if number % 2 == 0 else reversed(sides):
+            turns[side.name].append(side.turn())
+    return first, turns
