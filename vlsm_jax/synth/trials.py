@@ -11,6 +11,7 @@ instead of 62 of the 768 of the latter, that twenty horizons show to be bad, and
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from vlsm_jax.synth.distributions import mean_of
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.loads import arrivals_of, solve_rates
 from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places_of, seconds_per_item, spots_of
-from vlsm_jax.synth.trips import duties_of
+from vlsm_jax.synth.trips import Duty, duties_of
 from vlsm_jax.twin import Twin
 
 ITEMS: Final = 12
@@ -83,6 +84,11 @@ class _Course:
         batches = [float(spot.parameters.get("BatchSize", 1)) for spot in self.order if "DoBatching" in spot.parameters]
         more = [spot.sent / spot.rate for spot in self.order if spot.rate > 0]
         self.clump = max([1.0, *batches, *more])
+
+    @functools.cached_property
+    def duties(self) -> list[Duty]:
+        """What operators and carriers have to do."""
+        return duties_of(self.order)
 
 
 def _supplies(order: Sequence[Spot]) -> set[Spot]:
@@ -189,7 +195,7 @@ class Trial:
         slack = limits.deviations * math.sqrt(expected_left * course.clump)
         if not HELD_UP * expected_left - slack <= left <= expected_left + slack:
             return "too few items leave" if left < expected_left else "too many items leave"
-        for spot, calls in _expected_calls(course.order, in_all):
+        for spot, calls in _expected_calls(course.duties, in_all):
             seen = kpis.objects.get(spot.name)
             if calls >= LEAST_EXPECTED and not (seen is not None and seen.utilisation and seen.utilisation.mean):
                 return "somebody without work"
@@ -209,14 +215,14 @@ def check_run(factory: Factory, report: Report) -> str:
     return Trial(factory).judge(report, whole=True)
 
 
-def _expected_calls(order: Sequence[Spot], seconds: float) -> list[tuple[Spot, float]]:
+def _expected_calls(duties: Sequence[Duty], seconds: float) -> list[tuple[Spot, float]]:
     """Returns how often each operator and carrier is called for at least.
 
     The second of a team is called while the first is busy, the third while both are. By Poisson's formula for the jobs
     that go on at one time, of which half are taken off: what is carried to one place comes one by one.
     """
     out = []
-    for duty in duties_of(order):
+    for duty in duties:
         calls, busy = seconds * duty.calls, duty.busy
         term = below = math.exp(-busy)
         for number, member in enumerate(duty.members):
