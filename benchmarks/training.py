@@ -11,10 +11,10 @@ both; peaks are those of the whole process, weights and compilers included. Loss
 
 Comparisons
   dense: a Llama of about 30 M parameters, all trained, 8 rows of 512 tokens; transformers with SDPA, eager and compiled
-    by `torch.compile`.
-  checkpointed: the same with remat here and gradient checkpointing there.
+    by `torch.compile`; here with `remat = "dots"`, as in the quickstart.
+  checkpointed: the same with `remat = "full"` here and gradient checkpointing there.
   nf4: its layers in NF4 with adapters of rank 32 on all of them; PEFT and bitsandbytes, without and with gradient
-    checkpointing; here without and with remat.
+    checkpointing; here with "dots" and with "full".
   triplets: all parameters trained on triplets like the quickstart's, without sketches, packed into a row here, each
     padded to 4,096 tokens there as upstream does; the same triplets in a step on both sides. Only tokens that are no
     padding count.
@@ -160,7 +160,7 @@ def _packed_triplets(folder: Path, size: Size) -> dict[str, np.ndarray]:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def ours(folder: Path, kind: str, *, remat: bool) -> Step:
+def ours(folder: Path, kind: str, *, remat: str) -> Step:
     """Returns a step of the product's own training."""
     import jax
     import jax.numpy as jnp
@@ -323,16 +323,16 @@ def _padded_triplets(folder: Path) -> list[dict[str, Any]]:
 
 
 SIDES: dict[str, Callable[[Path], Step]] = {
-    "dense.ours": lambda folder: ours(folder, "dense", remat=False),
+    "dense.ours": lambda folder: ours(folder, "dense", remat="dots"),
     "dense.transformers": lambda folder: theirs(folder, "dense"),
     "dense.compiled": lambda folder: theirs(folder, "dense", compiled=True),
-    "checkpointed.ours": lambda folder: ours(folder, "dense", remat=True),
+    "checkpointed.ours": lambda folder: ours(folder, "dense", remat="full"),
     "checkpointed.transformers": lambda folder: theirs(folder, "dense", checkpointed=True),
-    "nf4.ours": lambda folder: ours(folder, "nf4", remat=False),
-    "nf4.ours_remat": lambda folder: ours(folder, "nf4", remat=True),
+    "nf4.ours": lambda folder: ours(folder, "nf4", remat="dots"),
+    "nf4.ours_remat": lambda folder: ours(folder, "nf4", remat="full"),
     "nf4.peft": lambda folder: theirs(folder, "nf4"),
     "nf4.peft_checkpointed": lambda folder: theirs(folder, "nf4", checkpointed=True),
-    "triplets.ours": lambda folder: ours(folder, "triplets", remat=False),
+    "triplets.ours": lambda folder: ours(folder, "triplets", remat="dots"),
     "triplets.upstream": lambda folder: theirs(folder, "triplets"),
 }
 
