@@ -600,6 +600,7 @@ def evaluate_split(
             "optimizer steps": step,
             "test split": f"{settings.split}, {len(samples)} triplets",
             "written": str(writing),
+            **({"decoding": str(generator.total)} if generator.total.generations else {}),
             "simulated time": f"{settings.until:g} s",
             "date": time.strftime("%Y-%m-%d"),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -607,6 +608,8 @@ def evaluate_split(
         },
     )
     print(f"\n{format_table(summary)}")
+    if generator.total.generations:  # none where all rows were there already
+        print(f"decoding {generator.total}")
     for weights in settings.get("svr_weights", ()):
         again = summarise([p.scores.weighted(tuple(weights)) for p in predictions], seed=config.seed).svr
         said = "/".join(f"{weight:g}" for weight in weights)

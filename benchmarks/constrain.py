@@ -137,7 +137,7 @@ def _follow(constraint: Constraint, script: str) -> list[tuple[float, float]]:
         started = time.perf_counter()
         rows.fill(0)
         filled = time.perf_counter()
-        taken = rows.take(0, token)
+        taken = rows.take(0, [token])
         seconds.append((time.perf_counter() - filled, filled - started))
         if not taken:
             raise SystemExit(f"the grammar does not take a script that is written:\n{script}")

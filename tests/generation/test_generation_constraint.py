@@ -64,9 +64,9 @@ def test_end_of_text_may_come_only_where_the_script_is_complete(constraint, toke
     ids = tokenizer.encode_response(SCRIPT)[:-1]
     for i, token in enumerate(ids):
         assert token in next_tokens(scripts)
-        assert scripts.take(0, token)
+        assert scripts.take(0, [token]) == 1
         assert (tokenizer.eos_id in next_tokens(scripts)) == parse(tokenizer.decode(ids[: i + 1])).ok
-    assert scripts.take(0, tokenizer.eos_id)
+    assert scripts.take(0, [tokenizer.eos_id]) == 1
     assert scripts.done.all()
 
 
@@ -74,15 +74,15 @@ def test_other_special_tokens_never_come(constraint, tokenizer):
     scripts = constraint.scripts(1)
     for token in tokenizer.encode_response(SCRIPT)[:-1]:
         assert not {tokenizer.pad_id, tokenizer.image_id} & set(next_tokens(scripts))
-        assert scripts.take(0, token)
+        assert scripts.take(0, [token]) == 1
 
 
 def test_rows_are_followed_apart(constraint, tokenizer):
     long, short = tokenizer.encode_response(SCRIPT), tokenizer.encode_response("x;")
     both = constraint.scripts(2)
     for i, token in enumerate(long):
-        assert both.take(0, token)
-        assert both.done[1] or both.take(1, short[i])
+        assert both.take(0, [token]) == 1
+        assert both.done[1] or both.take(1, [short[i]]) == 1
         assert list(both.done) == [i >= len(long) - 1, i >= len(short) - 1]
 
 
@@ -92,8 +92,19 @@ def test_a_token_is_taken_where_it_has_a_bit_and_nowhere_else(constraint, tokeni
     for token in tokenizer.encode_response(SCRIPT)[:-1]:
         may = set(next_tokens(scripts)) - {tokenizer.eos_id}
         refused = [t for t in every if t not in may and t != tokenizer.eos_id]
-        assert not any(scripts.take(0, t) for t in refused)
-        assert scripts.take(0, token)
+        assert not any(scripts.take(0, [t]) for t in refused)
+        assert scripts.take(0, [token]) == 1
+
+
+def test_tokens_are_taken_up_to_the_first_that_may_not_come(constraint, tokenizer):
+    ids, wrong = tokenizer.encode_response(SCRIPT), tokenizer.encode_response(")")[0]
+    scripts = constraint.scripts(4)
+    assert scripts.take(0, ids) == len(ids)
+    assert scripts.take(1, [*ids[:2], wrong, *ids[2:]]) == 2
+    assert scripts.take(1, ids[2:]) == len(ids) - 2
+    assert scripts.take(2, [*ids[:3], tokenizer.eos_id]) == 3  # amid a statement
+    assert scripts.take(3, [wrong, tokenizer.eos_id]) == 0
+    assert list(scripts.done) == [True, True, False, False]
 
 
 def test_bits_spread_over_the_vocabulary():
@@ -114,7 +125,7 @@ def test_tokenizers_of_others(name):
     scripts = constraint.scripts(1)
     for token in ids:
         assert token in next_tokens(scripts)
-        assert scripts.take(0, token)
+        assert scripts.take(0, [token]) == 1
     assert scripts.done.all()
     assert not constraint.accepts(ids[:3])
     # Written freely, with tokens of any kind, what ends is a script by the text that the tokenizer makes of it.
@@ -174,7 +185,7 @@ def slow_constrained(network, params, constraint, prompt, count):
         may = next_tokens(scripts)
         out.append(int(may[scores[may].argmax()]))
         ids.append(out[-1])
-        assert scripts.take(0, out[-1])
+        assert scripts.take(0, [out[-1]]) == 1
     return out
 
 
@@ -276,5 +287,5 @@ def write_freely(constraint, rng, limit, wanted=b")]}\";'/:"):
         out.append(int(rng.choice(use)))
         if out[-1] == constraint.tokenizer.eos_id:
             return constraint.tokenizer.decode(out), True
-        assert scripts.take(0, out[-1])
+        assert scripts.take(0, [out[-1]]) == 1
     return constraint.tokenizer.decode(out), False

@@ -92,6 +92,7 @@ def generate(
             return generator.generate([sketch], [text], sampling=sampling, seed=seed, **settings)[0]
 
         made = write(prompt)
+        speed = generator.speed
         checks = Checks(until=until, seed=seed, mend=MENDED if mend else 0)
         scripts, chances = tuple(m.text for m in made), tuple(m.log_probability for m in made)
         asked = Asked(prompt, scripts, chances, goals)
@@ -103,10 +104,10 @@ def generate(
     if out is not None:
         write_whole(out, found.best.script)
     if as_json:
-        say_json(_object(found, made))
+        say_json(_object(found, made) | {"speed": speed.to_dict()})
     else:
         say(found.best.script)
-        print(f"\n{_told(found, made, max_tokens)}", file=sys.stderr)
+        print(f"\n// {speed}\n{_told(found, made, max_tokens)}", file=sys.stderr)
     met = all(attained.outcome.value == "met" for attained in found.best.goals)
     raise typer.Exit(0 if found.best.runs and met else 1)
 

@@ -32,7 +32,7 @@ from vlsm_jax.models.vlsm import Vlsm
 from vlsm_jax.training.network import Network, Params
 
 # Steps between two looks, at most.
-MOST_STEPS = 16
+MOST_STEPS = 32
 
 
 class Timing(NamedTuple):
@@ -190,11 +190,10 @@ class _Rows:
         refused = np.zeros(len(self.counts), bool)
         for row in np.flatnonzero(written.counts > self.counts):
             start = self._starts[row]
-            for token in written.text[row, start + self.counts[row] : start + written.counts[row]].tolist():
-                if not self._scripts.take(row, token):
-                    refused[row] = True
-                    break
-                self.counts[row] += 1
+            new = written.text[row, start + self.counts[row] : start + written.counts[row]].tolist()
+            taken = self._scripts.take(row, new)
+            self.counts[row] += taken
+            refused[row] = taken < len(new)
         return refused
 
     def ruling(self, written: Written, refused: np.ndarray) -> Ruling:

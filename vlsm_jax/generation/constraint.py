@@ -96,13 +96,15 @@ class Scripts:
         self.bits = np.zeros((len(matchers), words), np.int32)
         self.done = np.zeros(len(matchers), bool)
 
-    def take(self, row: int, token: int) -> bool:
-        """Appends a token to a row that has not ended, if it may come; returns whether it may."""
+    def take(self, row: int, tokens: list[int]) -> int:
+        """Appends tokens to a row that has not ended, up to the first that may not come; returns how many."""
         matcher = self._matchers[row]
-        if token == self._eos_id:
-            self.done[row] = matcher.is_accepting()
-            return bool(self.done[row])
-        return matcher.try_consume_tokens([token]) == 1
+        end = tokens.index(self._eos_id) if self._eos_id in tokens else len(tokens)
+        taken = matcher.try_consume_tokens(tokens[:end])
+        if taken < end or end == len(tokens):
+            return taken
+        self.done[row] = matcher.is_accepting()
+        return taken + int(self.done[row])
 
     def fill(self, row: int) -> None:
         """Fills the bits of what may come next in a row that has not ended.

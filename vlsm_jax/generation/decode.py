@@ -89,6 +89,7 @@ class Generator:
 
     Attributes:
       speed: figures of the last call of `generate`.
+      total: figures of all calls.
 
     Args:
       network: the model.
@@ -118,7 +119,7 @@ class Generator:
         self._fit, self._mesh, self._lookup = fit, mesh, lookup
         self._programs = Programs()
         self._constrained: ConstrainedDecoder | None = None
-        self.speed = Speed()
+        self.speed = self.total = Speed()
 
     def generate(
         self,
@@ -180,6 +181,7 @@ class Generator:
         self.speed = speed._replace(
             tokens=int(result.lengths.sum()), drafted=int(result.drafted.sum()), taken=int(result.taken.sum())
         )
+        self.total = self.total.plus(self.speed)
         made = self._candidates(result)
         if constrain:
             made = [within_grammar(candidate) for candidate in made]
