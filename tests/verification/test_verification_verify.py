@@ -101,7 +101,7 @@ def test_a_script_that_is_right_is_not_touched():
     assert (found.best.script, found.by, found.steps, found.diff) == (LINE, "model", (), "")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_best_of_broken_scripts_is_never_worse_than_any_of_them(seed):
     rng = random.Random(seed)
     broken = [make_corruption(8, 7 * seed + n) for n in range(2)]

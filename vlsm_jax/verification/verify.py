@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Self
 
 from vlsm_jax.metrics import Goal
 from vlsm_jax.processes import ended_at_once, fresh_pool
-from vlsm_jax.repair import Limits, Proposal, Statement, mend, repair_prompt, unified_diff
+from vlsm_jax.repair import Proposal, Statement, mend, repair_prompt, unified_diff
+from vlsm_jax.simulator import Verdict
 from vlsm_jax.verification.agreement import agreements
 from vlsm_jax.verification.trial import Checks, Trial, try_script, with_goals
 
@@ -129,7 +130,9 @@ def _mended(ranked: tuple[Trial, ...], asked: Asked, checks: Checks) -> Verified
     for trial in _distinct(ranked)[: checks.mend]:
         if not found.best.complaints:
             break
-        repair = mend(trial.script, asked.prompt, limits=Limits(budget=checks.budget), seed=checks.seed)
+        if trial.report.verdict is Verdict.BUDGET:  # hundreds of variants of it would take as long each
+            continue
+        repair = mend(trial.script, asked.prompt, seed=checks.seed)
         if not repair.changed:
             continue
         # Once more, under the simulated time that is asked for.
