@@ -9,7 +9,6 @@ from flax import nnx
 from vlsm_jax.models import Decoder, DecoderConfig
 from vlsm_jax.models.cache import CacheSize, KVCache
 from vlsm_jax.models.layerwise import Layerwise, take_apart
-from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.network import flatten, unflatten
 
 KINDS = {
@@ -107,16 +106,3 @@ def test_layers_taken_apart_score_the_same(decoder):
     made, _ = model(model.embed(tokens), positions=positions, cache=CacheSize(8, 1))
     wanted, _ = decoder(decoder.embed(tokens), positions=positions)
     np.testing.assert_allclose(made, wanted, atol=1e-5)
-
-
-def test_the_cache_lies_like_its_batch_and_its_heads():
-    if len(jax.devices()) < 2:
-        mesh = make_mesh(devices=jax.devices()[:1])
-    else:
-        mesh = make_mesh(tensor=2, devices=jax.devices()[:2])
-    with jax.set_mesh(mesh):
-        decoder = Decoder(config_of("window"), rngs=nnx.Rngs(0))
-        _, cache = run(decoder, np.ones((2, 5), int), positions=np.broadcast_to(np.arange(5), (2, 5)), size=CacheSize(9))
-        assert cache.k[0].sharding.is_equivalent_to(
-            jax.NamedSharding(mesh, jax.P(("data", "fsdp"), "tensor")), cache.k[0].ndim
-        )
