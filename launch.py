@@ -21,7 +21,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -36,18 +35,18 @@ from ml_collections import ConfigDict, config_flags
 
 from vlsm_jax.data.images import ImageError
 from vlsm_jax.data.mixture import Mixture
-from vlsm_jax.data.pictures import PictureFolder
 from vlsm_jax.data.text_only import WithoutPictures
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError, batch_texts, load_tokenizer, train_bpe
 from vlsm_jax.data.triplets import (
     DataError,
     TripletSource,
+    find_splits,
     has_split,
     hold_out,
     open_triplets,
     without_bad_rows,
 )
-from vlsm_jax.training.config import ConfigError, build
+from vlsm_jax.training.config import ConfigError, build, flat_settings
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, such as configs/quickstart.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where data, checkpoints, logs, report and export go.")
@@ -90,7 +89,9 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     # Imported late: neither `--help` nor the processes that score scripts, which import this file, should wait for jax.
     from vlsm_jax.evaluation.evaluate import EvaluationError
+    from vlsm_jax.evaluation.predictions import PredictionError
     from vlsm_jax.generation.constraint import ConstraintError
+    from vlsm_jax.generation.load import ModelError
     from vlsm_jax.models import UnsupportedConfigError
     from vlsm_jax.sharding import ShardingError
     from vlsm_jax.synth.dataset import DatasetError
@@ -117,7 +118,16 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(EXIT_STATUS)
     except (
         *(CheckpointError, ConfigError, ConstraintError, DataError, DatasetError, EvaluationError, ImageError),
-        *(NonFiniteLoss, PlanError, ProcessesError, ShardingError, TokenizerError, UnsupportedConfigError),
+        *(
+            ModelError,
+            NonFiniteLoss,
+            PlanError,
+            PredictionError,
+            ProcessesError,
+            ShardingError,
+            TokenizerError,
+            UnsupportedConfigError,
+        ),
     ) as error:
         said = f"error: {error}"
     except OSError as error:
@@ -146,7 +156,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     from vlsm_jax.training.preflight import check_workdir
     from vlsm_jax.training.profiling import check_steps, parse_steps
     from vlsm_jax.training.recording import LogConfig
-    from vlsm_jax.training.sections import check_sections
+    from vlsm_jax.training.sections import EvaluateSection, check_sections
 
     began = time.monotonic()
     processes = processes or Processes()
@@ -161,24 +171,31 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     for departure in config.get("departures", ()):
         logging.info("not as in the recipe that is reproduced: %s", departure)
-    if mode in ("all", "evaluate") and config.evaluate.constrain:
+    evaluating, settings = mode in ("all", "evaluate"), build(EvaluateSection, config.evaluate, "evaluate")
+    if evaluating and any("constrained" in way for way in settings.ways):
         check_available()
+    if mode == "all" and settings.model:
+        raise ConfigError(f"evaluate.model={settings.model!r}: nothing is trained then; say --mode=evaluate")
     if mode != "data":
         check_steps(log.profile, config.train.steps)
         mesh = find_mesh(config, processes.count)
         processes.connect(mesh)
-        check_settings(config, mesh)
+        if mode != "evaluate" or not settings.model:
+            check_settings(config, mesh)
 
     # --- Data ---------------------------------------------------------------------------------------------------------
     folder = Path(processes.by_first("making the data", lambda: str(data_folder(config, workdir))))
-    data = open_data(config, folder)
-    evaluating = mode in ("all", "evaluate")
-    if evaluating and config.evaluate.split not in data:
-        if mode == "evaluate" or not config.data.directory:
-            raise ConfigError(f"evaluate.split={config.evaluate.split!r}; choose one of {', '.join(data)}")
-        evaluating = False
-        if processes.first:
-            print(f"{folder} has no split {config.evaluate.split!r}: nothing will be evaluated")
+    splits = find_test_splits(config, folder, settings.splits, must=mode == "evaluate") if evaluating else []
+    if evaluating and processes.first:
+        for split in settings.splits:
+            if split not in splits:
+                print(f"{folder} has no split {split!r}: it will not be evaluated")
+    if mode == "evaluate" and settings.model:
+        data = open_splits(config, folder, splits)
+        processes.agree("the data", {split: describe_rows(rows) for split, rows in data.items()})
+        evaluate_model(config, workdir, data, processes.own_mesh(mesh), processes)
+        return
+    data = open_data(config, folder, splits)
     processes.by_first("making the tokenizer", lambda: find_tokenizer(config, workdir, data["train"]).directory)
     tokenizer = find_tokenizer(config, workdir, data["train"])
     if processes.count > 1:
@@ -203,26 +220,25 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     if mode == "train":
         return
 
-    # --- Evaluate and export: on the devices of the first host, while the others wait ---------------------------------
+    # --- Evaluate: a share of the samples in each process. Export: in the first ---------------------------------------
     exporting = mode == "export" or (mode == "all" and config.export)
-    if evaluating or exporting:
-        params, mesh = processes.copy_to_first(params, mesh, network.shardings)
+    if splits or exporting:
+        params, mesh = processes.copy_to_each(params, mesh, network.shardings)
+    if splits:
+        evaluate_checkpoint(config, workdir, network, params, step, tokenizer, data, splits, pipeline, mesh, processes)
 
     def finish() -> str:
-        if evaluating:
-            evaluate_split(config, workdir, network, params, step, tokenizer, data, pipeline, mesh)
         if exporting:
             export_model(workdir / "export", network, params, tokenizer, pipeline)
         print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
         return "done"
 
-    processes.by_first("evaluating and exporting", finish)
+    processes.by_first("exporting", finish)
 
 
 def started_with(config: ConfigDict, mode: str) -> dict[str, Any]:
     """Returns what must be the same in all processes of a job: name to value."""
     from vlsm_jax.training.loop import code_facts
-    from vlsm_jax.training.preflight import flat_settings
 
     settings = {"config": json.loads(config.to_json_best_effort())}
     return {"--mode": mode, **code_facts(), **flat_settings(settings)}
@@ -368,19 +384,45 @@ def data_folder(config: ConfigDict, workdir: Path) -> Path:
     return directory
 
 
-def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
+def find_test_splits(config: ConfigDict, folder: Path, wanted: Sequence[str], must: bool) -> list[str]:
+    """Returns those of the splits to be evaluated that a folder has.
+
+    Raises:
+      ConfigError: one is missing, and it `must` be there, or the data are our own.
+    """
+    form = config.data.format or None
+    missing = [split for split in wanted if not has_split(folder, split, form)]
+    if missing and (must or not config.data.directory):
+        there = ", ".join(find_splits(folder, form))
+        raise ConfigError(f"evaluate.splits: {folder} has no split {missing[0]!r}; there are {there}")
+    return [split for split in wanted if split not in missing]
+
+
+def open_data(config: ConfigDict, folder: Path, more: Sequence[str] = ()) -> dict[str, TripletSource]:
     """Returns the rows of each split of a folder, in any format, once all of them have been looked at.
 
-    A twentieth of the training triplets is held out for validation where there is no such split, or where it has no
-    pictures and training does: upstream's folder has workbooks of text beside its JSON lines.
+    Splits are those of `SPLITS` and `more`. A twentieth of the training triplets is held out for validation where there
+    is no such split, or where it has no pictures and training does: upstream's folder has workbooks of text beside its
+    JSON lines.
     """
-    most_bad, form = config.data.most_bad, config.data.format or None
+    form = config.data.format or None
+    names = [split for split in dict.fromkeys((*SPLITS, *more)) if split == "train" or has_split(folder, split, form)]
+    data = open_splits(config, folder, names)
+    text_only = "validation" in data and data["train"][0].image is not None and data["validation"][0].image is None
+    if "validation" not in data or text_only:
+        data["train"], data["validation"] = hold_out(data["train"], 0.05, config.seed)
+        held, why = len(data["validation"]), "without pictures" if text_only else "missing"
+        logging.info("%s: split 'validation' is %s; %d training triplets are held out for it", folder, why, held)
+    return data
+
+
+def open_splits(config: ConfigDict, folder: Path, splits: Sequence[str]) -> dict[str, TripletSource]:
+    """Returns the rows of these splits, once all of them have been looked at."""
+    most_bad = config.data.most_bad
     columns = {key: name for key, name in config.data.columns.items() if name}
     data = {}
-    for split in SPLITS:
-        if split != "train" and not has_split(folder, split, form):
-            continue
-        rows = open_triplets(folder, columns, split=split, form=form)
+    for split in splits:
+        rows = open_triplets(folder, columns, split=split, form=config.data.format or None)
         if not config.data.pictures:
             rows = WithoutPictures(rows)
         if most_bad:
@@ -388,11 +430,6 @@ def open_data(config: ConfigDict, folder: Path) -> dict[str, TripletSource]:
         else:
             rows.check()
         data[split] = rows
-    text_only = "validation" in data and data["train"][0].image is not None and data["validation"][0].image is None
-    if "validation" not in data or text_only:
-        data["train"], data["validation"] = hold_out(data["train"], 0.05, config.seed)
-        held, why = len(data["validation"]), "without pictures" if text_only else "missing"
-        logging.info("%s: split 'validation' is %s; %d training triplets are held out for it", folder, why, held)
     return data
 
 
@@ -522,7 +559,7 @@ def find_params(
     return restore_params(network, optimizer_config, train_config, mesh, workdir, config.evaluate.checkpoint)
 
 
-def evaluate_split(
+def evaluate_checkpoint(
     config: ConfigDict,
     workdir: Path,
     network: Any,
@@ -530,91 +567,48 @@ def evaluate_split(
     step: int,
     tokenizer: Tokenizer,
     data: dict[str, TripletSource],
+    splits: Sequence[str],
     pipeline: Any,
     mesh: Any,
+    processes: Any,
 ) -> None:
-    """Writes scripts for a split, runs and scores them, and writes the report."""
-    from vlsm_jax.evaluation.evaluate import evaluate
-    from vlsm_jax.evaluation.predictions import read_predictions
-    from vlsm_jax.evaluation.report import write_report
-    from vlsm_jax.evaluation.summary import format_table
-    from vlsm_jax.evaluation.writing import Writer, Writing
+    """Evaluates a checkpoint of this run."""
+    from vlsm_jax.evaluation.stage import evaluate_all
+    from vlsm_jax.evaluation.subject import Subject
     from vlsm_jax.generation.decode import Generator
-    from vlsm_jax.metrics import summarise
-    from vlsm_jax.training.logs import Progress, read_metrics
-    from vlsm_jax.training.loop import environment_facts
+    from vlsm_jax.training.logs import read_metrics
+    from vlsm_jax.training.sections import EvaluateSection
 
-    settings = config.evaluate
-    rows = data[settings.split]
-    samples = [rows[i] for i in range(min(settings.samples, len(rows)))]
-    if network.config.vision is not None:
-        if text_only := next((sample for sample in samples if sample.image is None), None):
-            raise DataError(f"{text_only.where}: a row of text only; scripts are generated from a sketch and a prompt")
-        pictures = PictureFolder(workdir / "evaluation")
-        samples = [pictures.keep(sample) for sample in samples]
-    product = settings.quantised_product
-    generator = Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh, product=product)
-
-    writing = Writing(
-        max_tokens=settings.max_tokens,
-        batch_size=settings.batch_size,
-        constrain=settings.constrain,
-        candidates=settings.candidates,
-        repair=settings.repair,
-        until=settings.until,
-        seed=config.seed,
-    )
-    directory = workdir / "evaluation" / f"{settings.split}-step-{step}{writing.suffix}"
-    progress = Progress(len(samples), unit="script")
-    with Writer(generator, writing, workers=os.cpu_count() or 1) as writer:
-        summary = evaluate(
-            samples,
-            writer,
-            directory=directory,
-            until=settings.until,
-            seed=config.seed,
-            batch_size=settings.batch_size,
-            generator=f"{config.name}, step {step}, {writing}",
-            progress=progress.to,
-        )
-    progress.close()
-    predictions = read_predictions(directory / "predictions.jsonl")
+    settings = build(EvaluateSection, config.evaluate, "evaluate")
     metrics = read_metrics(workdir / "metrics.jsonl")
     curves = {
         kind: [(row["step"], row["loss"]) for row in metrics if row["kind"] == kind and row["loss"] is not None]
         for kind in ("train", "validation")
     }
-    decoder, vision = network.config.decoder, network.config.vision
-    report = write_report(
-        workdir / "report.html",
-        title=f"vlsm_jax: {config.name}",
-        summary=summary,
-        predictions=predictions,
+    product = settings.quantised_product
+    subject = Subject(
+        name=config.name,
+        said=f"{config.name}, step {step}",
+        folder=f"step-{step}",
+        generator=Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh, product=product),
         losses=curves,
-        run_facts={
-            "config": config.name,
-            "decoder": f"{decoder.family}, {decoder.layers} layers of {decoder.width}",
-            "encoder": f"ViT, {vision.layers} layers of {vision.width}, {vision.image_size} px" if vision else "none",
-            "parameters": network.parameter_count,
-            "training triplets": len(data["train"]),
-            "optimizer steps": step,
-            "test split": f"{settings.split}, {len(samples)} triplets",
-            "written": str(writing),
-            **({"decoding": str(generator.total)} if generator.total.generations else {}),
-            "simulated time": f"{settings.until:g} s",
-            "date": time.strftime("%Y-%m-%d"),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            **environment_facts(),
-        },
+        facts={"training triplets": len(data["train"]), "optimizer steps": step},
     )
-    print(f"\n{format_table(summary)}")
-    if generator.total.generations:  # none where all rows were there already
-        print(f"decoding {generator.total}")
-    for weights in settings.get("svr_weights", ()):
-        again = summarise([p.scores.weighted(tuple(weights)) for p in predictions], seed=config.seed).svr
-        said = "/".join(f"{weight:g}" for weight in weights)
-        print(f"SVR under {said} of connections and objects: {again.mean:.4f} ({again.low:.4f} to {again.high:.4f})")
-    print(f"\nreport   {report}")
+    rows = {split: data[split] for split in splits}
+    evaluate_all(subject, rows, settings, workdir=workdir, seed=config.seed, processes=processes)
+
+
+def evaluate_model(
+    config: ConfigDict, workdir: Path, data: dict[str, TripletSource], mesh: Any, processes: Any
+) -> None:
+    """Evaluates the model of the folder that `evaluate.model` names."""
+    from vlsm_jax.evaluation.stage import evaluate_all
+    from vlsm_jax.evaluation.subject import read_subject
+    from vlsm_jax.training.sections import EvaluateSection
+
+    settings = build(EvaluateSection, config.evaluate, "evaluate")
+    subject = read_subject(settings.model, mesh)
+    evaluate_all(subject, data, settings, workdir=workdir, seed=config.seed, processes=processes)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

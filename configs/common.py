@@ -178,12 +178,13 @@ def make(choice: Choice) -> ConfigDict:
     # What a plan cannot read in the data: places for pictures in a row, of which a packed row has several.
     config.plan = ConfigDict({"pictures": 4})
 
-    config.evaluate = ConfigDict({"split": choice.split, "samples": 500, "batch_size": 32, "max_tokens": 2048})
+    config.evaluate = ConfigDict({"samples": 500, "batch_size": 32, "max_tokens": 2048})
+    # Each split in each way: greedy, constrained, best-of-8, mended, or joined, as constrained-best-of-8-mended.
+    config.evaluate.splits = (choice.split,)
+    config.evaluate.ways = ("greedy",)
+    config.evaluate.model = ""  # or a folder in Hugging Face layout, in place of the run's own checkpoint
     config.evaluate.checkpoint = "last"  # or "best", by validation loss; also exported
     config.evaluate.quantised_product = "auto"  # of layers in NF4 in decoding; or "xla", "pallas"
-    config.evaluate.constrain = False  # True: only FlexScript can be written; needs llguidance
-    config.evaluate.candidates = 1  # of several, the best is taken that running and the prompt tell
-    config.evaluate.repair = False  # True: rules mend it where something is wrong
     config.evaluate.until = 28800.0  # simulated seconds: one shift
     config.evaluate.svr_weights = ((0.6, 0.4), (0.8, 0.2), (0.4, 0.6))
     config.export = True

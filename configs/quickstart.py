@@ -102,15 +102,15 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
 
     config.evaluate = ConfigDict()
-    config.evaluate.split = "iid"
+    # Each split in each way: greedy, constrained, best-of-8, mended, or joined, as constrained-best-of-8-mended.
+    config.evaluate.splits = ("iid",)
+    config.evaluate.ways = ("greedy",)
+    config.evaluate.model = ""  # or a folder in Hugging Face layout, in place of the run's own checkpoint
     config.evaluate.samples = 4 if smoke else 200
     config.evaluate.batch_size = 4 if smoke else 25
     config.evaluate.max_tokens = 64 if smoke else 320
     config.evaluate.checkpoint = "last"  # or "best", by validation loss; also exported
     config.evaluate.quantised_product = "auto"  # of layers in NF4 in decoding; or "xla", "pallas"
-    config.evaluate.constrain = False  # True: only FlexScript can be written; needs llguidance
-    config.evaluate.candidates = 1  # of several, the best is taken that running and the prompt tell
-    config.evaluate.repair = False  # True: rules mend it where something is wrong
     config.evaluate.until = 28800.0  # simulated seconds: one shift
 
     config.export = True

@@ -151,7 +151,7 @@ def _plain(config):
 @pytest.mark.parametrize("split", SPLITS)
 def test_what_is_evaluated(split):
     config = vlsm_7b.get_config(f"split={split}")
-    assert config.evaluate.split == split
+    assert config.evaluate.splits == (split,)
     assert config.synth[split] == 500
     assert config.evaluate.svr_weights == ((0.6, 0.4), (0.8, 0.2), (0.4, 0.6))
 

@@ -184,7 +184,7 @@ def test_training_triplets_of_other_folders_are_mixed_in(triplets):
 
 
 def test_what_was_never_trained_cannot_be_evaluated(triplets, tmp_path):
-    done = launch(triplets, tmp_path, "--mode=evaluate", "--config.evaluate.split=test")
+    done = launch(triplets, tmp_path, "--mode=evaluate", "--config.evaluate.splits=test")
     assert done.returncode == 1
     assert "no complete checkpoint in" in done.stderr
     assert "Traceback" not in done.stderr

@@ -46,7 +46,7 @@ def config_for(folder, **changes):
     config = quickstart.get_config("smoke")
     config.data.directory = str(folder)
     small = {"train.steps": 2, "pipeline.sequence_length": 128, "model.vision.image_size": 64, "data.vocab_size": 300}
-    small |= {"evaluate.split": "iid", "train.checkpoint_every": 9, "train.validate_every": 9}
+    small |= {"evaluate.splits": ("iid",), "train.checkpoint_every": 9, "train.validate_every": 9}
     config.update_from_flattened_dict(small | changes)
     return config
 
@@ -64,7 +64,7 @@ def test_upstreams_layouts_train_as_they_are(tmp_path, capsys, make):
     assert [kind for kind, _ in found].count("train") == 2
     assert "validation" in dict(found)
     assert np.isfinite([loss for _, loss in found]).all()
-    assert f"{folder} has no split 'iid': nothing will be evaluated" in capsys.readouterr().out
+    assert f"{folder} has no split 'iid': it will not be evaluated" in capsys.readouterr().out
 
 
 def test_another_format_gives_the_same_batches(tmp_path):
@@ -107,5 +107,5 @@ def test_bad_rows_are_left_out_when_the_config_allows_it(tmp_path):
 
 
 def test_a_split_that_is_not_there_cannot_be_evaluated(tmp_path):
-    with pytest.raises(ConfigError, match=r"evaluate\.split='iid'; choose one of train, validation"):
+    with pytest.raises(ConfigError, match=r"evaluate\.splits: .* has no split 'iid'; there are train, val"):
         launch.run(config_for(first_stage(tmp_path / "data")), tmp_path / "run", "evaluate")

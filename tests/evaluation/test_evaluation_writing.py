@@ -6,8 +6,10 @@ import pytest
 
 from vlsm_jax.evaluation.evaluate import evaluate
 from vlsm_jax.evaluation.predictions import read_predictions
+from vlsm_jax.evaluation.ways import Way
 from vlsm_jax.evaluation.writing import Writer, Writing
 from vlsm_jax.generation.decode import Candidate
+from vlsm_jax.generation.speed import Speed
 
 SCRIPT = """Object source = Object.create("Source");
 source.name = "In";
@@ -37,9 +39,11 @@ class Generator:
 
     def __init__(self):
         self.calls = []
+        self.speed = Speed()
 
     def generate(self, images, prompts, *, candidates, sampling, rows, **settings):
         self.calls.append((list(images), rows, candidates, sampling.greedy, settings))
+        self.speed = Speed(seconds=0.5)
         texts = [TYPO, *[SCRIPT] * (candidates - 1)]
         return [[Candidate(text, 10 + n, True) for n, text in enumerate(texts)] for _ in prompts]
 
@@ -50,7 +54,7 @@ class Generator:
 )
 def test_candidates_and_repair_make_scripts_run(tmp_path, candidates, repair, esr, by):
     generator = Generator()
-    writing = Writing(max_tokens=64, batch_size=4, candidates=candidates, repair=repair, until=600.0)
+    writing = Writing(64, Way(candidates=candidates, mend=repair), batch_size=4, until=600.0)
     with Writer(generator, writing) as writer:
         summary = evaluate(SAMPLES, writer, directory=tmp_path, until=600.0, workers=0, batch_size=4)
     assert summary.esr.mean == esr
@@ -60,6 +64,8 @@ def test_candidates_and_repair_make_scripts_run(tmp_path, candidates, repair, es
         assert rows[0].verification["origin"] == 1
         assert rows[0].verification["verdicts"] == ["parse error", "ok", "ok"]
         assert (rows[0].verification["ran"], rows[0].generation_tokens) == (2, 33)
+    # Of decoding alone: trials are not in it.
+    assert [row.generation_seconds for row in rows] == ([0.125] * 4 + [0.5] if candidates == 1 else [0.5] * 5)
     # As many sequences are decoded at once as without candidates.
     sizes = [(len(images), rows) for images, rows, *_ in generator.calls]
     assert sizes == ([(4, 4), (1, 4)] if candidates == 1 else [(1, 1)] * 5)
@@ -67,15 +73,14 @@ def test_candidates_and_repair_make_scripts_run(tmp_path, candidates, repair, es
 
 
 def test_verification_runs_in_processes_of_its_own():
-    with Writer(Generator(), Writing(max_tokens=64, candidates=2, until=600.0), workers=2) as writer:
+    with Writer(Generator(), Writing(64, Way(candidates=2), until=600.0), workers=2) as writer:
         assert [candidate.text for candidate in writer(SAMPLES[:2])] == [SCRIPT] * 2
 
 
-def test_results_of_other_ways_of_writing_lie_in_other_folders():
-    ways = [Writing(9), Writing(9, constrain=True), Writing(9, candidates=4, repair=True)]
-    assert [way.suffix for way in ways] == ["", "-constrained", "-best-of-4-mended"]
+def test_what_wrote_a_row_is_told_apart_by_way_and_limit():
+    ways = [Writing(9), Writing(9, Way(constrain=True)), Writing(8, Way(candidates=4, mend=True))]
     assert [str(way) for way in ways] == [
-        "without grammar constraint",
-        "with grammar constraint",
-        "without grammar constraint, best of 4, mended by rules",
+        "greedy, without grammar constraint, at most 9 tokens",
+        "greedy, with grammar constraint, at most 9 tokens",
+        "best of 4, without grammar constraint, mended by rules, at most 8 tokens",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from vlsm_jax.evaluation.predictions import Prediction, PredictionLog, Settings
+from vlsm_jax.evaluation.sharing import PREDICTIONS, Alone, Processes, gather_rows, own_file
 from vlsm_jax.evaluation.summary import write_scores
 from vlsm_jax.metrics import Goal, GoalError, PairScore, Summary, goals_of, run_pair, summarise
 from vlsm_jax.metrics.score import UNTIL
 from vlsm_jax.processes import fresh_pool
 from vlsm_jax.simulator import Budget, build
 
-PREDICTIONS = "predictions.jsonl"
 SCORES = "scores.json"
 
 
@@ -83,7 +84,8 @@ def evaluate(
     budget: Budget = Budget(),
     generator: str = "",
     progress: Progress | None = None,
-) -> Summary:
+    processes: Processes = Alone(),
+) -> Summary | None:
     """Generates a candidate for every sample, runs and scores it, and writes what came out.
 
     `directory` then holds `predictions.jsonl`, one line per sample, and `scores.json`, the summary. A run that was
@@ -97,63 +99,113 @@ def evaluate(
       workers: scoring processes beside this one; 0 scores here, None takes one per core.
       budget: what one script may use up.
       generator: what writes the candidates, such as a checkpoint and its step; kept with each row.
-      progress: called with (rows done, samples) after each row.
+      progress: called with (rows done, samples) after each row; of several processes, those of this one.
+      processes: that share the samples, each of which calls this function with the same arguments.
+
+    Returns:
+      The summary; None in all processes but the first.
 
     Raises:
       EvaluationError: there are no samples; two share an id; one states a goal that cannot be understood; a reference
         builds nothing; `generate` returned another number of texts than it was given samples; the folder holds rows
         of other samples or other settings; scoring failed on a sample, or a scoring process died (the rows of all
-        others are kept).
+        others are kept); rows of another process are not to be seen.
     """
     samples = list(samples)
     goals = {sample.id: _goals(sample) for sample in samples}
     settings = Settings(until=until, seed=seed, generator=generator)
     _check_ids(samples)
     directory = Path(directory)
-    with PredictionLog(directory / PREDICTIONS) as log:
-        _check_rows(log, samples, settings)
-        todo = [sample for sample in samples if sample.id not in log.rows]
-        total = len(samples)
-        score = functools.partial(_run_pair, until=until, seed=seed, budget=budget)
-        failures: list[str] = []
-        try:
-            with _executor(workers, len(todo)) as executor:
-                if todo:
-                    _check_references(executor, todo, budget)
-                waiting: list[_Waiting] = []
-                try:
-                    for start in range(0, len(todo), batch_size):
-                        batch = todo[start : start + batch_size]
-                        for sample, candidate in zip(batch, _generate(generate, batch), strict=True):
-                            future = executor.submit(
-                                score,
-                                sample.response,
-                                candidate.text,
-                                unstated=_unstated(sample),
-                                goals=goals[sample.id],
-                            )
-                            waiting.append(_Waiting(sample, candidate, future))
-                        # Those still running go on beside the next batch's generation.
-                        ready = [entry for entry in waiting if entry.future.done()]
-                        waiting = [entry for entry in waiting if not entry.future.done()]
-                        _keep(ready, log, settings, failures, progress, total)
-                finally:
-                    # Also when `generate` fails: what it wrote before is paid for.
-                    _keep(waiting, log, settings, failures, progress, total)
-        except BrokenProcessPool as error:
-            raise EvaluationError(
-                f"a scoring process died; {len(log.rows)} of {total} rows are kept in {log.path}. Memory ran out, or "
-                'the program works outside `if __name__ == "__main__":`; workers=0 scores without processes'
-            ) from error
-        if failures:
-            raise EvaluationError(
-                f"scoring failed on {len(failures)} of {total} samples; the others are kept in {log.path}:\n  "
-                + "\n  ".join(failures[:10])
-            )
-        predictions = [log.rows[sample.id] for sample in samples]
-    summary = summarise([prediction.scores for prediction in predictions], seed=seed)
+    # What there is, and so what each process has to do, is one process's word: others may see its files late.
+    done = set(json.loads(processes.by_first(f"reading {directory}", lambda: _done(directory, samples, settings))))
+    share = [sample for sample in samples if sample.id not in done][processes.index :: processes.count]
+    with PredictionLog(own_file(directory, processes)) as log:
+        _write_rows(
+            share,
+            generate,
+            log,
+            settings=settings,
+            goals=goals,
+            workers=workers,
+            batch_size=batch_size,
+            budget=budget,
+            progress=progress,
+            total=len(log.rows) + len(share),
+        )
+    processes.agree(f"all rows of {directory}", {})
+    return _summarise(directory, samples, settings) if processes.first else None
+
+
+def _done(directory: Path, samples: Sequence[Sample], settings: Settings) -> str:
+    """Returns the ids of the rows that are there, as JSON."""
+    rows = gather_rows(directory)
+    _check_rows(directory / PREDICTIONS, rows, samples, settings)
+    return json.dumps(list(rows))
+
+
+def _summarise(directory: Path, samples: Sequence[Sample], settings: Settings) -> Summary:
+    rows = gather_rows(directory)
+    missing = [sample.id for sample in samples if sample.id not in rows]
+    if missing:
+        raise EvaluationError(
+            f"{len(missing)} of {len(samples)} rows are not in {directory}, the first that of {missing[0]!r}; put it "
+            "on a file system that all hosts share, and start the same command again"
+        )
+    summary = summarise([rows[sample.id].scores for sample in samples], seed=settings.seed)
     write_scores(directory / SCORES, summary, settings)
     return summary
+
+
+def _write_rows(
+    todo: Sequence[Sample],
+    generate: Generate,
+    log: PredictionLog,
+    *,
+    settings: Settings,
+    goals: Mapping[str, tuple[Goal, ...]],
+    workers: int | None,
+    batch_size: int,
+    budget: Budget,
+    progress: Progress | None,
+    total: int,
+) -> None:
+    """Writes a script for each sample and scores it; rows are in the log as soon as they are scored."""
+    score = functools.partial(_run_pair, until=settings.until, seed=settings.seed, budget=budget)
+    failures: list[str] = []
+    try:
+        with _executor(workers, len(todo)) as executor:
+            if todo:
+                _check_references(executor, todo, budget)
+            waiting: list[_Waiting] = []
+            try:
+                for start in range(0, len(todo), batch_size):
+                    batch = todo[start : start + batch_size]
+                    for sample, candidate in zip(batch, _generate(generate, batch), strict=True):
+                        future = executor.submit(
+                            score,
+                            sample.response,
+                            candidate.text,
+                            unstated=_unstated(sample),
+                            goals=goals[sample.id],
+                        )
+                        waiting.append(_Waiting(sample, candidate, future))
+                    # Those still running go on beside the next batch's generation.
+                    ready = [entry for entry in waiting if entry.future.done()]
+                    waiting = [entry for entry in waiting if not entry.future.done()]
+                    _keep(ready, log, settings, failures, progress, total)
+            finally:
+                # Also when `generate` fails: what it wrote before is paid for.
+                _keep(waiting, log, settings, failures, progress, total)
+    except BrokenProcessPool as error:
+        raise EvaluationError(
+            f"a scoring process died; {len(log.rows)} of {total} rows are kept in {log.path}. Memory ran out, or "
+            'the program works outside `if __name__ == "__main__":`; workers=0 scores without processes'
+        ) from error
+    if failures:
+        raise EvaluationError(
+            f"scoring failed on {len(failures)} of {total} samples; the others are kept in {log.path}:\n  "
+            + "\n  ".join(failures[:10])
+        )
 
 
 def _unstated(sample: Sample) -> tuple[str, ...] | None:
@@ -263,9 +315,9 @@ def _check_ids(samples: Sequence[Sample]) -> None:
         seen.add(sample.id)
 
 
-def _check_rows(log: PredictionLog, samples: Sequence[Sample], settings: Settings) -> None:
+def _check_rows(path: Path, rows: Mapping[str, Prediction], samples: Sequence[Sample], settings: Settings) -> None:
     by_id = {sample.id: sample for sample in samples}
-    for row in log.rows.values():
+    for row in rows.values():
         sample = by_id.get(row.id)
         if row.settings != settings:
             reason = f"has {row.settings}, this run has {settings}"
@@ -276,7 +328,7 @@ def _check_rows(log: PredictionLog, samples: Sequence[Sample], settings: Setting
         else:
             continue
         raise EvaluationError(
-            f"{log.path} belongs to another evaluation: row {row.id!r} {reason}; use another folder, or delete "
+            f"{path} belongs to another evaluation: row {row.id!r} {reason}; use another folder, or delete "
             "the file to start over"
         )
 

@@ -52,7 +52,8 @@ class Prediction:
       reference_report: `Report.to_dict()` of the reference's run: Twin and KPIs.
       candidate_report: the same of the candidate's run.
       settings: how it was generated and run.
-      generation_seconds: wall time of generation; a batch's time is shared among its samples. None if not measured.
+      generation_seconds: of decoding, compilation left out where the generator tells it apart; a batch's time is shared
+        among its samples. None if not measured.
       generation_tokens: tokens generated; None if not counted.
       metadata: what else is known of the sample, such as its industry and layout.
       verification: how the candidate was chosen and mended; None where neither was done.

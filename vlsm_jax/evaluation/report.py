@@ -21,6 +21,7 @@ from vlsm_jax.evaluation.predictions import Prediction
 from vlsm_jax.flexscript import Diagnostic
 from vlsm_jax.metrics import PairScore, Summary
 from vlsm_jax.metrics.interval import Interval
+from vlsm_jax.training.config import flat_settings
 from vlsm_jax.twin import Difference, Twin
 from vlsm_jax.version import __version__
 
@@ -313,18 +314,10 @@ def _facts(run_facts: Mapping[str, Any]) -> _Facts:
     facts = _Facts([], [])
     for name, value in run_facts.items():
         if isinstance(value, Mapping):
-            facts.nested.append((str(name), list(_flat(value))))
+            facts.nested.append((str(name), [(key, _text(inner)) for key, inner in flat_settings(value).items()]))
         else:
             facts.plain.append((str(name), _text(value)))
     return facts
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = ""):
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", _text(value)
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from vlsm_jax.evaluation.evaluate import Candidate, Sample
+from vlsm_jax.evaluation.ways import GREEDY, Way
 from vlsm_jax.metrics import stated_goals
 from vlsm_jax.metrics.score import UNTIL
 from vlsm_jax.verification import MENDED, Asked, Checks, Verified, Verifier
@@ -23,33 +24,20 @@ class Writing:
 
     Attributes:
       max_tokens: of each.
+      way: greedily, under the constraint, the best of several, mended.
       batch_size: sequences decoded at once, all candidates counted.
-      constrain: whether only FlexScript can be written.
-      candidates: for each sample; the first is greedy, and of several the best by verification is taken.
-      repair: whether rules mend it where something is wrong.
       until: simulated seconds of verification.
       seed: of the draws, and of verification's runs.
     """
 
     max_tokens: int
+    way: Way = GREEDY
     batch_size: int = 16
-    constrain: bool = False
-    candidates: int = 1
-    repair: bool = False
     until: float = UNTIL
     seed: int = 0
 
-    @property
-    def suffix(self) -> str:
-        """What tells folders of results apart."""
-        parts = ["-constrained" if self.constrain else ""]
-        parts.append(f"-best-of-{self.candidates}" if self.candidates > 1 else "")
-        return "".join([*parts, "-mended" if self.repair else ""])
-
     def __str__(self) -> str:
-        how = f"{'with' if self.constrain else 'without'} grammar constraint"
-        how += f", best of {self.candidates}" if self.candidates > 1 else ""
-        return how + (", mended by rules" if self.repair else "")
+        return f"{self.way}, at most {self.max_tokens} tokens"
 
 
 class Writer:
@@ -66,18 +54,21 @@ class Writer:
 
     def __init__(self, generator: Generator, writing: Writing, workers: int = 0):
         self._generator, self._writing = generator, writing
-        mended = MENDED if writing.repair else 0
+        mended = MENDED if writing.way.mend else 0
         self._verifier = Verifier(Checks(until=writing.until, seed=writing.seed + 1, mend=mended), workers)
 
     def __call__(self, samples: Sequence[Sample]) -> list[Candidate]:
-        """Returns a script for each sample."""
-        writing = self._writing
-        at_once = max(1, writing.batch_size // writing.candidates)
+        """Returns a script for each sample, with the seconds that decoding took, without compilation and trials."""
+        way = self._writing.way
+        at_once = max(1, self._writing.batch_size // way.candidates)
         made: list[list[Generated]] = []
+        seconds: list[float] = []
         for start in range(0, len(samples), at_once):
-            made += self._generate(samples[start : start + at_once], at_once)
-        if writing.candidates == 1 and not writing.repair:
-            return [Candidate(one.text, tokens=one.tokens) for (one,) in made]
+            part = samples[start : start + at_once]
+            made += self._generate(part, at_once)
+            seconds += [self._generator.speed.seconds / len(part)] * len(part)
+        if way.candidates == 1 and not way.mend:
+            return [Candidate(one.text, one.tokens, taken) for (one,), taken in zip(made, seconds, strict=True)]
         asked = [
             Asked(
                 sample.prompt,
@@ -88,12 +79,12 @@ class Writer:
             for sample, several in zip(samples, made, strict=True)
         ]
         return [
-            Candidate(found.best.script, sum(one.tokens for one in several), verification=_kept(found))
-            for found, several in zip(self._verifier(asked), made, strict=True)
+            Candidate(found.best.script, sum(one.tokens for one in several), taken, _kept(found))
+            for found, several, taken in zip(self._verifier(asked), made, seconds, strict=True)
         ]
 
     def _generate(self, samples: Sequence[Sample], rows: int) -> list[list[Generated]]:
-        from vlsm_jax.generation.sampling import GREEDY, Sampling
+        from vlsm_jax.generation import sampling
 
         writing = self._writing
         return self._generator.generate(
@@ -101,9 +92,9 @@ class Writer:
             [sample.prompt for sample in samples],
             max_tokens=writing.max_tokens,
             rows=rows,
-            constrain=writing.constrain,
-            candidates=writing.candidates,
-            sampling=Sampling() if writing.candidates > 1 else GREEDY,
+            constrain=writing.way.constrain,
+            candidates=writing.way.candidates,
+            sampling=sampling.Sampling() if writing.way.candidates > 1 else sampling.GREEDY,
             seed=writing.seed,
         )
 

@@ -121,6 +121,11 @@ class Generator:
         self._constrained: ConstrainedDecoder | None = None
         self.speed = self.total = Speed()
 
+    @property
+    def network(self) -> Network:
+        """The model."""
+        return self._network
+
     def generate(
         self,
         images: Sequence[str | Path],

@@ -27,11 +27,16 @@ MEASURES: Mapping[str, str] = MappingProxyType(
         "bleu4": "BLEU-4",
         "parameters": "parameters within tolerance",
         "structure": "structure without names",
+        "same_structure": "same graph without names",
+        "whole": "whole factory right",
         "agreement": "KPI agreement",
         "intent_rate": "IntentRate",
     }
 )
 """What a table can show, with its title."""
+
+ROUNDING = 1e-9
+"""By which a sum of shares may miss 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +106,7 @@ def group_table(
     Args:
       scores: of the samples.
       metadata: the properties of each sample; one that a sample lacks counts as "unknown".
-      measure: a key of `MEASURES`. "esr" and "intent_rate" have Wilson intervals, "bleu4" is that of the group's
-        corpus, the others are means with bootstrap intervals.
+      measure: a key of `MEASURES`. see `measure_interval`.
       rows, columns: names of the two properties.
       seed: of the bootstrap.
 
@@ -120,24 +124,41 @@ def group_table(
         row, column = (str(properties.get(name, UNKNOWN)) for name in (rows, columns))
         for key in ((row, column), (row, ALL), (ALL, column), (ALL, ALL)):
             groups.setdefault(key, []).append(score)
-    cells = {key: Cell(len(found), _interval(found, measure, seed)) for key, found in groups.items()}
+    cells = {key: Cell(len(found), measure_interval(found, measure, seed=seed)) for key, found in groups.items()}
     return GroupTable(measure, rows, columns, MappingProxyType(cells))
 
 
-def _interval(scores: Sequence[PairScore], measure: str, seed: int) -> Interval | None:
-    if measure == "esr":
-        return share_interval(sum(score.runs for score in scores), len(scores))
+def measure_interval(scores: Sequence[PairScore], measure: str, *, seed: int = 0) -> Interval | None:
+    """Returns a measure over samples; None where no sample has it.
+
+    Shares of samples ("esr", "intent_rate", "whole", "same_structure") have Wilson intervals, "bleu4" is that of the
+    corpus, the others are means; these have bootstrap intervals. "whole" counts a candidate whose SVR and PMR are 1.
+
+    Raises:
+      ValueError: there is no such measure.
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"no measure {measure!r}; there are {', '.join(MEASURES)}")
     if measure == "bleu4":
         return bleu_interval([score.bleu for score in scores], seed)
-    if measure == "intent_rate":
-        stated = [score.intent for score in scores if score.intent is not None]
-        return share_interval(stated.count(Outcome.MET), len(stated)) if stated else None
     values = [value for score in scores if (value := _value(score, measure)) is not None]
-    return bootstrap_interval(np.asarray(values)[:, None], seed=seed)[0] if values else None
+    if not values:
+        return None
+    if isinstance(values[0], bool):
+        return share_interval(sum(values), len(values))
+    return bootstrap_interval(np.asarray(values)[:, None], seed=seed)[0]
 
 
-def _value(score: PairScore, measure: str) -> float | None:
+def _value(score: PairScore, measure: str) -> float | bool | None:
     match measure:
+        case "esr":
+            return score.runs
+        case "intent_rate":
+            return None if score.intent is None else score.intent is Outcome.MET
+        case "whole":
+            return min(score.svr, score.pmr) >= 1 - ROUNDING
+        case "same_structure":
+            return score.structure and score.structure.same is True
         case "parameters":
             return score.parameters and score.parameters.recall
         case "structure":

@@ -67,6 +67,15 @@ def _value(expected: Any, value: Any, where: str) -> Any:
     return value
 
 
+def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns settings without their nesting, as "train.steps" to value; an empty section is a value."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = flat_settings(value) if isinstance(value, Mapping) else {}
+        found |= {f"{key}.{name}": x for name, x in inner.items()} or {str(key): value}
+    return found
+
+
 _WORDS = {Mapping: "a section of keys", Sequence: "a list", types.NoneType: "None"}
 
 

@@ -177,10 +177,19 @@ class Processes:
         added = jax.shard_map(add, mesh=mesh, in_specs=place, out_specs=place, check_vma=False)
         jax.block_until_ready(jax.jit(added)(ones))
 
-    def copy_to_first(
+    def own_mesh(self, mesh: Mesh) -> Mesh:
+        """Returns a mesh of this process's devices alone, of the kind of the job's; of one process, that one."""
+        if self.count == 1:
+            return mesh
+        here = jax.local_devices()
+        tensor = math.gcd(len(here), mesh.shape["tensor"])
+        fsdp = math.gcd(len(here) // tensor, mesh.shape["fsdp"])
+        return make_mesh(len(here) // (tensor * fsdp), fsdp, tensor, devices=here)
+
+    def copy_to_each(
         self, params: Mapping[str, jax.Array], mesh: Mesh, places: Callable[[Mesh], Mapping[str, NamedSharding]]
     ) -> tuple[dict[str, jax.Array], Mesh]:
-        """Returns parameters on the devices of the first process alone, and their mesh; nothing elsewhere.
+        """Returns parameters on the devices of this process alone, and their mesh: a copy in every process.
 
         All processes call it; array after array is whole on every device for a moment.
 
@@ -191,16 +200,12 @@ class Processes:
         """
         if self.count == 1:
             return dict(params), mesh
-        here = jax.local_devices()
-        tensor = math.gcd(len(here), mesh.shape["tensor"])
-        fsdp = math.gcd(len(here) // tensor, mesh.shape["fsdp"])
-        own = make_mesh(len(here) // (tensor * fsdp), fsdp, tensor, devices=here)
-        mine = places(own) if self.first else {}
+        own = self.own_mesh(mesh)
+        mine = places(own)
         copied = {}
         for name in sorted(params):
             whole = multihost_utils.process_allgather(params[name], tiled=True)
-            if self.first:
-                copied[name] = jax.device_put(whole, mine[name])
+            copied[name] = jax.device_put(whole, mine[name])
         return copied, own
 
     def fail(self, message: str) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vlsm_jax.data.pipeline import BatchDataset
 from vlsm_jax.data.triplets import DataError
-from vlsm_jax.training.config import ConfigError
+from vlsm_jax.training.config import ConfigError, flat_settings
 
 
 def check_workdir(workdir: Path) -> None:
@@ -55,15 +55,6 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
         for name in sorted(old.keys() | new.keys())
         if old.get(name, nothing) != new.get(name, nothing)
     ]
-
-
-def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns settings without their nesting, as "train.steps" to value; an empty section is a value."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        inner = flat_settings(value) if isinstance(value, Mapping) else {}
-        found |= {f"{key}.{name}": x for name, x in inner.items()} or {str(key): value}
-    return found
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:

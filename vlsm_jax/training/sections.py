@@ -12,6 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vlsm_jax.evaluation.ways import Way, words
 from vlsm_jax.models.quantised import PRODUCTS
 from vlsm_jax.training.checkpoints import WHICH
 from vlsm_jax.training.config import ConfigError, build
@@ -104,32 +105,36 @@ class EvaluateSection:
     """`config.evaluate`.
 
     Attributes:
-      split: of the triplets.
-      samples: the first so many of it.
+      splits: of the triplets; with sketches that are empty pages where the name ends in -blank.
+      ways: of writing: words of `vlsm_jax.evaluation.ways`. Each split is evaluated in each way.
+      model: folder in Hugging Face layout; empty evaluates the run's own checkpoint.
+      samples: the first so many of each split.
       batch_size, max_tokens: of generation.
       checkpoint: the last or the best.
       until: simulated seconds.
       quantised_product: how layers in NF4 multiply when a token is decoded: "xla", "pallas" or "auto".
-      constrain: whether only FlexScript can be written; needs llguidance.
-      candidates: scripts for each sample; of several, the best is taken that running them and the prompt tell.
-      repair: whether rules mend it where something is wrong.
       svr_weights: of connections and of objects, under which SVR is reported as well.
     """
 
-    split: str
+    splits: Sequence[str]
+    ways: Sequence[str]
+    model: str
     samples: int
     batch_size: int
     max_tokens: int
     checkpoint: str
     until: float
     quantised_product: str
-    constrain: bool
-    candidates: int
-    repair: bool
     svr_weights: Sequence[tuple[float, float]] = ()
 
     def __post_init__(self):
-        for name in ("samples", "batch_size", "max_tokens", "until", "candidates"):
+        for name in ("splits", "ways"):
+            object.__setattr__(self, name, words(getattr(self, name)))
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; name at least one")
+        for way in self.ways:
+            Way.parse(way)
+        for name in ("samples", "batch_size", "max_tokens", "until"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}; choose a number above 0")
         if self.quantised_product not in PRODUCTS:
