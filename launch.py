@@ -186,14 +186,18 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     # --- Data ---------------------------------------------------------------------------------------------------------
     folder = Path(processes.by_first("making the data", lambda: str(data_folder(config, workdir))))
     splits = find_test_splits(config, folder, settings.splits, must=mode == "evaluate") if evaluating else []
-    if evaluating and processes.first:
-        for split in settings.splits:
+    if evaluating:
+        from vlsm_jax.evaluation.stage import evaluate_all
+        from vlsm_jax.evaluation.subject import read_subject
+
+        for split in settings.splits if processes.first else ():
             if split not in splits:
                 print(f"{folder} has no split {split!r}: it will not be evaluated")
     if mode == "evaluate" and settings.model:
         data = open_splits(config, folder, splits)
         processes.agree("the data", {split: describe_rows(rows) for split, rows in data.items()})
-        evaluate_model(config, workdir, data, processes.own_mesh(mesh), processes)
+        subject = read_subject(settings.model, processes.own_mesh(mesh))
+        evaluate_all(subject, data, settings, workdir=workdir, seed=config.seed, processes=processes)
         return
     data = open_data(config, folder, splits)
     processes.by_first("making the tokenizer", lambda: find_tokenizer(config, workdir, data["train"]).directory)
@@ -225,7 +229,10 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     if splits or exporting:
         params, mesh = processes.copy_to_each(params, mesh, network.shardings)
     if splits:
-        evaluate_checkpoint(config, workdir, network, params, step, tokenizer, data, splits, pipeline, mesh, processes)
+        subject = own_subject(config, workdir, network, params, step, tokenizer, len(data["train"]), pipeline, mesh)
+        rows = {split: data[split] for split in splits}
+        evaluate_all(subject, rows, settings, workdir=workdir, seed=config.seed, processes=processes)
+        del subject  # and with it the decoder's copy of the parameters
 
     def finish() -> str:
         if exporting:
@@ -393,7 +400,7 @@ def find_test_splits(config: ConfigDict, folder: Path, wanted: Sequence[str], mu
     form = config.data.format or None
     missing = [split for split in wanted if not has_split(folder, split, form)]
     if missing and (must or not config.data.directory):
-        there = ", ".join(find_splits(folder, form))
+        there = ", ".join(find_splits(folder, form)) or "none"
         raise ConfigError(f"evaluate.splits: {folder} has no split {missing[0]!r}; there are {there}")
     return [split for split in wanted if split not in missing]
 
@@ -559,56 +566,36 @@ def find_params(
     return restore_params(network, optimizer_config, train_config, mesh, workdir, config.evaluate.checkpoint)
 
 
-def evaluate_checkpoint(
+def own_subject(
     config: ConfigDict,
     workdir: Path,
     network: Any,
     params: dict[str, Any],
     step: int,
     tokenizer: Tokenizer,
-    data: dict[str, TripletSource],
-    splits: Sequence[str],
+    triplets: int,
     pipeline: Any,
     mesh: Any,
-    processes: Any,
-) -> None:
-    """Evaluates a checkpoint of this run."""
-    from vlsm_jax.evaluation.stage import evaluate_all
+) -> Any:
+    """Returns a checkpoint of this run as what is evaluated."""
     from vlsm_jax.evaluation.subject import Subject
     from vlsm_jax.generation.decode import Generator
     from vlsm_jax.training.logs import read_metrics
-    from vlsm_jax.training.sections import EvaluateSection
 
-    settings = build(EvaluateSection, config.evaluate, "evaluate")
     metrics = read_metrics(workdir / "metrics.jsonl")
     curves = {
         kind: [(row["step"], row["loss"]) for row in metrics if row["kind"] == kind and row["loss"] is not None]
         for kind in ("train", "validation")
     }
-    product = settings.quantised_product
-    subject = Subject(
+    product = config.evaluate.quantised_product
+    return Subject(
         name=config.name,
         said=f"{config.name}, step {step}",
         folder=f"step-{step}",
         generator=Generator(network, params, tokenizer, fit=pipeline.fit, mesh=mesh, product=product),
         losses=curves,
-        facts={"training triplets": len(data["train"]), "optimizer steps": step},
+        facts={"training triplets": triplets, "optimizer steps": step},
     )
-    rows = {split: data[split] for split in splits}
-    evaluate_all(subject, rows, settings, workdir=workdir, seed=config.seed, processes=processes)
-
-
-def evaluate_model(
-    config: ConfigDict, workdir: Path, data: dict[str, TripletSource], mesh: Any, processes: Any
-) -> None:
-    """Evaluates the model of the folder that `evaluate.model` names."""
-    from vlsm_jax.evaluation.stage import evaluate_all
-    from vlsm_jax.evaluation.subject import read_subject
-    from vlsm_jax.training.sections import EvaluateSection
-
-    settings = build(EvaluateSection, config.evaluate, "evaluate")
-    subject = read_subject(settings.model, mesh)
-    evaluate_all(subject, data, settings, workdir=workdir, seed=config.seed, processes=processes)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
