@@ -14,14 +14,12 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from vlsm_jax.models.attention_kernels import check_platform, cudnn_attention, splash_attention
+from vlsm_jax.models.layers import KEPT
 
 IMPLEMENTATIONS = ("xla", "cudnn", "splash")
 
 # Finite, so that a row which sees nothing gives an ordinary number and not NaN.
 HIDDEN_SCORE = -0.7 * float(jnp.finfo(jnp.float32).max)
-
-# What the policy of rematerialisation "dots" knows results of attention by.
-KEPT = "attention"
 
 # Queries handled at a time, and how many such blocks there are at most: each is compiled on its own.
 MIN_BLOCK = 128

@@ -14,10 +14,14 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
 from vlsm_jax.sharding import spread_columns
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
+
+KEPT = "kept"
+"""What results are marked with that rematerialisation "dots" keeps (`models.stack`)."""
 
 normal = jax.nn.initializers.normal
 zeros = jax.nn.initializers.zeros
@@ -90,7 +94,8 @@ class Dense(nnx.Module):
         """Maps [..., *inputs] to [..., *outputs] in the compute dtype."""
         lead = x.shape[: x.ndim - len(self.inputs.sizes)]
         rows = x.astype(self.dtype).reshape(-1, self.inputs.width)
-        y = self.product(rows)
+        # Marked here, since inside a quantised product there is rematerialisation of its own.
+        y = checkpoint_name(self.product(rows), KEPT)
         if self.bias is not None:
             y = y + self.bias[...].astype(self.dtype).reshape(self.outputs.width)
         return y.reshape(*lead, *self.outputs.sizes)

@@ -9,20 +9,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vlsm_jax.models.attention import KEPT
+from vlsm_jax.models.layers import KEPT
 from vlsm_jax.models.layerwise import Layerwise
 
 Carry = TypeVar("Carry")
 
-# What the backward pass finds stored, besides each layer's input: all, nothing, or the results of attention and of
-# products with weights (those without batch axes, so not the attention scores).
+# What the backward pass finds stored, besides each layer's input: all, nothing, or the results of attention (not its
+# scores) and of dense layers, quantised and adapted ones, too.
 REMAT = {
     "none": None,
     "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.save_from_both_policies(
-        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-        jax.checkpoint_policies.save_only_these_names(KEPT),
-    ),
+    "dots": jax.checkpoint_policies.save_only_these_names(KEPT),
 }
 
 
