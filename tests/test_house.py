@@ -28,7 +28,9 @@ MAY_IMPORT = {
     "data": (),
     "sharding": (),
     "models": ("sharding",),
-    "training": ("data", "models", "sharding", "version"),
+    "ways": (),
+    # How a run evaluates is looked at before it trains.
+    "training": ("data", "models", "sharding", "ways", "version"),
     # The grammar that constrains decoding is FlexScript's.
     "generation": ("data", "models", "sharding", "training", "flexscript"),
 }

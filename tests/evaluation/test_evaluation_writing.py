@@ -6,10 +6,10 @@ import pytest
 
 from vlsm_jax.evaluation.evaluate import evaluate
 from vlsm_jax.evaluation.predictions import read_predictions
-from vlsm_jax.evaluation.ways import Way
 from vlsm_jax.evaluation.writing import Writer, Writing
 from vlsm_jax.generation.decode import Candidate
 from vlsm_jax.generation.speed import Speed
+from vlsm_jax.ways import Way
 
 SCRIPT = """Object source = Object.create("Source");
 source.name = "In";

@@ -19,12 +19,12 @@ from vlsm_jax.evaluation.sharing import PREDICTIONS, Processes
 from vlsm_jax.evaluation.subject import Subject
 from vlsm_jax.evaluation.summary import format_table
 from vlsm_jax.evaluation.table import Evaluated, Row, make_tables, write_tables
-from vlsm_jax.evaluation.ways import Way
 from vlsm_jax.evaluation.writing import Writer, Writing
 from vlsm_jax.generation.speed import Speed
 from vlsm_jax.metrics import Summary, summarise
 from vlsm_jax.training.logs import Progress
 from vlsm_jax.training.loop import environment_facts
+from vlsm_jax.ways import Way
 
 if TYPE_CHECKING:
     from vlsm_jax.training.sections import EvaluateSection

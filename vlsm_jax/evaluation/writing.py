@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from vlsm_jax.evaluation.evaluate import Candidate, Sample
-from vlsm_jax.evaluation.ways import GREEDY, Way
 from vlsm_jax.metrics import stated_goals
 from vlsm_jax.metrics.score import UNTIL
 from vlsm_jax.verification import MENDED, Asked, Checks, Verified, Verifier
+from vlsm_jax.ways import GREEDY, Way
 
 if TYPE_CHECKING:
     from vlsm_jax.generation.decode import Candidate as Generated

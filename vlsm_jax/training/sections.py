@@ -12,10 +12,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vlsm_jax.evaluation.ways import Way, words
 from vlsm_jax.models.quantised import PRODUCTS
 from vlsm_jax.training.checkpoints import WHICH
 from vlsm_jax.training.config import ConfigError, build
+from vlsm_jax.ways import Way, words
 
 MOST_SEED = 2**31 - 1
 """What jax takes for a random key without 64-bit integers."""
@@ -106,7 +106,7 @@ class EvaluateSection:
 
     Attributes:
       splits: of the triplets; with sketches that are empty pages where the name ends in -blank.
-      ways: of writing: words of `vlsm_jax.evaluation.ways`. Each split is evaluated in each way.
+      ways: of writing: words of `vlsm_jax.ways`. Each split is evaluated in each way.
       model: folder in Hugging Face layout; empty evaluates the run's own checkpoint.
       samples: the first so many of each split.
       batch_size, max_tokens: of generation.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsm_jax.evaluation.ways import Way, words
+from vlsm_jax.ways import Way, words
 
 
 @pytest.mark.parametrize(
