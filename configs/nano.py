@@ -6,7 +6,10 @@ Its scripts are in one style, `dictated`: object by object in the order of the p
 copies names well and counts badly, and there everything that a line needs stands in the prompt or right before it.
 
 `configs/nano.py:text` trains the decoder alone, without sketches; `configs/nano.py` goes on from a decoder of that kind
-(`--config.model.init.decoder=runs/nano-text/export`) or from nothing.
+(`--config.model.init.decoder=runs/nano-text/export`, with its tokenizer as `--config.data.tokenizer`) or from nothing.
+
+Neither has been trained to its end yet, and no weights lie here. After 793 steps of `text` (5 million tokens) on two CPU
+cores the loss on validation triplets was 0.5 nats, and of 48 scripts for `iid` prompts two ran.
 """
 
 from ml_collections import ConfigDict
@@ -58,6 +61,8 @@ def get_config(arg: str = "full") -> ConfigDict:
             image_size=448,
             patch_size=28,
         )
+
+    config.model.init = ConfigDict({"decoder": "", "vision": ""})
 
     config.train.steps = 20_000
     config.train.log_every = 20
