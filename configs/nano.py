@@ -8,8 +8,8 @@ copies names well and counts badly, and there everything that a line needs stand
 `configs/nano.py:text` trains the decoder alone, without sketches; `configs/nano.py` goes on from a decoder of that kind
 (`--config.model.init.decoder=runs/nano-text/export`, with its tokenizer as `--config.data.tokenizer`) or from nothing.
 
-Neither has been trained to its end yet, and no weights lie here. After 793 steps of `text` (5 million tokens) on two CPU
-cores the loss on validation triplets was 0.5 nats, and of 48 scripts for `iid` prompts two ran.
+Neither has been trained to its end yet, and no weights lie here. After 793 steps of `text` (5 million tokens) on two
+CPU cores the loss on validation triplets was 0.5 nats, and of 48 scripts for `iid` prompts two ran.
 """
 
 from ml_collections import ConfigDict
