@@ -44,9 +44,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoding.jsonl"
 
-from benchmarks.turns import Side, ended, serve, take_turns  # noqa: E402
-
-THREADS = 2
+from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
 
 
 class Size(NamedTuple):
@@ -277,17 +275,12 @@ def side_of(name: str, folder: Path, size: Size) -> Callable[[], Step]:
 
 def compare(name: str, folder: Path, size: Size, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Returns the figures of one comparison."""
-    from vlsm_jax.cpu_settings import SETTINGS
 
-    base = {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "false"}
-    sides: list[Side] = []
-    with ended(sides):
-        for side in COMPARISONS[name]:
-            with_settings = not options.plain and ("transformers" not in side or options.peers_too)
-            command = [sys.executable, __file__, "--side", side, "--folder", str(folder)]
-            command += ["--tiny"] if options.tiny else []
-            sides.append(Side(side, command, base | (SETTINGS if with_settings else {}), folder / f"{side}.log"))
-        first, turns = take_turns(sides, options.rounds)
+    def settled(side: str) -> bool:
+        return not options.plain and ("transformers" not in side or options.peers_too)
+
+    with started(__file__, COMPARISONS[name], folder, settled, ["--tiny"] if options.tiny else []) as sides:
+        first, _, turns = take_turns(sides, options.rounds)
     figures = []
     for side, done in turns.items():
         seconds = statistics.median(turn["seconds"] for turn in done)

@@ -26,17 +26,15 @@ Each figure is one JSON line in benchmarks/results/training.jsonl. Ours runs as 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +44,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "training.jsonl"
 
-THREADS = 2
+from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
+
 LEARNING_RATE, BETAS = 1e-4, (0.9, 0.95)
 RANK, ALPHA = 32, 64.0
 PADDED = 4096
@@ -340,72 +339,19 @@ SIDES: dict[str, Callable[[Path], Step]] = {
 # --- Turns ------------------------------------------------------------------------------------------------------------
 
 
-def serve(side: str, folder: Path) -> None:
-    """Runs as the process of one side: a step for every line that comes in, a line of JSON for every step."""
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever libraries print goes elsewhere
-    step = SIDES[side](folder)
-    for number, _ in enumerate(sys.stdin):
-        before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        loss = step()
-        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        line = {"seconds": seconds, "processor": processor, "loss": loss, "peak": after.ru_maxrss / 1024}
-        print(json.dumps(line | {"step": number}), file=out, flush=True)
-
-
-class Side:
-    """The process of one side."""
-
-    def __init__(self, name: str, folder: Path, environment: dict[str, str], log: Path):
-        self.name, self.log = name, log
-        command = [sys.executable, __file__, "--side", name, "--folder", str(folder)]
-        with log.open("w") as errors:
-            self.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
-
-    def turn(self) -> dict[str, float]:
-        """Does one step; raises RuntimeError with the end of its log when the process ends instead."""
-        try:
-            self.process.stdin.write("\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise RuntimeError(f"{self.name} ended:\n{self.log.read_text()[-3000:]}")
-        return json.loads(line)
-
-
-@contextlib.contextmanager
-def started(names: tuple[str, ...], folder: Path, plain: bool, peers_too: bool) -> Iterator[list[Side]]:
-    """Starts sides and ends them."""
-    from vlsm_jax.cpu_settings import SETTINGS
-
-    base = {**os.environ, "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "false"}
-    sides = []
-    try:
-        for name in names:
-            settings = {} if plain or (".ours" not in name and not peers_too) else SETTINGS
-            sides.append(Side(name, folder, base | settings, folder / f"{name}.log"))
-        yield sides
-    finally:
-        for side in sides:
-            side.process.stdin.close()
-            side.process.terminate()
-            side.process.wait()
+def with_loss(step: Step) -> Callable[[], dict[str, float]]:
+    """Returns a step that gives what the process of a side reports."""
+    return lambda: {"loss": step()}
 
 
 def compare(name: str, folder: Path, size: Size, rounds: int, plain: bool, peers_too: bool) -> list[dict[str, Any]]:
     """Returns the figures of one comparison."""
-    with started(COMPARISONS[name], folder, plain, peers_too) as sides:
-        first = {side.name: side.turn() for side in sides}  # one after another: compiling, too, has the machine alone
-        second = {side.name: side.turn() for side in sides}
-        turns: dict[str, list[dict[str, float]]] = {side.name: [] for side in sides}
-        for number in range(rounds):
-            for side in sides if number % 2 == 0 else reversed(sides):
-                turns[side.name].append(side.turn())
+
+    def settled(side: str) -> bool:
+        return not plain and (".ours" in side or peers_too)
+
+    with started(__file__, COMPARISONS[name], folder, settled) as sides:
+        first, second, turns = take_turns(sides, rounds)
     losses = {side: [first[side]["loss"], second[side]["loss"], turns[side][0]["loss"]] for side in turns}
     apart = float(np.ptp([*losses.values()], axis=0).max())
     if apart > 5e-3:
@@ -469,7 +415,7 @@ def main() -> None:
         prepare(arguments.folder, size)
         return
     if arguments.side:
-        serve(arguments.side, arguments.folder)
+        serve(lambda: with_loss(SIDES[arguments.side](arguments.folder)))
         return
     unknown = set(arguments.comparisons) - set(COMPARISONS)
     if unknown:

@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+THREADS = 2
+"""Of every side."""
+
 
 def serve(make_step: Callable[[], Callable[[], dict[str, Any]]]) -> None:
     """Runs as the process of one side: a step for every line that comes in, a line of JSON for every step."""
@@ -68,9 +71,26 @@ class Side:
 
 
 @contextlib.contextmanager
-def ended(sides: list[Side]) -> Iterator[list[Side]]:
-    """Ends the processes of sides, which may be started within."""
+def started(
+    script: str, names: Sequence[str], folder: Path, settled: Callable[[str], bool], arguments: Sequence[str] = ()
+) -> Iterator[list[Side]]:
+    """Starts the sides of a comparison, and ends their processes.
+
+    Args:
+      script: the benchmark, which serves a side with `--side` and `--folder`.
+      names: of the sides.
+      folder: what they read; their logs go there.
+      settled: whether a side has the settings of `vlsm_jax.cpu_settings`.
+      arguments: more of them, for all sides.
+    """
+    from vlsm_jax.cpu_settings import SETTINGS
+
+    base = {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "false"}
+    sides: list[Side] = []
     try:
+        for name in names:
+            command = [sys.executable, script, "--side", name, "--folder", str(folder), *arguments]
+            sides.append(Side(name, command, base | (SETTINGS if settled(name) else {}), folder / f"{name}.log"))
         yield sides
     finally:
         for side in sides:
@@ -79,13 +99,12 @@ def ended(sides: list[Side]) -> Iterator[list[Side]]:
             side.process.wait()
 
 
-def take_turns(sides: Sequence[Side], rounds: int) -> tuple[dict[str, dict], dict[str, list[dict]]]:
-    """Returns the first step of every side, which compiles, and those of `rounds` after another one to warm up."""
+def take_turns(sides: Sequence[Side], rounds: int) -> tuple[dict[str, dict], dict[str, dict], dict[str, list[dict]]]:
+    """Returns the first step of every side, which compiles, the second, which warms up, and those of `rounds`."""
     first = {side.name: side.turn() for side in sides}  # one after another: compiling, too, has the machine alone
-    for side in sides:
-        side.turn()
+    second = {side.name: side.turn() for side in sides}
     turns: dict[str, list[dict]] = {side.name: [] for side in sides}
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
             turns[side.name].append(side.turn())
-    return first, turns
+    return first, second, turns

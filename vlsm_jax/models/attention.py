@@ -164,8 +164,7 @@ def _weighted_backward(scale, kept, gradient):
     # Keys down, queries across: then every product but one reads the scores as they lie, and that one's other operands,
     # which are turned in their place, are small.
     shape = (*k.shape[:3], groups, length)
-    rows = [x.reshape(*x.shape[:2], groups * length, x.shape[-1]) for x in (q, gradient)]
-    q, gradient = rows
+    q, gradient, out = (x.reshape(*x.shape[:2], groups * length, x.shape[-1]) for x in (q, gradient, out))
     scores = jnp.einsum("bkth,bkrh->bktr", k, q, preferred_element_type=jnp.float32).reshape(shape) * scale
     if visible is not None:
         scores = jnp.where(jnp.moveaxis(visible, -1, 2), scores, HIDDEN_SCORE)
@@ -173,11 +172,11 @@ def _weighted_backward(scale, kept, gradient):
     dv = jnp.einsum("bktr,bkrh->bkth", weights.astype(v.dtype).reshape(*shape[:3], -1), gradient)
     dweights = jnp.einsum("bkth,bkrh->bktr", v, gradient, preferred_element_type=jnp.float32).reshape(shape)
     # The softmax's own sum over keys is one over the width of a head.
-    along = jnp.sum(gradient.astype(jnp.float32) * out.astype(jnp.float32).reshape(gradient.shape), axis=-1)
+    along = jnp.sum(gradient.astype(jnp.float32) * out.astype(jnp.float32), axis=-1)
     dscores = weights * (dweights - along.reshape(*shape[:2], 1, *shape[3:])) * scale
     dscores = dscores.astype(k.dtype).reshape(*shape[:3], -1)
     dk = jnp.einsum("bktr,bkrh->bkth", dscores, q)
-    dq = jnp.einsum("bkth,bktr->bkhr", k, dscores).swapaxes(2, 3).reshape(out.shape)
+    dq = jnp.einsum("bkth,bktr->bkhr", k, dscores).swapaxes(2, 3).reshape(kept[0].shape)
     return dq, dk, dv, None
 
 

@@ -67,15 +67,16 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
             decay_steps=max(steps, warmup + 1),
             end_value=config.learning_rate * config.final_fraction,
         )
-    if config.schedule == "constant":
+    if config.schedule in ("constant", "stable"):
         ramp = optax.linear_schedule(first, config.learning_rate, warmup)
-        return optax.join_schedules([ramp, optax.constant_schedule(config.learning_rate)], [warmup])
-    if config.schedule == "stable":
-        fall = max(1, round(steps * config.decay_share))
-        ramp = optax.linear_schedule(first, config.learning_rate, warmup)
-        stable = optax.constant_schedule(config.learning_rate)
-        down = optax.linear_schedule(config.learning_rate, config.learning_rate * config.final_fraction, fall)
-        return optax.join_schedules([ramp, stable, down], [warmup, max(warmup, steps - fall)])
+        parts, bounds = [ramp, optax.constant_schedule(config.learning_rate)], [warmup]
+        if config.schedule == "stable":
+            fall = max(1, round(steps * config.decay_share))
+            parts.append(
+                optax.linear_schedule(config.learning_rate, config.learning_rate * config.final_fraction, fall)
+            )
+            bounds.append(max(warmup, steps - fall))
+        return optax.join_schedules(parts, bounds)
     raise ConfigError(f"optimizer.schedule={config.schedule!r}; choose 'cosine', 'constant' or 'stable'")
 
 

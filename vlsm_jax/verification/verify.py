@@ -101,7 +101,7 @@ def verify(asked: Asked, checks: Checks = Checks()) -> Verified:
     shares = agreements([trial.judged.twin for trial in trials])
     trials = [dataclasses.replace(trial, agreement=share) for trial, share in zip(trials, shares, strict=True)]
     ranked = ranking(_judge_best(trials, asked.goals, checks))
-    return _mended(ranked, asked, checks)
+    return _mended(ranked, asked, statement, checks)
 
 
 def ranking(trials: Iterable[Trial]) -> tuple[Trial, ...]:
@@ -124,7 +124,7 @@ def _judge_best(trials: Sequence[Trial], goals: Sequence[Goal], checks: Checks) 
     ]
 
 
-def _mended(ranked: tuple[Trial, ...], asked: Asked, checks: Checks) -> Verified:
+def _mended(ranked: tuple[Trial, ...], asked: Asked, statement: Statement, checks: Checks) -> Verified:
     """Mends the first few candidates where something is wrong with the best; takes what is then strictly better."""
     found = Verified(ranked[0], ranked)
     for trial in _distinct(ranked)[: checks.mend]:
@@ -136,7 +136,7 @@ def _mended(ranked: tuple[Trial, ...], asked: Asked, checks: Checks) -> Verified
         if not repair.changed:
             continue
         # Once more, under the simulated time that is asked for.
-        after = try_script(repair.after.script, Statement(asked.prompt), checks, index=-1)
+        after = try_script(repair.after.script, statement, checks, index=-1)
         if after.judged.judgement > found.best.judged.judgement:
             after = dataclasses.replace(after, agreement=trial.agreement, log_probability=trial.log_probability)
             found = Verified(after, ranked, repair.steps, "rules", trial.index)

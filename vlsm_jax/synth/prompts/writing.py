@@ -270,6 +270,14 @@ def write_prompt(
     return Prompt(text, tuple(omitted), goal, told)
 
 
+def _told_wires(twin: Twin, voice: Voice) -> tuple[Sequence[Connection], list[str]]:
+    """Returns the flow as it is told, and the sentences that tell all connections; none where the sketch does."""
+    if not voice.named:
+        return flow_of(twin), []
+    flow = told_flow(twin, voice)
+    return flow, [start_sentence(sentence) for sentence in connection_sentences(twin, flow, voice)]
+
+
 def _as_told(twin: Twin, groups: Sequence[Group], flow: Sequence[Connection]) -> Twin:
     """Returns the Twin in the order of a prompt."""
     rest = [wire for wire in twin.connections if wire.port != "A"]
@@ -300,8 +308,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
 
     if manner < 50:
         body = describe_all(groups, voice, twin)
-        flow = told_flow(twin, voice) if voice.named else flow
-        wires = [start_sentence(line) for line in connection_sentences(twin, flow, voice)] if voice.named else []
+        flow, wires = _told_wires(twin, voice)
         parts = [[*opening], body, places, wires, remarks]
         if dice.chance(0.15):
             parts = [[*opening], wires, body, places, remarks]
@@ -311,8 +318,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
         hello = f"{_GRAMMAR.expand('mail_open', dice, fields)}\n\n"
         ask = _GRAMMAR.expand("mail_ask", dice, fields)
         lines = describe_all(groups, voice, twin)
-        flow = told_flow(twin, voice) if voice.named else flow
-        wires = [start_sentence(line) for line in connection_sentences(twin, flow, voice)] if voice.named else []
+        flow, wires = _told_wires(twin, voice)
         parts = [[ask, *opening], lines, places, wires, remarks]
         text = "\n\n".join([" ".join(part) for part in parts if part])
         return f"{hello}{text}\n\n{_GRAMMAR.expand('mail_close', dice, fields)}", _as_told(twin, groups, flow)
@@ -336,8 +342,8 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
             arrow = dice.pick((" -> ", " → ", " > "))
             lines += [f"- {line}" for line in connection_lines(twin, flow, voice, arrow)]
         else:
-            flow = told_flow(twin, voice)
-            lines += [f"- {start_sentence(sentence)}" for sentence in connection_sentences(twin, flow, voice)]
+            flow, wires = _told_wires(twin, voice)
+            lines += [f"- {sentence}" for sentence in wires]
     if remarks:
         lines.append(" ".join(remarks))
     return "\n".join([line for line in lines if line]), _as_told(twin, groups, flow)
