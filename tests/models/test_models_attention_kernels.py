@@ -100,6 +100,33 @@ def test_cudnn_mask_hides_what_ours_hides(monkeypatch):
     assert visible.any(axis=-1).all()  # a row that sees nothing would be NaN
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_cudnn_is_given_even_lengths_and_the_same_question(monkeypatch, masked):
+    """The kernel refuses odd lengths, which CLIP's 257 tokens have; jax's own products stand in for it."""
+    plain = jax.nn.dot_product_attention
+
+    def stand_in(q, k, v, implementation, **options):
+        assert (q.shape[1] % 2, k.shape[1] % 2) == (0, 0)
+        return plain(q, k, v, implementation="xla", **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
+    q, k, v, g = operands(2, 2)
+    mask, text = packed_mask(9) if masked else (None, np.ones(q.shape[:2], bool))
+    odd = LENGTH - 1 + LENGTH % 2
+    mask = mask and mask.block(0, odd, 0)._replace(
+        kv_positions=mask.kv_positions[:, :odd], kv_segments=mask.kv_segments[:, :odd]
+    )
+    q, k, v, g = (jnp.asarray(x[:, :odd], jnp.bfloat16) for x in (q, k, v, g))
+    g = g * text[:, :odd, None, None]
+    ours, back = jax.vjp(lambda *x: cudnn_attention(*x, mask, scale=0.5), q, k, v)
+    whole = [x.astype(jnp.float32) for x in (q, k, v)]
+    theirs, reference = jax.vjp(lambda *x: attention(*x, mask, scale=0.5), *whole)
+    pairs = [(ours * text[:, :odd, None, None], theirs * text[:, :odd, None, None])]
+    pairs += zip(back(g), reference(g.astype(jnp.float32)), strict=True)
+    for found, right in pairs:
+        assert np.linalg.norm(np.asarray(found, np.float32) - right) < 0.02 * np.linalg.norm(right)
+
+
 def test_splash_on_each_device_for_its_own_rows_and_heads():
     """Traced for a mesh of devices that need not be here, as when compiling ahead of time."""
     mesh = jax.sharding.AbstractMesh(

@@ -140,13 +140,22 @@ def cudnn_attention(q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMas
     if q.dtype not in (jnp.bfloat16, jnp.float16):
         raise ValueError(f"cudnn attention computes in bfloat16 or float16, not {q.dtype}; set the compute dtype")
     k, v = k.astype(q.dtype), v.astype(q.dtype)
+    length = q.shape[1]
+    odd = length % 2  # the kernel's backward pass takes even lengths only, and CLIP has 257 tokens
+    if odd:
+        q, k, v = (jnp.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in (q, k, v))
     if mask is None:
-        return jax.nn.dot_product_attention(q, k, v, scale=scale, implementation="cudnn")
-    queries, keys = padded_segments(mask)
-    visible = queries[:, :, None] == keys[:, None, :]
-    if mask.window is not None:
-        place = jnp.arange(q.shape[1])
-        visible &= place[:, None] - place[None, :] < mask.window
-    return jax.nn.dot_product_attention(
-        q, k, v, mask=visible[:, None], scale=scale, is_causal=True, implementation="cudnn"
-    )
+        real = jnp.full(q.shape[0], length, jnp.int32) if odd else None
+        out = jax.nn.dot_product_attention(
+            q, k, v, scale=scale, query_seq_lengths=real, key_value_seq_lengths=real, implementation="cudnn"
+        )
+    else:
+        queries, keys = (jnp.pad(x, ((0, 0), (0, odd)), constant_values=PADDING_SEGMENT) for x in padded_segments(mask))
+        visible = queries[:, :, None] == keys[:, None, :]
+        if mask.window is not None:
+            place = jnp.arange(q.shape[1])
+            visible &= place[:, None] - place[None, :] < mask.window
+        out = jax.nn.dot_product_attention(
+            q, k, v, mask=visible[:, None], scale=scale, is_causal=True, implementation="cudnn"
+        )
+    return out[:, :length]
