@@ -370,12 +370,14 @@ def data_folder(config: ConfigDict, workdir: Path) -> Path:
         directory = Path(config.data.directory)
     else:
         from vlsm_jax.synth import Split, TripletOptions, write_dataset
+        from vlsm_jax.synth.readings import write_readings
         from vlsm_jax.training.logs import Progress
 
         directory = workdir / "data"
         made = {split: config.synth.get(split.value, 0) for split in Split}
         try:
-            options = TripletOptions.from_json({k: v for k, v in config.synth.items() if k not in SPLITS})
+            own = (*SPLITS, "readings")
+            options = TripletOptions.from_json({k: v for k, v in config.synth.items() if k not in own})
             progress = Progress(sum(made.values()), unit="triplet")
             write_dataset(
                 directory,
@@ -385,6 +387,8 @@ def data_folder(config: ConfigDict, workdir: Path) -> Path:
                 workers=os.cpu_count() or 1,
                 progress=progress.to,
             )
+            if config.synth.get("readings"):
+                write_readings(directory, config.synth.readings, workers=os.cpu_count() or 1)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"synth: {error}") from error
         progress.close()
@@ -443,10 +447,15 @@ def open_splits(config: ConfigDict, folder: Path, splits: Sequence[str]) -> dict
 def training_mixture(config: ConfigDict, rows: TripletSource) -> TripletSource | Mixture:
     """Returns the training triplets, together with those of other folders where `data.mixture` names some.
 
-    It is written "folder=share, folder=share": samples of each for one of our own. The tokenizer is learnt, and models
-    are validated, on the own ones alone.
+    It is written "folder=share, folder=share": samples of each for one of our own. Samples of reading that were made
+    along with the triplets (`synth.readings`) come in as well, in the share in which they were made. The tokenizer is
+    learnt, and models are validated, on the triplets alone.
     """
     named = [entry.strip() for entry in config.data.mixture.split(",") if entry.strip()]
+    if config.synth.get("readings") and not config.data.directory:
+        from vlsm_jax.synth.readings import FOLDER
+
+        named.append(f"{rows.path.parent / FOLDER}={config.synth.readings}")
     if not named:
         return rows
     sources, weights = [rows], [1.0]

@@ -36,31 +36,37 @@ def get_config(arg: str = "full") -> ConfigDict:
             "layout": 1000,
             "size": 1000,
             "timing": 1000,
+            # Of every 16 prompts, six leave the connections to the sketch.
+            "prompt_styles": (*("sketch",) * 6, *("complete",) * 4, *("terse", "intent", "units") * 2),
             "script_styles": ("dictated",),
             "plain_scripts": True,
+            # Samples of reading for each training triplet.
+            "readings": 0.0 if text else 0.5,
         }
     )
     # A row for each sample: in rows of several, attention looks at, and leaves out, what belongs to others.
-    config.pipeline = reading.pipeline(sequence_length=2048, batch_size=8, pack=False, buckets=6)
+    config.pipeline = reading.pipeline(sequence_length=3072, batch_size=64, pack=False, buckets=3)
 
     config.model.decoder.update(
-        hidden_size=192,
-        intermediate_size=512,
+        hidden_size=384,
+        intermediate_size=1024,
         num_hidden_layers=6,
         num_attention_heads=6,
-        num_key_value_heads=3,
+        num_key_value_heads=2,
     )
     if text:
         config.model.vision = None
     else:
         config.model.vision.update(
-            hidden_size=192,
-            intermediate_size=512,
+            hidden_size=320,
+            intermediate_size=1280,
             num_hidden_layers=6,
-            num_attention_heads=6,
-            image_size=448,
-            patch_size=28,
+            num_attention_heads=5,
+            image_size=512,  # no sketch is wider
+            patch_size=16,
         )
+    config.model.compute_dtype = "bfloat16"
+    config.model.attention = "auto"
 
     config.model.init = ConfigDict({"decoder": "", "vision": ""})
 

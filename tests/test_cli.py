@@ -490,6 +490,8 @@ def test_data_make_writes_samples_of_repair_beside_triplets(vlsm, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "set" / "repair" / "train.jsonl").read_text().splitlines()]
     assert [row["kind"] for row in rows] == ["repair", "repair"]
     assert (tmp_path / "set" / "repair" / rows[0]["image"]).is_file()
+    result = vlsm(*args, "--readings", "0.5")
+    assert "set/reading: 1 train, 1 validation" in result.stdout
     again = vlsm(*args, "--repairs", "1")
     assert "set (was there already)\nset/repair: 2 train, 1 validation" in again.stdout
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -46,6 +47,14 @@ def data_make(
             help="Samples of repair for each triplet, damaged scripts to be rewritten, in DIRECTORY/repair.",
         ),
     ] = 0.0,
+    readings: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Samples of reading for each triplet, sketches with what stands in them, in DIRECTORY/reading.",
+        ),
+    ] = 0.0,
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
@@ -64,16 +73,23 @@ def data_make(
         except (DatasetError, TripletError) as error:
             fail(str(error))
     say(f"{directory}" if made.written else f"{directory} (was there already)")
+    triplets = sum(counts.values())
     if repairs:
-        _make_repairs(directory, repairs, sum(counts.values()), seed, workers)
+        from vlsm_jax.synth.repairs import write_repairs
+
+        _make_more(directory, "repair", partial(write_repairs, seed=seed), repairs, triplets, workers)
+    if readings:
+        from vlsm_jax.synth.readings import write_readings
+
+        _make_more(directory, "reading", write_readings, readings, triplets, workers)
 
 
-def _make_repairs(directory: Path, share: float, triplets: int, seed: int, workers: int) -> None:
-    from vlsm_jax.synth.repairs import FOLDER, write_repairs
-
-    with progress_bar(round(share * triplets), "repair") as progress, _data_errors():
-        made = write_repairs(directory, share, seed=seed, workers=workers, progress=progress)
-    say(f"{directory / FOLDER}: {', '.join(f'{count} {split}' for split, count in made.items())}")
+def _make_more(
+    directory: Path, kind: str, write: Callable[..., dict[str, int]], share: float, triplets: int, workers: int
+) -> None:
+    with progress_bar(round(share * triplets), kind) as progress, _data_errors():
+        made = write(directory, share, workers=workers, progress=progress)
+    say(f"{directory / kind}: {', '.join(f'{count} {split}' for split, count in made.items())}")
 
 
 @data_app.command("inspect")

@@ -8,21 +8,17 @@ with later, `vlsm_jax.repair.repair_prompt`; its sketch is the triplet's; its re
 from __future__ import annotations
 
 import functools
-import json
-import os
-import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from vlsm_jax.processes import in_order
 from vlsm_jax.repair import Judged, Statement, judge, repair_prompt
 from vlsm_jax.simulator import Budget, build
 from vlsm_jax.synth.corruption_kinds import SCRIPT_ALONE, WITH_PROMPT, Written
-from vlsm_jax.synth.splits import Split
+from vlsm_jax.synth.derived import Progress, derived_row, write_derived
 from vlsm_jax.twin import Twin
 
 FOLDER: Final = "repair"
@@ -30,10 +26,8 @@ KIND: Final = "repair"
 BUDGET: Final = Budget(steps=200_000, nodes=5_000, events=100_000, wall_seconds=5.0)
 TRIES: Final = 12
 MOST_FAULTS: Final = 4
-_CHUNK: Final = 50
 
 Rng = np.random.Generator
-Progress = Callable[[int, int], None]
 
 
 class Damage(NamedTuple):
@@ -117,90 +111,14 @@ def repair_row(triplet: Mapping[str, Any], seed: int = 0) -> dict[str, Any] | No
     if made is None:
         return None
     (script, faults), found = made
-    kept = ("split", "industry", "layout", "prompt_style", "script_style", "objects", "connections")
-    return {
-        "image": triplet.get("image"),
-        "prompt": repair_prompt(triplet["prompt"], found),
-        "response": triplet["response"],
-        "id": f"{triplet['id']}-{KIND}",
-        "kind": KIND,
-        "of": triplet["id"],
-        "faults": list(faults),
-        "verdict": found.verdict.value,
-        "damaged": script,
-        **{key: triplet[key] for key in kept if key in triplet},
-    }
+    facts = {"faults": list(faults), "verdict": found.verdict.value, "damaged": script}
+    return derived_row(triplet, KIND, repair_prompt(triplet["prompt"], found), triplet["response"], facts)
 
 
 def write_repairs(
     directory: str | Path, share: float, *, seed: int = 0, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, int]:
-    """Writes samples of repair beside the triplets of a data set, as a data set of its own in `<directory>/repair`.
-
-    Every split but those without sketches gets a file of the same name; a file that is there stays. Pictures are the
-    triplets' own files under a second name.
-
-    Args:
-      directory: of a data set that `write_dataset` wrote.
-      share: of the triplets that get a sample, above 0 and at most 1.
-      seed: of the damage.
-      workers: processes.
-      progress: called with (made, all) after every few samples.
-
-    Returns:
-      How many samples each split has.
-
-    Raises:
-      ValueError: a share out of range.
-      concurrent.futures.BrokenExecutor: a process was ended.
-      OSError: a file cannot be read or written.
-    """
-    if not 0 < share <= 1:
-        raise ValueError(f"{share:g} samples of repair for each triplet; choose a share above 0 and at most 1")
-    source, target = Path(directory), Path(directory) / FOLDER
-    target.mkdir(exist_ok=True)
-    paths = [path for split in Split if (path := source / f"{split.value}.jsonl").is_file()]
-    wanted = {path: _rows(path, share) for path in paths}
-    total, done, counts = sum(map(len, wanted.values())), 0, {}
-    for path, rows in wanted.items():
-        out = target / path.name
-        if not out.exists():
-            draft = out.with_name(f".{out.name}.new")
-            chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-            with draft.open("w", encoding="utf-8", newline="\n") as file:
-                for lines in in_order(functools.partial(_samples, seed=seed), chunks, min(workers, len(chunks))):
-                    for line, picture in lines:
-                        file.write(line)
-                        if picture:
-                            _link(source / picture, target / picture)
-                    done += len(lines)
-                    if progress is not None:
-                        progress(done, total)
-            draft.replace(out)
-        with out.open(encoding="utf-8") as file:
-            counts[path.stem] = sum(1 for _ in file)
-    return counts
-
-
-def _rows(path: Path, share: float) -> list[str]:
-    """Returns a share of the lines of a file, evenly spread."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    lines = [line for line in lines if line]
-    count = max(1, round(share * len(lines))) if lines else 0
-    return [lines[n * len(lines) // count] for n in range(count)]
-
-
-def _samples(lines: list[str], seed: int) -> list[tuple[str, str]]:
-    """Returns (line, picture) of each sample; two empty texts where none came out."""
-    made = [repair_row(json.loads(line), seed) for line in lines]
-    return [(json.dumps(row, ensure_ascii=False) + "\n", row["image"] or "") if row else ("", "") for row in made]
-
-
-def _link(picture: Path, there: Path) -> None:
-    """Makes a picture appear in another folder as well: the same file, or a copy where that cannot be."""
-    there.parent.mkdir(parents=True, exist_ok=True)
-    if not there.exists():
-        try:
-            os.link(picture, there)
-        except OSError:
-            shutil.copyfile(picture, there)
+    """Writes samples of repair in `<directory>/repair`, a data set of its own; see `write_derived`."""
+    return write_derived(
+        directory, FOLDER, functools.partial(repair_row, seed=seed), share, workers=workers, progress=progress
+    )
