@@ -1,4 +1,4 @@
-"""Where a checkpoint is: a folder, or a name on the Hugging Face hub."""
+"""Where a checkpoint is: a folder, the name of a shipped model, or a name on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from convert.checkpoint_reader import CheckpointError
+from vlsm_jax.shipped import NotShipped, model_folder
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
@@ -16,9 +17,12 @@ def find_source(source: str | os.PathLike) -> Path:
     """Returns the folder of a checkpoint, fetched from the hub where `source` is no folder but may be a name there.
 
     Raises:
-      CheckpointError: no such folder, or the hub cannot give it; the message says which.
+      CheckpointError: no such folder, no weights of a shipped model, or the hub cannot give it; the message says which.
     """
-    path = Path(source)
+    try:
+        path = model_folder(source)
+    except NotShipped as error:
+        raise CheckpointError(str(error)) from error
     if path.is_dir():
         return path
     if path.exists():

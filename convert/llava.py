@@ -50,7 +50,7 @@ def to_llava_config(config: VlsmConfig, *, dtype: str = "float32") -> dict[str, 
     if config.decoder.logit_softcap is not None:
         raise UnsupportedConfigError(f"llava: its head has no soft cap ({config.decoder.logit_softcap}) on the scores")
     rows = padded_vocabulary(config)
-    text = config.decoder.to_hf_config(dtype) | {"vocab_size": rows, "tie_word_embeddings": False}
+    text = config.decoder.to_hf_config(dtype) | {"vocab_size": rows}
     return {
         "model_type": "llava",
         "architectures": ["LlavaForConditionalGeneration"],
@@ -60,7 +60,7 @@ def to_llava_config(config: VlsmConfig, *, dtype: str = "float32") -> dict[str, 
         "multimodal_projector_bias": True,
         "vision_feature_layer": config.vision.feature_layer,
         "vision_feature_select_strategy": "default" if config.vision.drop_cls else "full",
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": config.decoder.tied,
         "text_config": text,
         "vision_config": config.vision.to_hf_config(dtype),
         "torch_dtype": dtype,
@@ -153,7 +153,7 @@ def write_llava(
     name = str(np.dtype(dtype or flat["decoder/embedding/table"].dtype))
     hf = to_llava_config(config, dtype=name)
     rows = padded_vocabulary(config)
-    tensors = list(pending_tensors(llava_layout(config, rows), flat, dtype=dtype, with_duplicates=True))
+    tensors = list(pending_tensors(llava_layout(config, rows), flat, dtype=dtype))
     directory.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         write_processor(directory, config.vision, tokenizer)

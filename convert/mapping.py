@@ -267,15 +267,13 @@ def pending_tensors(
     params: nnx.State | Mapping[str, Any],
     *,
     dtype: np.dtype | None = None,
-    with_duplicates: bool = False,
 ) -> Iterator[PendingTensor]:
-    """Yields all tensors of a checkpoint, each made when asked for.
+    """Yields all tensors of a checkpoint, each made when asked for; what it holds twice, such as a tied head, once.
 
     Args:
       layout: the names.
       params: all our parameters.
       dtype: the dtype in the file; None keeps each parameter's own.
-      with_duplicates: write a tied head as well.
 
     Raises:
       CheckpointError: a parameter that the tables do not name.
@@ -283,7 +281,7 @@ def pending_tensors(
     flat = flatten_params(params)
     for name, uses in plan(layout, {path: tuple(array.shape) for path, array in flat.items()}).items():
         first = uses[0]
-        if first.entry.duplicate and not with_duplicates:
+        if first.entry.duplicate:
             continue
         target = np.dtype(flat[first.entry.ours].dtype if dtype is None else dtype)
 

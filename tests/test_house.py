@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "sharding": (),
     "models": ("sharding",),
     "ways": (),
+    "shipped": (),
     # How a run evaluates is looked at before it trains.
-    "training": ("data", "models", "sharding", "ways", "version"),
+    "training": ("data", "models", "sharding", "shipped", "ways", "version"),
     # The grammar that constrains decoding is FlexScript's.
-    "generation": ("data", "models", "sharding", "training", "flexscript"),
+    "generation": ("data", "models", "sharding", "shipped", "training", "flexscript"),
 }
 
 

@@ -12,6 +12,7 @@ import typer
 from vlsm_jax.cli.terminal import (
     Goals,
     Json,
+    Model,
     Seed,
     Until,
     check_times,
@@ -24,6 +25,7 @@ from vlsm_jax.cli.terminal import (
     say_json,
     write_whole,
 )
+from vlsm_jax.shipped import NANO
 
 if TYPE_CHECKING:
     from vlsm_jax.generation.decode import Candidate
@@ -35,7 +37,7 @@ CANDIDATES = 4
 
 def generate(
     sketch: Annotated[Path, typer.Option(help="A picture of the layout (PNG or JPEG).")],
-    model: Annotated[Path, typer.Option(help="A model folder in Hugging Face LLaVA layout, such as <workdir>/export.")],
+    model: Model = NANO,
     prompt: Annotated[str, typer.Option(help="The factory in words.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="A text file with the prompt.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the script here as well.")] = None,

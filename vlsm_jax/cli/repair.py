@@ -25,7 +25,11 @@ def repair(
     prompt: Annotated[str, typer.Option(help="The factory in words; it ranks what may have been meant.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="A text file with the prompt.")] = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model folder; it rewrites what no rule mends, and has to do better.")
+        str | None,
+        typer.Option(
+            help="A model folder, or nano, which comes with the package; it rewrites what no rule mends, and has to do "
+            "better."
+        ),
     ] = None,
     sketch: Annotated[
         Path | None, typer.Option(help="A picture of the layout, for the model; without one it gets an empty page.")
@@ -73,7 +77,7 @@ def repair(
 
 
 def _rewritten(
-    found: Judged, prompt: str, model: Path, sketch: Path | None, candidates: int, max_tokens: int, seed: int
+    found: Judged, prompt: str, model: str, sketch: Path | None, candidates: int, max_tokens: int, seed: int
 ) -> Judged | None:
     """Returns what a model writes in the place of a script, judged, where that is strictly better."""
     import PIL.Image

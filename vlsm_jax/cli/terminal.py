@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 STDIN = "-"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for a program to read.")]
 Script = Annotated[str, typer.Argument(help="A FlexScript file, or - for standard input.", show_default=False)]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="A model folder in Hugging Face LLaVA layout, such as <workdir>/export; nano comes with the package."
+    ),
+]
 Until = Annotated[
     float | None,
     typer.Option(help="Simulated seconds to run; by default what the script gives stoptime(), or 8 hours."),

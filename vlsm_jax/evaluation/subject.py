@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlsm_jax.shipped import NotShipped, model_folder
+
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
@@ -42,15 +44,18 @@ def read_subject(folder: str | Path, mesh: Mesh) -> Subject:
     """Returns the model of a folder in Hugging Face layout, such as an export.
 
     Args:
-      folder: config, weights, tokenizer and preprocessor files.
+      folder: config, weights, tokenizer and preprocessor files; or the name of a shipped model.
       mesh: devices that decode.
 
     Raises:
       vlsm_jax.generation.load.ModelError: nothing is there, or it is a model of another kind.
     """
-    from vlsm_jax.generation.load import load_generator
+    from vlsm_jax.generation.load import ModelError, load_generator
 
-    folder = Path(folder).resolve()
+    try:
+        folder = model_folder(folder).resolve()
+    except NotShipped as error:
+        raise ModelError(str(error)) from error
     generator = load_generator(folder, mesh=mesh)
     name, digest = folder.name, model_digest(folder)
     return Subject(name, f"{name} ({digest})", f"{name}-{digest}", generator, {}, {"model": str(folder)})

@@ -2,6 +2,7 @@
 
 The folder may be an export of ours, in parts as well, or anyone's LLaVA of a CLIP encoder and a Llama or StarCoder2
 decoder.
+It may also be named: the model that comes with the package is "nano".
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vlsm_jax.data.tokenizer import TokenizerError, load_tokenizer
 from vlsm_jax.generation.decode import Generator
 from vlsm_jax.models import UnsupportedConfigError
 from vlsm_jax.sharding import make_mesh
+from vlsm_jax.shipped import NANO, NotShipped, model_folder
 from vlsm_jax.training.network import Network, flatten
 
 
@@ -22,11 +24,11 @@ class ModelError(ValueError):
     """A model folder that cannot be used; the message says what is missing or does not fit."""
 
 
-def load_generator(directory: Path, *, mesh: Mesh | None = None) -> Generator:
+def load_generator(directory: str | Path = NANO, *, mesh: Mesh | None = None) -> Generator:
     """Returns a generator with the weights, tokenizer and image processing of a folder.
 
     Args:
-      directory: config, weights, tokenizer and preprocessor files.
+      directory: config, weights, tokenizer and preprocessor files; or the name of a shipped model.
       mesh: where the parameters go; None puts them on the first device.
 
     Raises:
@@ -36,10 +38,14 @@ def load_generator(directory: Path, *, mesh: Mesh | None = None) -> Generator:
     from convert.llava import read_fit, read_llava
     from convert.parts import PARTS_TYPE, read_parts
 
-    directory = Path(directory)
+    try:
+        directory = model_folder(directory)
+    except NotShipped as error:
+        raise ModelError(str(error)) from error
     if not (directory / "config.json").is_file():
         raise ModelError(
-            f"no model at {directory}: there is no config.json; `launch.py` writes one to <workdir>/export"
+            f"no model at {directory}: there is no config.json; `launch.py` writes one to <workdir>/export, and "
+            f"the name {NANO!r} stands for the one that comes with the package"
         )
     mesh = make_mesh(devices=jax.devices()[:1]) if mesh is None else mesh
     try:
