@@ -70,6 +70,7 @@ def generate(
     Status 0 where it runs and every goal, of --goal or else of the prompt, is met; 1 where not.
     """
     from vlsm_jax.data.images import ImageError
+    from vlsm_jax.generation.compiled import keep_compiled
     from vlsm_jax.generation.constraint import ConstraintError, available
     from vlsm_jax.generation.load import ModelError, load_generator
     from vlsm_jax.generation.sampling import GREEDY, Sampling
@@ -87,6 +88,7 @@ def generate(
         constrain = available()
     sampling = Sampling() if candidates > 1 else GREEDY
     settings = {"max_tokens": max_tokens, "constrain": constrain, "candidates": candidates}
+    keep_compiled()
     try:
         generator = load_generator(model)
 

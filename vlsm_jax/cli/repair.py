@@ -83,12 +83,14 @@ def _rewritten(
     import PIL.Image
 
     from vlsm_jax.data.images import ImageError
+    from vlsm_jax.generation.compiled import keep_compiled
     from vlsm_jax.generation.constraint import ConstraintError, available
     from vlsm_jax.generation.load import ModelError, load_generator
     from vlsm_jax.generation.sampling import GREEDY, Sampling
     from vlsm_jax.repair import Statement, judge, repair_prompt
     from vlsm_jax.verification import Asked, Checks, verify
 
+    keep_compiled()
     with tempfile.TemporaryDirectory() as scratch:
         if sketch is None:
             sketch = Path(scratch, "page.png")
