@@ -1,4 +1,6 @@
-"""Speed and memory of NF4 on CPU, beside bitsandbytes and PEFT in the same run; one JSON line per figure.
+"""Speed and memory of NF4, beside bitsandbytes and PEFT in the same run; one JSON line per figure.
+
+On a CPU in float32, on a GPU in bfloat16, whichever jax has.
 
 Launch: `python benchmarks/nf4.py [--repeats N] [--inputs I --outputs O --rows R]`, with bitsandbytes and peft installed
 (`pip install -e '.[dev]'`), and qwix where it is (`pip install qwix`; else the run says so). `python benchmarks/nf4.py
@@ -6,12 +8,14 @@ Launch: `python benchmarks/nf4.py [--repeats N] [--inputs I --outputs O --rows R
 `JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1`.
 
 Figures
-  nf4.quantise, nf4.dequantise and bitsandbytes.*: GB of float32 kernel per second, read or written, kernel [I, O].
+  nf4.quantise, nf4.dequantise and bitsandbytes.*: GB of plain kernel per second, read or written, kernel [I, O]:
+    float32 is read, and written in what is computed in.
   nf4.layer, bitsandbytes.layer and qwix.layer: seconds of forward and backward of one layer with a frozen NF4 kernel
-    and an adapter of rank 32, in float32, for R rows; gradients of the rows and of the adapter. The medians of
-    interleaved repeats.
-  nf4.layer.peak and those of the others: MiB by which the peak of a process rises over what it holds just before
-    the first forward and backward, compilation included, each in a process of its own.
+    and an adapter of rank 32, for R rows; gradients of the rows and of the adapter. The medians of interleaved repeats.
+  nf4.rows, plain.rows and bitsandbytes.rows, on a GPU: microseconds of the product of few rows, as in decoding, with
+    the kernel in NF4, in bfloat16, and in NF4 there.
+  nf4.layer.peak and those of the others, on a CPU: MiB by which the peak of a process rises over what it holds just
+    before the first forward and backward, compilation included, each in a process of its own.
   nf4.product: with --compile-for, MiB of arguments and of temporary memory, of XLA's way and of the kernel.
 """
 
@@ -28,25 +32,59 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.turns import wait_for_turn
 from vlsm_jax.models import nf4
 from vlsm_jax.models.kernels.nf4_product import nf4_product
 from vlsm_jax.models.layers import Axes, Declare, Dense, normal
 from vlsm_jax.models.lora import LoraConfig, LoraParam, add_lora
-from vlsm_jax.models.quantised import QuantisedDense
+from vlsm_jax.models.quantised import QuantisedDense, frozen_product
 
 RANK, ALPHA = 32, 64
+# Rows of the layer, where none are given; and of the products as in decoding.
+ROWS = {"cpu": 256, "gpu": 16384}
+DECODED = (1, 8, 32)
+
+
+class Machine(NamedTuple):
+    """What both sides run on.
+
+    Attributes:
+      device: as torch names it.
+      dtype: what is computed in.
+      each: runs in a row for one reading; a GPU is waited for after the last of them.
+    """
+
+    device: str
+    dtype: str
+    each: int
+
+    def wait(self) -> None:
+        """Waits for what torch has begun."""
+        if self.device != "cpu":
+            import torch
+
+            torch.cuda.synchronize()
+
+
+def machine() -> Machine:
+    """Returns what jax has."""
+    return Machine("cuda", "bfloat16", 10) if jax.default_backend() == "gpu" else Machine("cpu", "float32", 1)
 
 
 def jax_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
     """Returns one forward and backward here."""
     axes = Axes.of(embed=inputs), Axes.of(mlp=outputs)
-    dense = Dense(Declare(nnx.Rngs(0)), *axes, init=normal(0.02), use_bias=False, dtype=jnp.float32)
+    dtype = jnp.dtype(machine().dtype)
+    dense = Dense(Declare(nnx.Rngs(0)), *axes, init=normal(0.02), use_bias=False, dtype=dtype)
     layer = add_lora(QuantisedDense(dense, "nf4"), LoraConfig(RANK, float(ALPHA)), nnx.Rngs(1), jnp.float32)
     graphdef, adapter, frozen = nnx.split(layer, LoraParam, ...)
     del dense, layer
@@ -72,8 +110,9 @@ def forward_and_backward(
     graphdef: nnx.GraphDef, adapter: nnx.State, frozen: nnx.State, rows: int, inputs: int, outputs: int
 ) -> Callable[[], None]:
     """Returns a run of one step of a layer of JAX, gradients of rows and adapter included."""
-    x = jax.random.normal(jax.random.key(1), (rows, inputs))
-    gradient = jax.random.normal(jax.random.key(2), (rows, outputs))
+    dtype = jnp.dtype(machine().dtype)
+    x = jax.random.normal(jax.random.key(1), (rows, inputs), dtype)
+    gradient = jax.random.normal(jax.random.key(2), (rows, outputs), dtype)
     jax.block_until_ready((x, gradient, frozen))
 
     # The result is returned too, and its gradient comes from outside: nothing of the layer can be left out.
@@ -82,7 +121,7 @@ def forward_and_backward(
         y, backward = jax.vjp(lambda adapter, x: nnx.merge(graphdef, adapter, frozen)(x), adapter, x)
         return y, backward(gradient)
 
-    return lambda: jax.block_until_ready(step(adapter, x, gradient, frozen))
+    return lambda: step(adapter, x, gradient, frozen)
 
 
 def torch_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
@@ -91,23 +130,28 @@ def torch_layer(inputs: int, outputs: int, rows: int) -> Callable[[], None]:
     import peft
     import torch
 
+    there = machine()
+    dtype = getattr(torch, there.dtype)
     torch.manual_seed(0)
     linear = bitsandbytes.nn.Linear4bit(
-        inputs, outputs, bias=False, quant_type="nf4", compress_statistics=False, compute_dtype=torch.float32
+        inputs, outputs, bias=False, quant_type="nf4", compress_statistics=False, compute_dtype=dtype
     )
     linear.load_state_dict({"weight": torch.randn(outputs, inputs) * 0.02})
-    linear = linear.to("cpu")
-    linear.weight = linear.weight.to("cpu")  # quantises
+    linear = linear.to(there.device)
+    linear.weight = linear.weight.to(there.device)  # quantises, where it is not yet
     settings = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=["0"])
     model = peft.inject_adapter_in_model(settings, torch.nn.Sequential(linear))
     assert model[0].base_layer.weight.quant_state is not None, "the kernel was not quantised"
-    x = torch.randn(rows, inputs, requires_grad=True)
-    gradient = torch.randn(rows, outputs)
+    model.to(there.device)
+    x = torch.randn(rows, inputs, device=there.device, dtype=dtype, requires_grad=True)
+    gradient = torch.randn(rows, outputs, device=there.device, dtype=dtype)
 
     def step() -> None:
         model.zero_grad()
         x.grad = None
-        model(x).backward(gradient)
+        with torch.autocast(there.device, torch.bfloat16, enabled=dtype != torch.float32):
+            y = model(x)
+        y.backward(gradient)
 
     return step
 
@@ -120,29 +164,67 @@ def kernels(inputs: int, outputs: int) -> dict[str, Callable[[], object]]:
     import torch
     from bitsandbytes import functional
 
+    there = machine()
     values = np.random.default_rng(0).normal(0, 0.02, (inputs, outputs)).astype(np.float32)
-    kernel, weight = jnp.asarray(values), torch.from_numpy(values.T.copy())
+    kernel, weight = jnp.asarray(values), torch.from_numpy(values.T.copy()).to(there.device)
     quantise, dequantise = jax.jit(nf4.quantise), jax.jit(nf4.dequantise, static_argnums=1)
-    arrays = quantise(kernel)
+    arrays, dtype = quantise(kernel), jnp.dtype(there.dtype)
     stored, state = functional.quantize_4bit(weight, blocksize=nf4.BLOCK, quant_type="nf4")
+    state.dtype = getattr(torch, there.dtype)
     return {
-        "nf4.quantise": lambda: jax.block_until_ready(quantise(kernel)),
+        "nf4.quantise": lambda: quantise(kernel),
         "bitsandbytes.quantise": lambda: functional.quantize_4bit(weight, blocksize=nf4.BLOCK, quant_type="nf4"),
-        "nf4.dequantise": lambda: jax.block_until_ready(dequantise(arrays, jnp.float32)),
+        "nf4.dequantise": lambda: dequantise(arrays, dtype),
         "bitsandbytes.dequantise": lambda: functional.dequantize_4bit(stored, state),
+    }
+
+
+def products(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], object]]:
+    """Returns the product of few rows, as in decoding, with one kernel: in NF4, plain, and in NF4 there."""
+    import bitsandbytes
+    import torch
+
+    there = machine()
+    dtype = jnp.dtype(there.dtype)
+    kernel = 0.02 * jax.random.normal(jax.random.key(0), (inputs, outputs), jnp.float32)
+    x = jax.random.normal(jax.random.key(1), (rows, inputs), dtype)
+    plain, arrays = kernel.astype(dtype), jax.jit(nf4.quantise_double)(kernel)
+    ours, product = jax.jit(lambda x, arrays: frozen_product("nf4-double", x, arrays)), jax.jit(jnp.matmul)
+    weight = torch.randn(outputs, inputs, device=there.device, dtype=getattr(torch, there.dtype)) * 0.02
+    stored, state = bitsandbytes.functional.quantize_4bit(
+        weight, blocksize=nf4.BLOCK, compress_statistics=True, quant_type="nf4"
+    )
+    theirs = torch.randn(rows, inputs, device=there.device, dtype=weight.dtype)
+
+    def run() -> object:
+        with torch.no_grad():
+            return bitsandbytes.matmul_4bit(theirs, stored.t(), quant_state=state)
+
+    return {
+        "nf4.rows": lambda: ours(x, arrays),
+        "plain.rows": lambda: product(x, plain),
+        "bitsandbytes.rows": run,
     }
 
 
 def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Returns the median seconds of each, one after another in turn, after one run of each to warm up."""
+    there = machine()
+
+    def wait(result: object) -> None:
+        jax.block_until_ready(result)
+        there.wait()
+
     for run in runs.values():
-        run()
+        wait(run())
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
+            for _ in range(there.each):
+                last = run()
+            wait(last)
+            seconds[name].append((time.perf_counter() - began) / there.each)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -159,7 +241,7 @@ def print_peak(side: str, inputs: int, outputs: int, rows: int) -> None:
     step = LAYERS[side](inputs, outputs, rows)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before = memory("VmRSS")
-    step()
+    jax.block_until_ready(step())
     print(memory("VmHWM") - before)
 
 
@@ -219,12 +301,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--inputs", type=int, default=4608)
     parser.add_argument("--outputs", type=int, default=18432)
-    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=0, help=f"of the layer; 0 is {ROWS}")
     parser.add_argument("--note", default="", help="put into every line, such as what else the machine was doing")
     parser.add_argument("--compile-for", nargs="+", metavar="GENERATION", help="v5e, v6e, ...")
     parser.add_argument("--peak-of", choices=LAYERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     shape = (options.inputs, options.outputs)
+    wait_for_turn()
+    backend = jax.default_backend()
+    options.rows = options.rows or ROWS.get(backend, ROWS["cpu"])
     if options.peak_of:
         print_peak(options.peak_of, *shape, options.rows)
         return
@@ -232,8 +317,9 @@ def main() -> None:
         compile_for(options.compile_for, *shape)
         return
     facts = {"repeats": options.repeats, "note": options.note} if options.note else {"repeats": options.repeats}
-    size = 4 * options.inputs * options.outputs / 1e9
     for name, seconds in interleaved(kernels(*shape), options.repeats).items():
+        width = 4 if name.endswith(".quantise") else jnp.dtype(machine().dtype).itemsize
+        size = width * options.inputs * options.outputs / 1e9
         report(name, round(size / seconds, 3), "GB/s", shape=shape, **facts)
     sides = dict(LAYERS)
     if importlib.util.find_spec("qwix") is None:
@@ -246,6 +332,11 @@ def main() -> None:
         report(f"{side}.layer", round(seconds, 4), "s", shape=shape, **facts)
     for side in sides.keys() - {"nf4"}:
         report(f"nf4.layer / {side}.layer", round(medians["nf4"] / medians[side], 3), "times", **facts)
+    if backend == "gpu":
+        for rows in DECODED:
+            for name, seconds in interleaved(products(*shape[1:], rows), options.repeats).items():
+                report(name, round(1e6 * seconds, 1), "us", shape=(rows, *shape[1:]), **facts)
+        return  # what a process holds says nothing of a card
     for side in sides:
         command = [sys.executable, __file__, *sys.argv[1:], "--peak-of", side]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

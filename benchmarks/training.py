@@ -44,16 +44,21 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "training.jsonl"
 
+from benchmarks.training_sides import (  # noqa: E402
+    Machine,
+    OurTraining,
+    Step,
+    params_of,
+    random_batch,
+    their_model,
+    their_step,
+    whole_batch,
+    write_model,
+)
 from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
 
-LEARNING_RATE, BETAS = 1e-4, (0.9, 0.95)
-RANK, ALPHA = 32, 64.0
 PADDED = 4096
-# Hugging Face's name of a layer, and ours.
-LAYERS = {
-    **{f"self_attn.{name}_proj": f"attention/{name}" for name in "qkvo"},
-    **{f"mlp.{name}_proj": f"mlp/{name}" for name in ("gate", "up", "down")},
-}
+CPU = Machine(threads=THREADS)
 
 
 class Size(NamedTuple):
@@ -90,7 +95,6 @@ RATIOS = {
     ),
     "triplets": (("triplets.ours", ("triplets.upstream",)),),
 }
-Step = Callable[[], float]
 
 
 # --- What both sides read ---------------------------------------------------------------------------------------------
@@ -98,41 +102,17 @@ Step = Callable[[], float]
 
 def prepare(folder: Path, size: Size) -> None:
     """Writes weights, adapters, a batch, and a batch of packed triplets."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=size.width,
-        intermediate_size=size.mlp,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        num_key_value_heads=size.kv_heads,
-        vocab_size=size.vocabulary,
-        max_position_embeddings=PADDED,
-    )
-    model = LlamaForCausalLM(config)
-    model.save_pretrained(folder / "model")
-    rng = np.random.default_rng(0)
-    adapters = {}
-    for theirs in LAYERS:
-        inputs = model.get_submodule(f"model.layers.0.{theirs}").in_features
-        bound = inputs**-0.5
-        adapters[theirs] = rng.uniform(-bound, bound, (size.layers, inputs, RANK)).astype(np.float32)
-    np.savez(folder / "adapters.npz", **adapters)
-
-    ids = rng.integers(0, size.vocabulary, (size.rows, size.length + 1)).astype(np.int32)
-    place = np.broadcast_to(np.arange(size.length, dtype=np.int32), (size.rows, size.length))
-    ones = np.ones(place.shape, np.int32)
-    np.savez(
-        folder / "batch.npz",
-        tokens=ids[:, :-1],
-        targets=ids[:, 1:],
-        weights=ones.astype(np.float32),
-        segment_ids=ones,
-        positions=place,
-        visual_index=-ones,
-    )
+    config = {
+        "hidden_size": size.width,
+        "intermediate_size": size.mlp,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        "num_key_value_heads": size.kv_heads,
+        "vocab_size": size.vocabulary,
+        "max_position_embeddings": PADDED,
+    }
+    write_model(folder, config, layers=size.layers, adapters=True, machine=CPU)
+    np.savez(folder / "batch.npz", **random_batch(size.rows, size.length, size.vocabulary))
     np.savez(folder / "triplets.npz", **_packed_triplets(folder, size))
 
 
@@ -156,149 +136,24 @@ def _packed_triplets(folder: Path, size: Size) -> dict[str, np.ndarray]:
     return {k: v for k, v in next(iter(make_dataset(rows, tokenizer, config))).items() if k != "images"}
 
 
-# --- Ours -------------------------------------------------------------------------------------------------------------
+# --- Sides ------------------------------------------------------------------------------------------------------------
 
 
 def ours(folder: Path, kind: str, *, remat: str) -> Step:
     """Returns a step of the product's own training."""
-    import jax
-    import jax.numpy as jnp
-
     from convert.checkpoint_reader import read_json
-    from vlsm_jax.data.pipeline import Batch
-    from vlsm_jax.models import DecoderConfig, VlsmConfig
-    from vlsm_jax.models.adaptation import Adaptation
-    from vlsm_jax.models.lora import LoraConfig
-    from vlsm_jax.sharding import batch_sharding, make_mesh
-    from vlsm_jax.training.loop import StatePlan, jit_train_step, to_device
-    from vlsm_jax.training.network import Network
-    from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
-    from vlsm_jax.training.start import initial_params
 
-    decoder = DecoderConfig.from_hf_config(read_json(folder / "model" / "config.json"))
-    nf4 = kind == "nf4"
-    network = Network.create(
-        VlsmConfig(None, None, decoder, image_token_id=decoder.vocabulary),
-        remat=remat,
-        adaptation=Adaptation("nf4-double", LoraConfig(RANK, ALPHA)) if nf4 else Adaptation(),
-    )
-    optimizer = make_optimizer(
-        OptimizerConfig(
-            learning_rate=LEARNING_RATE,
-            schedule="constant",
-            warmup_steps=0,
-            weight_decay=0.0,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            clip_norm=0.0,
-        ),
-        1000,
-    )
-    mesh = make_mesh(devices=jax.devices()[:1])
-    trainable = (("/lora/", True), (".*", False)) if nf4 else ((".*", True),)
-    plan = StatePlan.create(network, optimizer, trainable, mesh)
-    params = initial_params(network, 0, mesh, decoder=str(folder / "model"))
-    if nf4:
-        adapters = np.load(folder / "adapters.npz")
-        for theirs, name in LAYERS.items():
-            path = f"decoder/layers/{name}/lora/a"
-            params[path] = jnp.asarray(adapters[theirs]).reshape(params[path].shape)
-    state = jax.jit(plan.start, out_shardings=plan.shardings, donate_argnums=0)(params)
-    del params
     arrays = dict(np.load(folder / ("triplets.npz" if kind == "triplets" else "batch.npz")))
-    arrays["images"] = np.zeros((len(arrays["tokens"]), 0, 1, 1, 3), np.uint8)
-    rows = batch_sharding(mesh)
-    train_step = jit_train_step(network, optimizer, plan, 1, mesh)
-
-    def step() -> float:
-        nonlocal state
-        with jax.set_mesh(mesh):
-            state, metrics = train_step(state, to_device(arrays, rows))
-        return float(jax.block_until_ready(metrics).loss)
-
-    assert Batch._fields[: len(arrays)] == tuple(arrays), "fields of a batch that are not set"
-    return step
-
-
-# --- Theirs -----------------------------------------------------------------------------------------------------------
+    nf4 = kind == "nf4"
+    config = read_json(folder / "model" / "config.json")
+    return OurTraining(config, params_of(folder, nf4=nf4), arrays, nf4=nf4, remat=remat, machine=CPU).step
 
 
 def theirs(folder: Path, kind: str, *, checkpointed: bool = False, compiled: bool = False) -> Step:
     """Returns a step of transformers, with PEFT and bitsandbytes for `kind` "nf4"."""
-    import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    torch.set_num_threads(THREADS)
-    nf4 = kind == "nf4"
-    quantised = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
-    )
-    model = AutoModelForCausalLM.from_pretrained(
-        folder / "model",
-        dtype=torch.float32,
-        attn_implementation="sdpa",
-        **({"quantization_config": quantised, "device_map": {"": "cpu"}} if nf4 else {}),
-    )
-    model.config.use_cache = False
-    if nf4:
-        model = _with_adapters(model, folder, checkpointed)
-    elif checkpointed:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.train()
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=LEARNING_RATE,
-        betas=BETAS,
-        eps=1e-8,
-        weight_decay=0.0,
-        fused=True,
-    )
-    forward = torch.compile(model) if compiled else model
-    parts = _padded_triplets(folder) if kind == "triplets" else [_whole_batch(folder)]
-    count = sum(int((part["labels"] != -100).sum()) for part in parts)
-
-    def step() -> float:
-        optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for part in parts:
-            loss = forward(**part, num_items_in_batch=count).loss
-            loss.backward()
-            total += float(loss)
-        optimizer.step()
-        return total
-
-    return step
-
-
-def _with_adapters(model: Any, folder: Path, checkpointed: bool) -> Any:
-    import peft
-    import torch
-
-    model = peft.prepare_model_for_kbit_training(
-        model, use_gradient_checkpointing=checkpointed, gradient_checkpointing_kwargs={"use_reentrant": False}
-    )
-    names = [name.rsplit(".", 1)[1] for name in LAYERS]
-    settings = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=names)
-    model = peft.get_peft_model(model, settings)
-    adapters = np.load(folder / "adapters.npz")
-    for name, parameter in model.named_parameters():
-        if "lora_A" in name:
-            layer, place = name.split(".layers.")[1].split(".lora_A")[0].split(".", 1)
-            parameter.data.copy_(torch.from_numpy(adapters[place][int(layer)].T.copy()))
-    return model
-
-
-def _whole_batch(folder: Path) -> dict[str, Any]:
-    import torch
-
-    arrays = np.load(folder / "batch.npz")
-    # transformers shifts labels itself; the last target of a row follows its last token.
-    ids = np.concatenate([arrays["tokens"], arrays["targets"][:, -1:]], axis=1)
-    labels = torch.from_numpy(ids[:, 1:].astype(np.int64))
-    return {"input_ids": torch.from_numpy(ids[:, :-1].astype(np.int64)), "labels": labels, "shift_labels": labels}
+    model = their_model(folder, nf4=kind == "nf4", checkpointed=checkpointed, machine=CPU)
+    parts = _padded_triplets(folder) if kind == "triplets" else [whole_batch(np.load(folder / "batch.npz"))]
+    return their_step(model, parts, compiled=compiled, machine=CPU)
 
 
 def _padded_triplets(folder: Path) -> list[dict[str, Any]]:

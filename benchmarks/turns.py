@@ -35,6 +35,16 @@ def serve(make_step: Callable[[], Callable[[], dict[str, Any]]]) -> None:
         print(json.dumps(line), file=out, flush=True)
 
 
+WAITS = "BENCHMARK_WAITS"
+"""Name of the variable that has a process wait for a line before it begins."""
+
+
+def wait_for_turn() -> None:
+    """Returns when a line comes in, where one is to be waited for: what a process does before runs beside others."""
+    if os.environ.pop(WAITS, ""):  # for this process, and none that it starts
+        sys.stdin.readline()
+
+
 class Side:
     """The process of one side.
 

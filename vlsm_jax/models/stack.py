@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,18 @@ from vlsm_jax.models.layerwise import Layerwise
 
 Carry = TypeVar("Carry")
 
+_named = jax.checkpoint_policies.save_only_these_names(KEPT)
+# cuDNN's attention, whose results jax gives no name: without them the kernel would run once more.
+_KERNELS = ("dot_product_attention_fwd_wrapper", "dot_product_attention_fwd")
+
+
+def _dots(primitive: Any, *avals: Any, **params: Any) -> Any:
+    return primitive.name in _KERNELS or _named(primitive, *avals, **params)
+
+
 # What the backward pass finds stored, besides each layer's input: all, nothing, or the results of attention (not its
 # scores) and of dense layers, quantised and adapted ones, too.
-REMAT = {
-    "none": None,
-    "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.save_only_these_names(KEPT),
-}
+REMAT = {"none": None, "full": jax.checkpoint_policies.nothing_saveable, "dots": _dots}
 
 
 def check_remat(remat: str) -> str:
