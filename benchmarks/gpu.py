@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--dense-remat", default="", help="of ours: none, dots or full")
     parser.add_argument("--nf4-rows", type=int, default=0)
     parser.add_argument("--nf4-remat", default="")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a file that figures are appended to")
     parser.add_argument("--scratch", type=Path, help="where the weights are written that both sides read")
     parser.add_argument("--tiny", action="store_true", help="small models, and nothing is written to the results")
     options = parser.parse_args()
@@ -228,7 +229,7 @@ def main() -> None:
     def report(line: Line) -> None:
         print(json.dumps(line), flush=True)
         if "figure" in line and not options.tiny:
-            with RESULTS.open("a") as file:
+            with options.results.open("a") as file:
                 file.write(json.dumps({**line, **facts}) + "\n")
 
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
