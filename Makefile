@@ -1,14 +1,18 @@
-# Two commands, each doing all of its own set-up into .venv: `make quickstart` and `make test`.
+# Each does all of its own set-up into .venv: `make quickstart` adapts the model that lies here to an industry that it has
+# never seen, `make scratch` trains a small one from nothing, `make test` runs the tests.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-WORKDIR ?= runs/quickstart
-CONFIG ?= configs/quickstart.py
 FLAGS ?=
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart scratch test lint format clean
 
-quickstart: $(VENV)/.runtime
+quickstart: CONFIG ?= configs/adapt.py
+quickstart: WORKDIR ?= runs/quickstart
+scratch: CONFIG ?= configs/quickstart.py
+scratch: WORKDIR ?= runs/scratch
+
+quickstart scratch: $(VENV)/.runtime
 	$(RUN) launch.py --config=$(CONFIG) --workdir=$(WORKDIR) $(FLAGS)
 
 test: $(VENV)/.dev

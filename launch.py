@@ -174,6 +174,8 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     evaluating, settings = mode in ("all", "evaluate"), build(EvaluateSection, config.evaluate, "evaluate")
     if evaluating and any("constrained" in way for way in settings.ways):
         check_available()
+    if settings.start and not config.model.get("init", {}).get("model"):
+        raise ConfigError("evaluate.start is for a run that starts from a model, and model.init.model names none")
     if mode == "all" and settings.model:
         raise ConfigError(f"evaluate.model={settings.model!r}: nothing is trained then; say --mode=evaluate")
     if mode != "data":
@@ -187,6 +189,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     folder = Path(processes.by_first("making the data", lambda: str(data_folder(config, workdir))))
     splits = find_test_splits(config, folder, settings.splits, must=mode == "evaluate") if evaluating else []
     if evaluating:
+        from vlsm_jax.evaluation.comparison import tell_change
         from vlsm_jax.evaluation.stage import evaluate_all
         from vlsm_jax.evaluation.subject import read_subject
 
@@ -214,6 +217,14 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     network, pipeline = build_network(config, model_config, jax.default_backend())
     logging.info("%s parameters on %d device(s)", f"{network.parameter_count:,}", jax.device_count())
 
+    # --- What the run starts from -------------------------------------------------------------------------------------
+    rows, before = {split: data[split] for split in splits}, None
+    if splits and settings.start:
+        subject = read_subject(config.model.init.model, processes.own_mesh(mesh))
+        done = evaluate_all(subject, rows, settings, workdir=workdir, seed=config.seed, processes=processes)
+        before = (subject.said, done)
+        del subject
+
     # --- Train --------------------------------------------------------------------------------------------------------
     facts = {
         "config": json.loads(config.to_json_best_effort()),
@@ -230,8 +241,9 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
         params, mesh = processes.copy_to_each(params, mesh, network.shardings)
     if splits:
         subject = own_subject(config, workdir, network, params, step, tokenizer, len(data["train"]), pipeline, mesh)
-        rows = {split: data[split] for split in splits}
-        evaluate_all(subject, rows, settings, workdir=workdir, seed=config.seed, processes=processes)
+        done = evaluate_all(subject, rows, settings, workdir=workdir, seed=config.seed, processes=processes)
+        if before is not None and processes.first:
+            tell_change(before, (subject.said, done), workdir / "evaluation", seed=config.seed)
         del subject  # and with it the decoder's copy of the parameters
 
     def finish() -> str:
@@ -274,10 +286,15 @@ def check_settings(config: ConfigDict, mesh: Any) -> None:
 
     from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch
     from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
+    from vlsm_jax.training.start import check_init, check_model
 
     train_config = build(TrainConfig, config.train, "train", seed=config.seed)
     optimizer = make_optimizer(build(OptimizerConfig, config.optimizer, "optimizer"), train_config.steps)
-    if any(config.model.get("init", {}).values()):
+    init = dict(config.model.get("init", {}))
+    check_init(init)
+    if init.get("model"):
+        check_model(init["model"], config.pipeline.fit)
+    if any(init.values()):
         return  # sizes are those of the pretrained parts
     network, pipeline = build_network(config, vlsm_config(config, None), jax.default_backend())
     check_batch(pipeline.batch_size, train_config.accumulation, mesh)
@@ -344,6 +361,7 @@ def export_model(target: Path, network: Any, params: dict[str, Any], tokenizer: 
     from convert.huggingface import write_hf_decoder
     from convert.tables import fits_llava
     from convert.to_hf import to_hf
+    from vlsm_jax.training.start import TOKENIZER_FILES
 
     config, params = network.config, network.plain(params)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
@@ -351,7 +369,7 @@ def export_model(target: Path, network: Any, params: dict[str, Any], tokenizer: 
         if config.vision is None:
             decoder = {name.removeprefix("decoder/"): value for name, value in params.items()}
             write_hf_decoder(draft, config.decoder, decoder)
-            for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+            for name in TOKENIZER_FILES:
                 if (Path(tokenizer.directory) / name).is_file():
                     shutil.copyfile(Path(tokenizer.directory) / name, draft / name)
             layout = "a decoder"
@@ -371,17 +389,21 @@ def data_folder(config: ConfigDict, workdir: Path) -> Path:
     else:
         from vlsm_jax.synth import Split, TripletOptions, write_dataset
         from vlsm_jax.synth.readings import write_readings
+        from vlsm_jax.synth.shares import write_shares
         from vlsm_jax.training.logs import Progress
 
-        directory = workdir / "data"
+        directory, shares = workdir / "data", dict(config.synth.get("shares") or {})
         made = {split: config.synth.get(split.value, 0) for split in Split}
+        if shares and any(made.values()):
+            raise ConfigError("synth.shares stand alone: what is made of held-out industries has no other splits")
         try:
-            own = (*SPLITS, "readings")
+            own = (*SPLITS, "readings", "shares")
             options = TripletOptions.from_json({k: v for k, v in config.synth.items() if k not in own})
-            progress = Progress(sum(made.values()), unit="triplet")
-            write_dataset(
+            progress = Progress(sum((shares or made).values()), unit="triplet")
+            write = write_shares if shares else write_dataset
+            write(
                 directory,
-                made,
+                shares or made,
                 seed=config.seed,
                 options=options,
                 workers=os.cpu_count() or 1,
@@ -472,12 +494,16 @@ def training_mixture(config: ConfigDict, rows: TripletSource) -> TripletSource |
 
 
 def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> Tokenizer:
-    """Returns the tokenizer the config names, or the run's own, trained on its training triplets."""
+    """Returns the tokenizer the config names, that of the model it starts from, or one trained on its triplets."""
+    from vlsm_jax.training.start import copy_tokenizer
+
     directory = workdir / "tokenizer"
     if config.data.tokenizer:
         tokenizer = load_tokenizer(config.data.tokenizer)
     elif directory.exists():
         tokenizer = load_tokenizer(directory)
+    elif source := config.model.get("init", {}).get("model"):
+        tokenizer = load_tokenizer(copy_tokenizer(source, directory))
     else:
         # A few thousand triplets show a tokenizer all the words there are.
         tokenizer = train_bpe(batch_texts(list(rows), limit=4000), config.data.vocab_size, directory)
@@ -491,9 +517,17 @@ def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
     plan there is no tokenizer, nothing is looked up, and the config's own sizes count.
     """
     from vlsm_jax.models import ConnectorConfig, DecoderConfig, UnsupportedConfigError, VisionConfig, VlsmConfig
-    from vlsm_jax.training.start import read_decoder_config, read_encoder_config
+    from vlsm_jax.training.start import read_decoder_config, read_encoder_config, read_model_config
 
     init = config.model.get("init", {}) if tokenizer is not None else {}
+    if init.get("model"):
+        whole = read_model_config(init["model"])
+        if whole.image_token_id != tokenizer.image_id:
+            raise ConfigError(
+                f"model.init.model={init['model']!r} has its image token at {whole.image_token_id}, and the tokenizer "
+                f"{tokenizer.directory} at {tokenizer.image_id}; leave data.tokenizer empty to take the model's own"
+            )
+        return whole
     described = config.model.decoder.to_dict()
     size = config.data.vocab_size if tokenizer is None else tokenizer.size
     described.setdefault("vocab_size", -(-size // 64) * 64)

@@ -7,13 +7,21 @@ import numpy as np
 import pytest
 
 from convert.huggingface import write_hf_decoder, write_hf_vision
+from convert.llava import write_llava
 from vlsm_jax.models import Decoder, VisionEncoder
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.lora import LoraConfig
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.network import Network, flatten
-from vlsm_jax.training.start import initial_params, read_decoder_config, read_encoder_config, starter
+from vlsm_jax.training.start import (
+    check_init,
+    initial_params,
+    read_decoder_config,
+    read_encoder_config,
+    read_model_config,
+    starter,
+)
 
 SEED = 3
 
@@ -98,3 +106,45 @@ def test_nothing_to_read_and_keys_that_are_not_there(sizes, mesh):
     assert starter(network, SEED, mesh, {}) is None
     with pytest.raises(ConfigError, match=r"no config key model\.init\.encoder"):
         starter(network, SEED, mesh, {"encoder": "x"})
+
+
+# --- a whole model ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(sizes, tmp_path_factory):
+    """A model whose parameters are all others than those of a new run."""
+    folder = tmp_path_factory.mktemp("whole") / "export"
+    params = jax.jit(Network.create(sizes).init)(SEED + 1)
+    write_llava(folder, sizes, params)
+    return str(folder), params
+
+
+def test_a_whole_model_is_read_and_adapters_are_drawn(sizes, whole, mesh):
+    source, stored = whole
+    network = Network.create(sizes, adaptation=Adaptation("none", LoraConfig(4, 8.0)))
+    params = starter(network, SEED, mesh, {"model": source, "decoder": "", "vision": ""})()
+    assert params.keys() == network.shapes.keys()
+    for name, value in stored.items():
+        np.testing.assert_array_equal(params[name], value, err_msg=name)
+    adapters = params.keys() - stored.keys()
+    assert adapters
+    assert all("/lora/" in name for name in adapters)
+    assert read_model_config(source) == sizes
+
+
+def test_a_whole_model_is_quantised_when_all_of_it_is_there(sizes, whole, mesh):
+    source, stored = whole
+    network = Network.create(sizes, adaptation=Adaptation("nf4", LoraConfig(4, 8.0)))
+    params = initial_params(network, SEED, mesh, model=source)
+    wanted = jax.jit(network.adapt)(stored, SEED)
+    assert params.keys() == wanted.keys() == network.shapes.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(params[name], value, err_msg=name)
+
+
+def test_a_part_is_no_whole_model(pretrained, whole):
+    with pytest.raises(ConfigError, match=r"no whole model but one part; name it as model\.init\.decoder"):
+        read_model_config(str(pretrained[0] / "decoder"))
+    with pytest.raises(ConfigError, match=r"leave model\.init\.decoder and model\.init\.vision empty"):
+        check_init({"model": whole[0], "decoder": "x"})

@@ -38,11 +38,11 @@ def evaluate_all(
     workdir: Path,
     seed: int,
     processes: Processes,
-) -> None:
-    """Writes scripts for every split in every way, runs and scores them, and writes reports and tables.
+) -> list[Evaluated]:
+    """Writes scripts for every split in every way, runs and scores them, and writes reports and tables; returns rows.
 
-    Each process calls it and writes its share of the scripts; the first one writes and prints all else. What an earlier
-    run of it has left is gone on with, row by row.
+    Each process calls it and writes its share of the scripts; the first one writes and prints all else, and alone
+    returns rows. What an earlier run of it has left is gone on with, row by row.
 
     Args:
       subject: the model.
@@ -79,6 +79,7 @@ def evaluate_all(
     if processes.first:
         tables = make_tables(subject.said, done, seed=seed)
         print(f"tables   {write_tables(workdir / 'evaluation', tables)}")
+    return done
 
 
 def _samples(

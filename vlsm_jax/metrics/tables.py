@@ -141,7 +141,7 @@ def measure_interval(scores: Sequence[PairScore], measure: str, *, seed: int = 0
         raise ValueError(f"no measure {measure!r}; there are {', '.join(MEASURES)}")
     if measure == "bleu4":
         return bleu_interval([score.bleu for score in scores], seed)
-    values = [value for score in scores if (value := _value(score, measure)) is not None]
+    values = [value for score in scores if (value := measure_of(score, measure)) is not None]
     if not values:
         return None
     if isinstance(values[0], bool):
@@ -149,7 +149,8 @@ def measure_interval(scores: Sequence[PairScore], measure: str, *, seed: int = 0
     return bootstrap_interval(np.asarray(values)[:, None], seed=seed)[0]
 
 
-def _value(score: PairScore, measure: str) -> float | bool | None:
+def measure_of(score: PairScore, measure: str) -> float | bool | None:
+    """Returns a measure of one sample, a key of `MEASURES` but "bleu4"; None where the sample has none."""
     match measure:
         case "esr":
             return score.runs

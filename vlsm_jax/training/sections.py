@@ -114,6 +114,7 @@ class EvaluateSection:
       until: simulated seconds.
       quantised_product: how layers in NF4 multiply when a token is decoded: "xla", "pallas" or "auto".
       svr_weights: of connections and of objects, under which SVR is reported as well.
+      start: whether the model that training starts from, model.init.model, is evaluated before; a table has both.
     """
 
     splits: Sequence[str]
@@ -126,6 +127,7 @@ class EvaluateSection:
     until: float
     quantised_product: str
     svr_weights: Sequence[tuple[float, float]] = ()
+    start: bool = False
 
     def __post_init__(self):
         for name in ("splits", "ways"):

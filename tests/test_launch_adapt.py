@@ -1,0 +1,97 @@
+"""A model adapted to an industry that it has never seen, by launch.py: evaluated, trained, evaluated, compared."""
+
+import functools
+import json
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import launch
+from configs import adapt, quickstart
+from vlsm_jax.evaluation import stage
+from vlsm_jax.training.config import ConfigError
+from vlsm_jax.training.sections import check_sections
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    """Scripts are run in this process, since others take longer to start."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "evaluate", functools.partial(stage.evaluate, workers=0))
+        patch.setattr(launch.os, "cpu_count", lambda: 1)
+        yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """An export of a model that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("model")
+    config = quickstart.get_config("smoke")
+    config.model.vision.image_size = 64
+    tokenizer = launch.train_bpe(["A source feeds sink 0123456789."], 300, folder / "tokenizer")
+    network, pipeline = launch.build_network(config, launch.vlsm_config(config, tokenizer), "cpu")
+    launch.export_model(folder / "export", network, network.init(0), tokenizer, pipeline)
+    return folder / "export"
+
+
+def settings(model, **changes):
+    config = adapt.get_config("smoke")
+    config.synth.most_objects = 4
+    found = {"model.init.model": str(model), "evaluate.until": 600.0, "pipeline.sequence_length": 4096}
+    config.update_from_flattened_dict(found | changes)
+    return config
+
+
+def test_before_and_after_stand_in_one_table(model, tmp_path, capsys):
+    launch.run(settings(model), tmp_path, "all")
+    told = capsys.readouterr().out
+    assert "| test, greedy, 2 samples | before | after | difference, sample by sample |" in told
+    change = json.loads((tmp_path / "evaluation/comparison.json").read_text())
+    assert change["before"].startswith("export (")
+    assert change["after"] == "nano adapted to display, step 2"
+    # The tokenizer is the model's, and so is all that has no adapter.
+    old, new = (load_file(folder / "model.safetensors") for folder in (model, tmp_path / "export"))
+    assert old.keys() == new.keys()
+    changed = {name for name in old if not np.array_equal(old[name], new[name])}
+    assert changed
+    assert all(".layers." in name and "_proj" in name for name in changed)
+    assert (tmp_path / "tokenizer/tokenizer.json").read_bytes() == (model / "tokenizer.json").read_bytes()
+    # The same command has nothing left to do.
+    launch.run(settings(model), tmp_path, "all")
+    assert "decoding" not in capsys.readouterr().out
+
+
+def test_each_industry_that_no_training_split_has_can_be_adapted_to():
+    for industry in adapt.INDUSTRIES:
+        config = adapt.get_config(industry)
+        check_sections(config)
+        assert config.synth.industries == (industry,)
+    with pytest.raises(ValueError, match=r"configs/adapt.py:pcb: choose display, led, medical or smoke"):
+        adapt.get_config("pcb")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pipeline.fit": "crop"}, r"pipeline.fit='crop', and model.init.model='.*' was trained with 'pad'"),
+        ({"model.init.model": ""}, "evaluate.start is for a run that starts from a model"),
+        ({"model.init.model": "/nowhere"}, r"model.init.model='/nowhere': .*no such folder"),
+        ({"model.init.decoder": "x"}, "leave model.init.decoder and model.init.vision empty"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_data_are_made(model, tmp_path, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        launch.run(settings(model, **changes), tmp_path, "all")
+    assert not (tmp_path / "data").exists()
+
+
+def test_shares_stand_alone(model, tmp_path):
+    config = settings(model)
+    config.synth.train = 4
+    with pytest.raises(ConfigError, match=r"synth\.shares stand alone"):
+        launch.run(config, tmp_path, "data")
