@@ -41,7 +41,7 @@ def generate(
     prompt: Annotated[str, typer.Option(help="The factory in words.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="A text file with the prompt.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the script here as well.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of the script's length.")] = 1024,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of the script's length.")] = 1536,
     candidates: Annotated[
         int, typer.Option(min=1, help="Scripts that are written, the first greedily; the best one is given.")
     ] = CANDIDATES,

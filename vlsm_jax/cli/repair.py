@@ -35,7 +35,7 @@ def repair(
         Path | None, typer.Option(help="A picture of the layout, for the model; without one it gets an empty page.")
     ] = None,
     candidates: Annotated[int, typer.Option(min=1, help="Scripts that the model writes; the best one counts.")] = 4,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of what the model writes.")] = 1024,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of what the model writes.")] = 1536,
     out: Annotated[Path | None, typer.Option(help="Write the mended script here.")] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Write the mended script over the file.")] = False,
     seed: Seed = 0,
