@@ -49,8 +49,8 @@ def get_config(arg: str = INDUSTRIES[0]) -> ConfigDict:
     config.train.trainable = ((r"/lora/", True), (r".*", False))
     config.train.log_every = 1 if smoke else 5
     config.train.validate_every = 2 if smoke else 40
-    config.train.validation_batches = 1 if smoke else 8
-    config.train.checkpoint_every = 2 if smoke else 20
+    config.train.validation_batches = 1 if smoke else 4
+    config.train.checkpoint_every = 2 if smoke else 40
     config.optimizer = optimizing.optimizer(learning_rate=1e-3, warmup_steps=1 if smoke else 10, weight_decay=0.0)
 
     # The model that training starts from is evaluated as well.
