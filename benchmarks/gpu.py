@@ -68,9 +68,9 @@ PARTS = {
     "parity": Part(("training_gpu.py", "parity"), 60, True),
 }
 RATIOS = (("dense.ours", "dense.transformers"), ("dense.ours", "dense.compiled"), ("nf4.ours", "nf4.peft"))
-# Of the first losses, which show that weights, rows and the first update are the same. From the third step on the sign of
-# small gradients, which is all that Adam's first updates take of them, follows from the order of sums in bfloat16: the
-# losses of two sides part by some hundredths, now this way and now that.
+# The first losses show that weights, rows and the first update are the same. From the third step on, the signs of small
+# gradients, which are all that Adam's first updates take of them, follow from the order of sums in bfloat16: losses of
+# two sides part by some hundredths, now this way and now that.
 COMPARED, MOST_APART = 2, 0.02
 
 
