@@ -16,7 +16,7 @@ quickstart scratch: $(VENV)/.runtime
 	$(RUN) launch.py --config=$(CONFIG) --workdir=$(WORKDIR) $(FLAGS)
 
 test: $(VENV)/.dev
-	$(RUN) -m pytest --numprocesses=2 --dist=loadscope $(FLAGS)
+	$(RUN) -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(FLAGS)
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .

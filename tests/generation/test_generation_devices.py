@@ -47,7 +47,8 @@ SCRIPT = textwrap.dedent(
 
 
 def test_four_devices_write_what_one_does(tmp_path):
-    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    xla = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": xla}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "bpe")]
     done = subprocess.run(command, env=os.environ | flags, capture_output=True, text=True, check=False)
     assert done.stdout == "equal\n", done.stderr

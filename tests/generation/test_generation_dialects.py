@@ -63,6 +63,7 @@ MODELS = {
 # Longer than a window, and shorter; the last repeats itself, so that there is something to look up.
 PROMPTS = [[5, 9, 33], [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20], [40, 41, 42, 43] * 3]
 NEW = 40
+LOOKUP = Lookup(4, least=1)
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -110,7 +111,7 @@ def test_drafts_change_nothing(pair, sampling):
     """Greedy tokens, drawn ones, ends and log-probabilities; and drafts do spare steps."""
     _, batch, run = pair
     options = {} if sampling is None else {"sampling": sampling, "candidates": 2}
-    plain, drafted = run(batch, **options), run(batch, **options, lookup=Lookup(4, least=1))
+    plain, drafted = run(batch, **options), run(batch, **options, lookup=LOOKUP)
     assert written(drafted) == written(plain)
     np.testing.assert_allclose(drafted.log_probabilities, plain.log_probabilities, atol=1e-3)
     assert not plain.drafted.any()
@@ -120,6 +121,6 @@ def test_drafts_change_nothing(pair, sampling):
 
 def test_batch_and_single_write_the_same(pair):
     _, batch, run = pair
-    together = written(run(batch, lookup=Lookup(3)))
+    together = written(run(batch, lookup=LOOKUP))
     for i in range(3):
-        assert written(run(Prompts(*(x[i : i + 1] for x in batch)), lookup=Lookup(3))) == together[i : i + 1]
+        assert written(run(Prompts(*(x[i : i + 1] for x in batch)), lookup=LOOKUP)) == together[i : i + 1]

@@ -250,7 +250,8 @@ def test_checksums_are_the_same_on_any_mesh():
         sharded = [checksums_of({"x": jax.device_put(value, NamedSharding(mesh, place))}) for place in places]
         print(checksums_of({"x": jax.device_put(value, jax.devices()[0])}), *sharded, sep="\\n")
     """
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=True)
     lines = done.stdout.splitlines()

@@ -111,7 +111,7 @@ print("equal")
 
 
 def test_meshes_have_the_losses_of_one_device_and_the_collectives_of_the_rules():
-    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=env, timeout=500)
     assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]

@@ -63,8 +63,7 @@ class Job:
         env = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
-            # Small: what counts is the time to compile.
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         }
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))

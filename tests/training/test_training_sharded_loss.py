@@ -1,5 +1,6 @@
 """The loss of a batch spread over devices: the value and gradients of one device, and one journey of the head."""
 
+import os
 import subprocess
 import sys
 
@@ -58,6 +59,7 @@ print("equal")
 
 
 def test_a_spread_batch_has_the_loss_and_gradients_of_one_device():
-    env = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PATH": "/usr/bin:/bin"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    env = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=env, timeout=200)
     assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]

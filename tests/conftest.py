@@ -1,0 +1,51 @@
+"""Settings for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+# Models here are tiny and run a few times: what counts is the time to compile. What XLA_FLAGS says already stays.
+# Runs of the command on one device compile as a user's do: those of tests/test_launch.py, and `make quickstart`.
+QUICK_COMPILATION = {
+    "xla_backend_optimization_level": "0",
+    "xla_llvm_disable_expensive_passes": "true",
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_cpu_parallel_codegen_split_count": "1",
+}
+# Modules that take twenty seconds or more each and are not cut, the longest first: begun last, one of them would keep a
+# processor busy while the others have nothing left to do.
+LONGEST = (
+    "test_launch.py",
+    "training/test_training_processes.py",
+    "generation/test_generation_dialects.py",
+    "test_launch_layouts.py",
+    "test_configs.py",
+    "evaluation/test_evaluation_stage.py",
+    "models/test_models_decoder.py",
+    "training/test_training_step.py",
+    "training/test_training_robustness.py",
+    "generation/test_generation_constraint.py",
+    "models/test_models_quantised.py",
+    "training/test_training_paper.py",
+)
+
+
+def _compile_quickly() -> None:
+    """Counts in this process, where XLA has not started yet, and in those that tests start with its environment."""
+    said = os.environ.get("XLA_FLAGS", "")
+    added = [f"--{name}={value}" for name, value in QUICK_COMPILATION.items() if f"--{name}" not in said]
+    os.environ["XLA_FLAGS"] = " ".join([*said.split(), *added])
+
+
+_compile_quickly()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest modules first; all others keep their order."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    missing = [str(path) for path in places if not path.exists()]
+    if missing:
+        raise pytest.UsageError(f"{__file__}: LONGEST names modules that are not there: {', '.join(missing)}")
+    items.sort(key=lambda item: places.get(item.path, len(places)))
