@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import shlex
 import subprocess
 import sys
@@ -41,12 +42,14 @@ class Run(NamedTuple):
       said: on standard error: how it was written, and its Report.
       status: 0 where the script runs and meets its goals.
       seconds: from start to end.
+      cpu_seconds: of all cores, which hardly depend on what else the machine does.
     """
 
     script: str
     said: str
     status: int
     seconds: float
+    cpu_seconds: float
 
 
 def main() -> None:
@@ -89,12 +92,14 @@ def command(sketch: str, prompt: str, more: list[str]) -> list[str]:
 
 def run(command: list[str]) -> Run:
     """Runs the command in this environment; raises SystemExit where it fails for another reason than its script."""
-    started = time.perf_counter()
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     program = "import sys; from vlsm_jax.cli import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", program, *command[1:]], capture_output=True, text=True, cwd=ROOT)
     if done.returncode not in (0, 1) or not done.stdout.strip():
         raise SystemExit(done.stderr)
-    return Run(done.stdout.strip(), done.stderr.strip(), done.returncode, time.perf_counter() - started)
+    seconds, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return Run(done.stdout.strip(), done.stderr.strip(), done.returncode, seconds, cpu_seconds)
 
 
 def write_page(
@@ -103,13 +108,15 @@ def write_page(
     """Returns a page: the command, what it was given, what it wrote, and what came of running that."""
     text = prompt.read_text(encoding="utf-8").strip()
     parts = [f"# {options.title}\n"] if options.title else []
+    if options.about:
+        parts += [f"{options.about}\n"]
     if triplet is not None:
         parts += [f'<img src="{sketch.name}" alt="the sketch" width="640">\n']
     if options.prompt:
         # Two blanks at the end are a line break.
         parts += ["  \n".join(f"> {visible(line)}" for line in text.splitlines()) + "\n"]
-    parts += [_fenced("bash", shlex.join(told)), _fenced("c", made.script), _fenced("", made.said)]
-    parts.append(_verdict(triplet, made))
+    parts += [_fenced("bash", shlex.join(told)), _fenced("c", made.script)]
+    parts += [f"```\n{made.said}\n```\n", _verdict(triplet, made)]  # the command writes control characters out itself
     return "\n".join(parts)
 
 
@@ -119,7 +126,10 @@ def _fenced(language: str, text: str) -> str:
 
 def _verdict(triplet: Triplet | None, made: Run) -> str:
     where = f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
-    told = f"{made.seconds:.1f} s from command to verdict, compiled before ({where})."
+    told = (
+        f"{made.seconds:.1f} s from command to verdict, {made.cpu_seconds:.1f} s of CPU time, "
+        f"compiled before ({where})."
+    )
     if triplet is None:
         return f"{told} There is no reference to compare with.\n"
     score = score_pair(triplet.response, made.script)
@@ -147,6 +157,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--prompt-file", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "front")
     parser.add_argument("--title", default="")
+    parser.add_argument("--about", default="", help="A paragraph below the title.")
     parser.add_argument("--prompt", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("more", nargs="*", help="More options of vlsm generate, behind --.")
     options = parser.parse_args()
