@@ -20,15 +20,18 @@ LONGEST = (
     "test_launch.py",
     "training/test_training_processes.py",
     "generation/test_generation_dialects.py",
-    "test_launch_layouts.py",
     "test_configs.py",
-    "evaluation/test_evaluation_stage.py",
+    "test_cli.py",
+    "convert/test_convert_llava.py",
     "models/test_models_decoder.py",
+    "evaluation/test_evaluation_stage.py",
     "training/test_training_step.py",
-    "training/test_training_robustness.py",
+    "convert/test_convert_gate.py",
     "generation/test_generation_constraint.py",
+    "training/test_training_robustness.py",
     "models/test_models_quantised.py",
     "training/test_training_paper.py",
+    "test_launch_adapt.py",
 )
 
 

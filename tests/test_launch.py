@@ -62,11 +62,16 @@ def command(triplets, workdir, *options):
     ]
 
 
+def environment(devices=1):
+    """On one device everything is compiled as for a user; on several, quickly, as in all other tests."""
+    flags = os.environ["XLA_FLAGS"] if devices > 1 else ""
+    flags = f"{flags} --xla_force_host_platform_device_count={devices}"
+    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
 def launch(triplets, workdir, *options, devices=1):
-    env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
-    return subprocess.run(
-        command(triplets, workdir, *options), capture_output=True, text=True, env=env, timeout=300, check=False
-    )
+    told, env = command(triplets, workdir, *options), environment(devices)
+    return subprocess.run(told, capture_output=True, text=True, env=env, timeout=300, check=False)
 
 
 def losses(workdir):
@@ -83,9 +88,8 @@ def uninterrupted(triplets, tmp_path_factory):
 
 
 def test_a_kill_in_the_middle_loses_nothing(triplets, uninterrupted, tmp_path):
-    process = subprocess.Popen(
-        command(triplets, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    process = subprocess.Popen(command(triplets, tmp_path), env=environment(), **quiet)
     deadline = time.monotonic() + 240
     # A checkpoint is there when its folder has its final name.
     while not any(path.name.isdigit() for path in tmp_path.glob("checkpoints/*")):

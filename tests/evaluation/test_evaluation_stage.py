@@ -170,7 +170,7 @@ def launch_two(workdir, config):
     command += [f"--workdir={workdir}", f"--config.data.directory={config.data.directory}", "--mode=evaluate"]
     command += [*(f"--config.{key}={value}" for key, value in flat.items())]
     command += [f"--coordinator={address}", "--process_count=2"]
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     started = [
         subprocess.Popen(
             [*command, f"--process_id={i}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
