@@ -25,6 +25,7 @@ from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.layouts import grid_locations
 from vlsm_jax.synth.loads import rates
+from vlsm_jax.synth.names import with_open_names
 from vlsm_jax.synth.prompts import (
     SCRIPT_WORDS,
     Goal,
@@ -121,6 +122,15 @@ def test_a_reader_finds_the_twin_in_terse_prompts():
     for i, factory in enumerate(FACTORIES):
         for seed in (i, 1000 + i):
             read_back(factory, prompt(factory, PromptStyle.TERSE, seed), TerseReading)
+
+
+def test_a_reader_finds_the_twin_whatever_objects_are_called():
+    """Codes, numbered classes and words that there are not stay apart from the words around them."""
+    for i, factory in enumerate(FACTORIES):
+        named = dataclasses.replace(factory, twin=with_open_names(factory.twin, np.random.default_rng(i)))
+        for style in SPOKEN:
+            read_back(named, prompt(named, style, i))
+        read_back(named, prompt(named, PromptStyle.TERSE, i), TerseReading)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

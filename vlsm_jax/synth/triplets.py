@@ -16,6 +16,7 @@ from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
 from vlsm_jax.synth.industries import industry as industry_named
 from vlsm_jax.synth.isomorphism import factory_key
 from vlsm_jax.synth.layouts import layout as layout_named
+from vlsm_jax.synth.names import with_open_names
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_unless
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
@@ -52,6 +53,7 @@ class TripletOptions:
       image_size: width and height of the largest sketch in pixels; flat factories get flatter ones.
       most_objects: of one factory, in splits other than `size` never more than those allow.
       plain: prompts and scripts in one way of writing each, for models too small to learn many.
+      open_names: the share of factories whose objects have names of no industry; see `vlsm_jax.synth.names`.
       plain_scripts: scripts alone in one way of writing, for models that are to read all prompts and need one answer.
     """
 
@@ -66,8 +68,11 @@ class TripletOptions:
     most_objects: int = MOST_OBJECTS
     plain: bool = False
     plain_scripts: bool = False
+    open_names: float = 0.0
 
     def __post_init__(self):
+        if not 0 <= self.open_names <= 1:
+            raise ValueError(f"open_names={self.open_names:g} is no share of the factories, from 0 to 1")
         for key in self.industries:
             industry_named(key)
         for key in self.layouts:
@@ -104,6 +109,7 @@ class TripletOptions:
             "most_objects": self.most_objects,
             "plain": self.plain,
             "plain_scripts": self.plain_scripts,
+            "open_names": self.open_names,
         }
 
     @classmethod
@@ -250,12 +256,14 @@ def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOpt
     """Returns one try, or why it failed. Each part has its own random stream: a new painter changes no prompt."""
     place = list(Split).index(split)
     number = (seed, place, index, attempt)
-    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng = streams(number, 6)
+    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng, name_rng = streams(number, 7)
 
     prompt_style = _pick(options.prompt_styles, style_rng)
     script_style = _pick(options.script_styles, style_rng)
     sketch_style = _pick(options.sketch_styles, style_rng)
     factory, keys = sample_for(split, options, choice, factory_rng)
+    if options.open_names and name_rng.random() < options.open_names:
+        factory = dataclasses.replace(factory, twin=with_open_names(factory.twin, name_rng))
     asked = script_style if len(options.script_styles) > 1 else None
     prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked, plain=options.plain)
     twin = prompt.told if script_style is ScriptStyle.DICTATED else factory.twin
