@@ -1,18 +1,18 @@
-# Each does all of its own set-up into .venv: `make quickstart` adapts the model that lies here to an industry that it has
-# never seen, `make scratch` trains a small one from nothing, `make test` runs the tests.
+# Each does all of its own set-up into .venv: `make quickstart` trains a small model from nothing, `make adapt` adapts the one
+# that lies here to an industry that it has never seen, `make test` runs the tests.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 FLAGS ?=
 
-.PHONY: quickstart scratch test lint format clean
+.PHONY: quickstart adapt test lint format clean
 
-quickstart: CONFIG ?= configs/adapt.py
+quickstart: CONFIG ?= configs/quickstart.py
 quickstart: WORKDIR ?= runs/quickstart
-scratch: CONFIG ?= configs/quickstart.py
-scratch: WORKDIR ?= runs/scratch
+adapt: CONFIG ?= configs/adapt.py
+adapt: WORKDIR ?= runs/adapt
 
-quickstart scratch: $(VENV)/.runtime
+quickstart adapt: $(VENV)/.runtime
 	$(RUN) launch.py --config=$(CONFIG) --workdir=$(WORKDIR) $(FLAGS)
 
 test: $(VENV)/.dev

@@ -1,7 +1,7 @@
 """A small VLSM from nothing: triplets are made, it is trained from scratch, it writes scripts, they are run and scored.
 
-    make scratch
-    python launch.py --config=configs/quickstart.py --workdir=runs/scratch
+    make quickstart
+    python launch.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 What to expect on two CPU cores without a GPU (shared x86-64 server, 2026-11-26): 426 s in all, of which 390 s for 2,400
 steps. The model finds out within some 400 steps how to copy from the prompt. On 200 test triplets SVR 0.953, PMR 0.867,
