@@ -152,7 +152,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="iid", choices=[split.value for split in Split if split.is_test])
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--objects", type=int, default=8)
-    parser.add_argument("--prompt-style", default="sketch", choices=[style.value for style in PromptStyle])
+    parser.add_argument("--prompt-style", default="complete", choices=[style.value for style in PromptStyle])
     parser.add_argument("--sketch", type=Path)
     parser.add_argument("--prompt-file", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "front")

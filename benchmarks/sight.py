@@ -1,0 +1,120 @@
+"""Does a model look at its sketches? The loss of right scripts behind the right sketch, another's, an empty page, none.
+
+    python -m benchmarks.sight DATA                       the shipped model, on split iid of a folder of triplets
+    python -m benchmarks.sight DATA --model FOLDER --samples 50
+
+Only prompts that leave the connections to the sketch are asked, and, where there are any, samples of reading (`vlsm
+data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
+
+  loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
+  spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
+    embedding; and the mean distance between two pictures' at the same place, in such deviations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from convert.llava import read_fit, read_llava
+from vlsm_jax.data.images import load_image
+from vlsm_jax.data.pipeline import Batch, encode_example
+from vlsm_jax.data.tokenizer import load_tokenizer
+from vlsm_jax.data.triplets import open_triplets
+from vlsm_jax.sharding import make_mesh
+from vlsm_jax.shipped import NANO, model_folder
+from vlsm_jax.synth.dataset import blank_picture
+from vlsm_jax.synth.readings import FOLDER
+from vlsm_jax.synth.triplets import TripletOptions
+from vlsm_jax.training.loss import LossSum
+from vlsm_jax.training.network import Network, flatten
+from vlsm_jax.training.step import batch_loss
+
+RESULTS = Path(__file__).parent / "results" / "sight.jsonl"
+GRAIN = 512  # lengths of rows are multiples of this, so that few are compiled
+
+
+def main() -> None:
+    """Measures, prints, and appends to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", default=NANO)
+    parser.add_argument("--samples", type=int, default=20, help="of each kind")
+    options = parser.parse_args()
+    folder = model_folder(options.model)
+    config, params = read_llava(folder, mesh=make_mesh(devices=jax.devices()[:1]))
+    network, params, tokenizer = Network.create(config), flatten(params), load_tokenizer(folder)
+    size, fit, visual = config.vision.image_size, read_fit(folder), config.visual_tokens
+    facts = {"machine": platform.machine(), "date": time.strftime("%Y-%m-%d"), "samples": options.samples}
+
+    def report(figure: str, **values: Any) -> None:
+        line = json.dumps({"figure": figure, **values, **facts})
+        print(line, flush=True)
+        with RESULTS.open("a") as file:
+            file.write(line + "\n")
+
+    loss = jax.jit(lambda params, batch: batch_loss(network.merge(params), batch))
+    blank = load_image(blank_picture(TripletOptions())[0], size, fit)
+    kinds = {"script": options.data, "reading": options.data / FOLDER}
+    for kind, place in kinds.items():
+        if not place.is_dir():
+            continue
+        rows = [row for row in open_triplets(place, split="iid") if row.extra["prompt_style"] == "sketch"]
+        rows = rows[: options.samples]
+        pictures = [load_image(row.image, size, fit) for row in rows]
+        for name, shown in {
+            "own": pictures,
+            "other": pictures[1:] + pictures[:1],
+            "blank": [blank] * len(rows),
+            "none": [blank] * len(rows),
+        }.items():
+            total = LossSum.zero()
+            for row, picture in zip(rows, shown, strict=True):
+                total = total + loss(params, one_row(row, picture, tokenizer, visual, placed=name != "none"))
+            values = {"nats": round(float(total.loss / total.weight), 4)}
+            report(f"loss.{kind}.{name}", **values, accuracy=round(float(total.correct / total.weight), 4))
+    model = network.merge(params)
+    features, tokens = jax.jit(lambda x: (model.vision(x), model.encode_images(x)))(np.stack(pictures[:2]))
+    report(
+        "spread",
+        features=round(float(features.std()), 3),
+        visual_tokens=round(float(tokens.std()), 3),
+        text_tokens=round(float(np.std(np.asarray(params["decoder/embedding/table"]))), 3),
+        two_pictures=round(float(abs(tokens[0] - tokens[1]).mean() / tokens.std()), 4),
+    )
+
+
+def one_row(row: Any, picture: np.ndarray, tokenizer: Any, visual: int, *, placed: bool) -> Batch:
+    """Returns a batch of one sample; without `placed`, its picture takes no place in the row."""
+    example = encode_example(row, tokenizer, visual)
+    if not placed:
+        example = {key: values[visual:] for key, values in example.items()}
+    length = len(example["tokens"])
+    missing = -length % GRAIN
+
+    def padded(values: np.ndarray, filler: int) -> np.ndarray:
+        return np.pad(values, (0, missing), constant_values=filler)[None]
+
+    seen = np.full(length, -1, np.int32)
+    if placed:
+        seen[:visual] = np.arange(visual)
+    return Batch(
+        tokens=padded(example["tokens"], 0),
+        targets=padded(example["targets"], 0),
+        weights=padded(example["weights"], 0),
+        segment_ids=padded(np.ones(length, np.int32), 0),
+        positions=padded(np.arange(length, dtype=np.int32), -1),
+        visual_index=padded(seen, -1),
+        images=picture[None, None],
+    )
+
+
+if __name__ == "__main__":
+    main()
