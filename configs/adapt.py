@@ -8,8 +8,8 @@ factory: the adapters learn from 160, and 60 that share no factory with them are
 of the industries that are held out: `configs/adapt.py:led` or `:medical`. For triplets of your own, a folder with files
 named `train` and `test`: `--config.data.directory=<folder>`.
 
-It is not enough: in 8 min 50 s on two CPU cores (shared x86-64 server, 2026-11-26) SVR on the 60 went from 0.010 to 0.061.
-The shipped weights know names by heart and do not copy (docs/nano.md), which so few triplets do not teach.
+It is not enough: in 8 min 50 s on two CPU cores (shared x86-64 server, 2026-11-26) SVR on the 60 went from 0.010 to
+0.061. The shipped weights know names by heart and do not copy (docs/nano.md), which so few triplets do not teach.
 
 `:smoke` is the same chain at its smallest, for a look at the machinery.
 """
