@@ -42,6 +42,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.synth.script_styles = ("loop",)
     config.synth.sketch_styles = ("pencil",)
     config.synth.plain = True
+    config.synth.open_names = 0.0  # of the factories, with objects called anything
 
     config.pipeline = reading.pipeline(sequence_length=512, batch_size=4)
 
