@@ -83,7 +83,8 @@ def rows_of(batch: int, lengths: tuple[int, ...], length: int, most: int = 8) ->
         start += count
     pieces = [*lengths, *([length - start] if start < length else [])]
     counts[: len(pieces)] = pieces
-    offsets[: len(pieces) + 1] = np.cumsum([0, *pieces])
+    # Where segments begin, and no end: jax joins the rows of a batch, and an end would count as another begin.
+    offsets[: len(pieces)] = np.cumsum([0, *pieces[:-1]])
     return Rows(*(np.stack([x] * batch) for x in (positions, segments, np.int32(start), counts, offsets)))
 
 
