@@ -570,6 +570,34 @@ def test_generate_gives_a_script_with_a_verdict(vlsm, model, tmp_path):
     assert "no image at none.png" in result.stderr
 
 
+def test_generate_says_which_objects_the_prompt_does_not_have(vlsm, tmp_path, monkeypatch):
+    """A script of another factory runs as well as one of the right one."""
+    from vlsm_jax.generation import load
+    from vlsm_jax.generation.decode import Candidate
+    from vlsm_jax.generation.speed import Speed
+
+    objects = {"Dock": "Source", "Hold Lot Queue": "Queue", "Store": "Sink"}
+    lines = [f'Object.create("{cls}").name = "{name}";' for name, cls in objects.items()]
+    ways = zip(objects, list(objects)[1:], strict=False)
+    lines += [f'contextdragconnection(Model.find("{a}"), Model.find("{b}"), "A");' for a, b in ways]
+
+    class Fixed:
+        speed = Speed()
+
+        def generate(self, images, prompts, **options):
+            return [[Candidate("\n".join(lines), 9, True, -0.1)]]
+
+    monkeypatch.setattr(load, "load_generator", lambda model: Fixed())
+    Image.new("RGB", (90, 60)).save(tmp_path / "sketch.png")
+    args = ("generate", "--sketch", "sketch.png", "--candidates", "1", "--no-constrain", "--prompt")
+    result = vlsm(*args, "The Source Dock feeds the Queue Phosphor Queue, and that the Sink Store.")
+    assert result.exit_code == 0, result.stderr
+    assert "warning: 1 object has a name that the prompt does not have: 'Hold Lot Queue'\n" in result.stderr
+    made = json.loads(vlsm(*args, "Mill and Lathe", "--json").stdout)
+    assert made["not_in_prompt"] == list(objects)
+    assert "warning" not in vlsm(*args, "Dock, then Hold Lot Queue, then Store.").stderr
+
+
 def test_repair_asks_a_model_where_no_rule_helps_and_takes_nothing_worse(vlsm, model, tmp_path):
     (tmp_path / "words.fsx").write_text("Make me a factory, please")
     args = ("repair", "words.fsx", "--model", str(model), "--max-tokens", "12", "--candidates", "2")

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CANDIDATES = 4
 """Of `vlsm generate`, where nothing else is asked for."""
 
+_NAMED = 4
+"""Objects that the prompt does not have which are named; the rest are counted."""
+
 
 def generate(
     sketch: Annotated[Path, typer.Option(help="A picture of the layout (PNG or JPEG).")],
@@ -75,6 +78,7 @@ def generate(
     from vlsm_jax.generation.load import ModelError, load_generator
     from vlsm_jax.generation.sampling import GREEDY, Sampling
     from vlsm_jax.metrics import stated_goals
+    from vlsm_jax.repair import Statement
     from vlsm_jax.verification import MENDED, Asked, Checks, verify
     from vlsm_jax.verification import rewrite as let_rewrite
 
@@ -105,13 +109,15 @@ def generate(
             found = let_rewrite(found, asked, lambda text: [m.text for m in write(text)], checks)
     except (ModelError, ImageError, ConstraintError) as error:
         fail(str(error))
+    twin = found.best.judged.twin
+    strangers = Statement(prompt).strangers(twin) if twin is not None else []
     if out is not None:
         write_whole(out, found.best.script)
     if as_json:
-        say_json(_object(found, made) | {"speed": speed.to_dict()})
+        say_json(_object(found, made) | {"not_in_prompt": strangers, "speed": speed.to_dict()})
     else:
         say(found.best.script)
-        print(f"\n// {speed}\n{_told(found, made, max_tokens)}", file=sys.stderr)
+        print(f"\n// {speed}\n{_told(found, made, strangers, max_tokens)}", file=sys.stderr)
     met = all(attained.outcome.value == "met" for attained in found.best.goals)
     raise typer.Exit(0 if found.best.runs and met else 1)
 
@@ -135,8 +141,8 @@ def _object(found: Verified, made: Sequence[Candidate]) -> dict[str, Any]:
     }
 
 
-def _told(found: Verified, made: Sequence[Candidate], max_tokens: int) -> str:
-    """Returns how the script came about, its Report and its goals, for a reader."""
+def _told(found: Verified, made: Sequence[Candidate], strangers: Sequence[str], max_tokens: int) -> str:
+    """Returns how the script came about, what the prompt does not have, its Report and its goals, for a reader."""
     from vlsm_jax.simulator.listing import format_report, plain, visible
 
     first = made[found.origin.index]
@@ -149,5 +155,11 @@ def _told(found: Verified, made: Sequence[Candidate], max_tokens: int) -> str:
     lines += [f"// mended: {visible(step.reason)}" for step in found.steps]
     if found.by == "rewriting":
         lines.append("// rewritten by the model")
+    if strangers:
+        # A model that has learnt names by heart writes a factory that runs and is another one.
+        first, left = ", ".join(repr(visible(name)) for name in strangers[:_NAMED]), len(strangers) - _NAMED
+        more = f" and {left} more" if left > 0 else ""
+        count = "1 object has a name" if len(strangers) == 1 else f"{len(strangers)} objects have names"
+        lines.append(f"// warning: {count} that the prompt does not have: {first}{more}")
     goals = format_goals(found.best.goals, plain)
     return "\n".join(lines) + f"\n\n{format_report(found.best.report)}" + (f"\n\n{goals}" if goals else "")

@@ -144,12 +144,16 @@ class Statement:
             best = min([best, *(gap for gap in gaps if gap >= 0)])
         return best
 
+    def strangers(self, twin: Twin) -> list[str]:
+        """Returns the names of the objects that the prompt does not have."""
+        return [obj.name for obj in twin.objects if not self.mentions(obj.name)]
+
     def mismatches(self, twin: Twin) -> list[Mismatch]:
         """Returns what of a Twin does not fit; nothing where the prompt names fewer than half of its objects."""
         named = [obj for obj in twin.objects if self.mentions(obj.name)]
         if not self or 2 * len(named) < len(twin.objects):
             return []
-        found = [Mismatch("name", o.name, o.name) for o in twin.objects if not self.mentions(o.name)]
+        found = [Mismatch("name", name, name) for name in self.strangers(twin)]
         facts = self._facts(tuple(sorted(o.name for o in named)))
         used: dict[int, set[float]] = {}
         for obj in named:
