@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vlsm_jax.evaluation.table import Evaluated
+from vlsm_jax.evaluation.table import Evaluated, write_twice
 from vlsm_jax.metrics import Interval, bootstrap_interval
 from vlsm_jax.metrics.tables import MEASURES, measure_interval, measure_of
 
@@ -109,16 +108,7 @@ def compare(
 
 def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> Path:
     """Writes `comparison.md` and `comparison.json`; returns the path of the first."""
-    contents = {
-        "json": json.dumps(comparison.to_dict(), indent=2, allow_nan=False) + "\n",
-        "md": comparison.to_markdown(),
-    }
-    for suffix, text in contents.items():
-        path = Path(folder, f"comparison.{suffix}")
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    return path
+    return write_twice(folder, "comparison", comparison.to_dict(), comparison.to_markdown())
 
 
 def tell_change(

@@ -245,10 +245,18 @@ def make_tables(subject: str, evaluated: Sequence[Evaluated], *, seed: int = 0) 
 
 
 def write_tables(folder: str | os.PathLike, tables: Tables) -> Path:
-    """Writes `table.md` and `table.json`; returns the path of the first. Whoever looks sees old files or new ones."""
-    contents = {"json": json.dumps(tables.to_dict(), indent=2, allow_nan=False) + "\n", "md": tables.to_markdown()}
+    """Writes `table.md` and `table.json`; returns the path of the first."""
+    return write_twice(folder, "table", tables.to_dict(), tables.to_markdown())
+
+
+def write_twice(folder: str | os.PathLike, name: str, facts: Mapping[str, Any], markdown: str) -> Path:
+    """Writes `<name>.json` for programs and `<name>.md` for readers; returns the path of the latter.
+
+    Whoever looks sees old files or new ones.
+    """
+    contents = {"json": json.dumps(facts, indent=2, allow_nan=False) + "\n", "md": markdown}
     for suffix, text in contents.items():
-        path = Path(folder, f"table.{suffix}")
+        path = Path(folder, f"{name}.{suffix}")
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)

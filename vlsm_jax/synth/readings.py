@@ -25,19 +25,15 @@ def reading_of(twin: Twin) -> str:
     A line has the name, the class, the objects that items go to, and those that a center port connects:
     `Mask Cleaner, Processor > Mask Buffer, Repair Bench; Operator 1`.
     """
-    flow: dict[str, list[str]] = {item.name: [] for item in twin.objects}
-    center: dict[str, list[str]] = {item.name: [] for item in twin.objects}
-    for connection in twin.connections:
-        ports = flow if connection.port == "A" else center
-        ports[connection.source].append(connection.target)
     lines = []
     # The y axis of a model points up, and a page is read from its top.
     for item in sorted(twin.objects, key=lambda item: (item.location[0], -item.location[1], item.name)):
         line = f"{item.name}, {item.cls}"
-        if flow[item.name]:
-            line += f" > {', '.join(flow[item.name])}"
-        if center[item.name]:
-            line += f"; {', '.join(center[item.name])}"
+        if flow := twin.ports[item.name].outputs:
+            line += f" > {', '.join(flow)}"
+        # A wire between center ports is told once, where it was drawn from.
+        if center := [wire.target for wire in twin.connections if wire.port == "S" and wire.source == item.name]:
+            line += f"; {', '.join(center)}"
         lines.append(line)
     return "\n".join(lines)
 
