@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -52,3 +53,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if missing:
         raise pytest.UsageError(f"{__file__}: LONGEST names modules that are not there: {', '.join(missing)}")
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(scope="module")
+def evaluated_here():
+    """Evaluations run scripts in this process, since others take longer to start; models are tiny and run once."""
+    import jax
+
+    from vlsm_jax.evaluation import stage
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "evaluate", functools.partial(stage.evaluate, workers=0))
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -1,30 +1,17 @@
 """A model adapted to an industry that it has never seen, by launch.py: evaluated, trained, evaluated, compared."""
 
-import functools
 import json
 
-import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import launch
 from configs import adapt, quickstart
-from vlsm_jax.evaluation import stage
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.sections import check_sections
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    """Scripts are run in this process, since others take longer to start."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "evaluate", functools.partial(stage.evaluate, workers=0))
-        patch.setattr(launch.os, "cpu_count", lambda: 1)
-        yield
-    jax.config.update("jax_disable_most_optimizations", before)
+pytestmark = pytest.mark.usefixtures("evaluated_here")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Evaluation of a model folder through launch.py: several splits and ways, gone on with, and by two processes."""
 
-import functools
 import itertools
 import json
 import os
@@ -11,14 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import launch
 from configs import quickstart
-from vlsm_jax.evaluation import stage
 from vlsm_jax.evaluation.predictions import read_predictions
 from vlsm_jax.evaluation.subject import model_digest
 from vlsm_jax.evaluation.summary import read_scores
@@ -37,16 +34,7 @@ contextdragconnection(source, sink, "A");
 SPLITS, WAYS = ("test", "test-blank"), ("greedy", "best-of-2")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    """Scripts are run in this process, since others take longer to start; models are tiny and run once."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "evaluate", functools.partial(stage.evaluate, workers=0))
-        patch.setattr(stage.os, "cpu_count", lambda: 1)
-        yield
-    jax.config.update("jax_disable_most_optimizations", before)
+pytestmark = pytest.mark.usefixtures("evaluated_here")
 
 
 @pytest.fixture(scope="module")
