@@ -54,10 +54,10 @@ def test_a_token_goes_through_the_kernel_and_the_prompt_does_not(setup):
 
 
 def test_auto_is_the_kernel_on_one_tpu_and_xla_elsewhere(setup):
-    assert product_for("auto", "tpu", 1) == "pallas"
+    assert product_for("auto", "tpu", 1) == "pallas-tpu"
     assert [product_for("auto", *where) for where in (("tpu", 4), ("gpu", 1), ("cpu", 1))] == ["xla"] * 3
     assert product_for("xla", "tpu", 1) == "xla"
-    with pytest.raises(ValueError, match="'pallas' is for one TPU, not for 4"):
+    with pytest.raises(ValueError, match="'pallas' is for one TPU or one GPU, not for 4"):
         product_for("pallas", "tpu", 4)
     network, params, tokenizer = setup
     with pytest.raises(ValueError, match="not for 1 device"):

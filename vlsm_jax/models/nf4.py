@@ -125,7 +125,7 @@ def dequantise_absmax(codes: jax.Array, nested: jax.Array, offset: jax.Array) ->
     # Each value of `nested` is repeated rather than looked up: accelerators are slow to look up.
     scale = jnp.repeat(nested, NESTED_BLOCK)[: codes.size].reshape(codes.shape[::-1]).T
     scaled = _take(jnp.asarray(dynamic_map()), codes) * scale
-    return _rounded(scaled) + offset
+    return rounded(scaled) + offset
 
 
 def nested_count(blocks: int, outputs: int) -> int:
@@ -169,7 +169,7 @@ def _take(table: jax.Array, index: jax.Array) -> jax.Array:
     return table.at[index].get(mode="promise_in_bounds")
 
 
-def _rounded(x: jax.Array) -> jax.Array:
+def rounded(x: jax.Array) -> jax.Array:
     """The value itself, kept from being fused with the addition after it, which would round once instead of twice.
 
     A selection in between does it; compilers see through barriers and through casts.

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vlsm_jax.models import integers, nf4
-from vlsm_jax.models.kernels.nf4_product import IMPLEMENTATIONS, nf4_product, takes
+from vlsm_jax.models.kernels import nf4_product, nf4_product_gpu
 from vlsm_jax.models.layers import Axes, Dense
 from vlsm_jax.sharding import gathered
 
@@ -141,12 +141,33 @@ class QuantisedDense(Dense):
     def product(self, rows: jax.Array) -> jax.Array:
         """Maps [R, I] to [R, O], without the bias."""
         arrays, format = self.kernel.arrays(), self.kernel.format
-        if self.implementation != "xla" and takes(format, rows.shape, self.outputs.width):
-            return nf4_product(rows, arrays, implementation=self.implementation)
+        fused = _FUSED.get(self.implementation)
+        if fused is not None and fused.takes(format, rows.shape, self.outputs.width):
+            return fused.product(rows, arrays)
         return frozen_product(format, rows, arrays)
 
 
-PRODUCTS = ("auto", *IMPLEMENTATIONS)
+class Fused(NamedTuple):
+    """A kernel that dequantises and multiplies at once.
+
+    Attributes:
+      takes: format, shape of the rows and number of outputs to whether it serves such a product.
+      product: rows [R, I] and arrays to [R, O].
+    """
+
+    takes: Callable[[str, tuple[int, ...], int], bool]
+    product: Callable[[jax.Array, Arrays], jax.Array]
+
+
+_FUSED = {
+    "pallas-tpu": Fused(nf4_product.takes, nf4_product.nf4_product),
+    "pallas-gpu": Fused(nf4_product_gpu.takes, nf4_product_gpu.nf4_product),
+    "interpret": Fused(nf4_product.takes, functools.partial(nf4_product.nf4_product, interpret=True)),
+}
+IMPLEMENTATIONS = ("xla", *_FUSED)
+"""What a quantised layer may multiply by; "interpret" is the kernel for TPUs step by step, on any device."""
+
+PRODUCTS = ("auto", "xla", "pallas", "interpret")
 """What may be asked for where tokens are decoded: see `product_for`."""
 
 
@@ -154,28 +175,32 @@ def product_for(name: str, platform: str, devices: int) -> str:
     """Returns the implementation that `name` in `PRODUCTS` stands for when decoding.
 
     Args:
-      name: "auto" is the kernel where there is one and XLA elsewhere; other names stand for themselves.
+      name: "pallas" is the kernel for the platform; "auto" is that on a TPU and XLA elsewhere, as the kernel for GPUs
+        has been compiled and checked, and not been timed on a card; other names stand for themselves.
       platform: "cpu", "tpu" or "gpu".
-      devices: how many share a kernel; the Pallas kernel works on whole ones, so it is for one alone.
+      devices: how many share a kernel; the Pallas kernels work on whole ones, so they are for one alone.
 
     Raises:
-      ValueError: an unknown name, or "pallas" for several devices or another platform than TPU.
+      ValueError: an unknown name, or "pallas" for several devices or a CPU.
     """
     if name not in PRODUCTS:
         raise ValueError(f"quantised product {name!r} is not one of {', '.join(PRODUCTS)}")
-    fits = platform == "tpu" and devices == 1
+    kernel = f"pallas-{platform}"
+    fits = kernel in _FUSED and devices == 1
     if name == "pallas" and not fits:
         raise ValueError(
-            f"quantised product 'pallas' is for one TPU, not for {devices} device(s) of the platform {platform!r}; "
-            "choose 'xla', or 'auto' for the kernel where there is one"
+            f"quantised product 'pallas' is for one TPU or one GPU, not for {devices} device(s) of the platform "
+            f"{platform!r}; choose 'xla', or 'auto' for a kernel where there is a proven one"
         )
-    if name == "auto":
-        return "pallas" if fits else "xla"
-    return name
+    if name == "pallas" or (name == "auto" and fits and platform == "tpu"):
+        return kernel
+    return "xla" if name == "auto" else name
 
 
 def set_implementation(model: nnx.Module, implementation: str) -> None:
-    """Chooses how every quantised layer of `model` multiplies: see `kernels.nf4_product`.
+    """Chooses how every quantised layer of `model` multiplies, by a name in `IMPLEMENTATIONS`.
+
+    Shapes that a kernel does not take go through XLA all the same.
 
     Raises:
       ValueError: an unknown implementation.

@@ -1,5 +1,7 @@
 """The product of a few rows with an NF4 kernel, dequantised tile by tile in fast memory (Pallas, TPU).
 
+`nf4_product_gpu` does the same for GPUs, where other tiles and another way from codes to values are needed.
+
 XLA writes the whole dequantised kernel to memory and reads it again, 4.5 times the bytes of the codes or more. When
 decoding, where a weight is used for a few rows only, reading weights is all the time there is.
 
@@ -17,7 +19,6 @@ from jax.experimental.pallas import tpu as pltpu
 
 from vlsm_jax.models import nf4
 
-IMPLEMENTATIONS = ("xla", "pallas", "interpret")
 # More rows than this reuse a dequantised kernel often enough for XLA's way.
 MAX_ROWS = 128
 _HALF = nf4.BLOCK // 2
@@ -32,7 +33,7 @@ def takes(format: str, rows: tuple[int, ...], outputs: int) -> bool:
     return format in ("nf4", "nf4-double") and rows[0] <= MAX_ROWS and tiled
 
 
-def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, implementation: str = "pallas") -> jax.Array:
+def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, interpret: bool = False) -> jax.Array:
     """Maps [R, I] to [R, O], in the dtype of `rows`; products in bfloat16 unless `rows` are float32, sums in float32.
 
     Not differentiable: training goes through XLA.
@@ -40,10 +41,10 @@ def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, implementation
     Args:
       rows: [R, I] with a shape that `takes` accepts.
       arrays: `codes`, `absmax` and, when double-quantised, `nested` and `offset`; see `nf4`.
-      implementation: "pallas", compiled for TPU, or "interpret", the same kernel step by step on any device.
+      interpret: step by step on any device, instead of compiled for a TPU.
 
     Raises:
-      ValueError: a shape without tiles, or another implementation.
+      ValueError: a shape without tiles.
     """
     count, inputs = rows.shape
     codes, absmax = arrays["codes"], arrays["absmax"]
@@ -54,8 +55,6 @@ def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, implementation
             f"no tiles for a kernel of {inputs} x {outputs}: inputs have to be a multiple of {_INPUT_TILES[-1]}, "
             f"outputs of {_OUTPUT_TILES[-1]}"
         )
-    if implementation not in IMPLEMENTATIONS[1:]:
-        raise ValueError(f"implementation {implementation!r} is neither 'pallas' nor 'interpret'")
     if "nested" in arrays:
         absmax = nf4.dequantise_absmax(absmax, arrays["nested"], arrays["offset"])
     # A byte holds inputs j and 32 + j of a block. The rows are cut in the same way, so that nothing is interleaved.
@@ -76,7 +75,7 @@ def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, implementation
         out_shape=jax.ShapeDtypeStruct((padded, outputs), rows.dtype),
         scratch_shapes=[pltpu.VMEM((padded, output_tile), jnp.float32)],
         compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel", "arbitrary")),
-        interpret=implementation == "interpret",
+        interpret=interpret,
     )
     return product(high, low, codes, absmax)[:count]
 
