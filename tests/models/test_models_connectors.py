@@ -127,6 +127,29 @@ def test_equals_transformers(pair):
     np.testing.assert_allclose(half.astype(jnp.float32), expected, atol=0.1 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("remat", ["full", "dots"])
+def test_remat_keeps_no_layers_kernels_and_gives_the_same_gradients(pair, remat):
+    config, _, params = pair
+    visual = jnp.array(visual_tokens())
+
+    def gradient(remat: str, dtype=jnp.float32):
+        def loss(params):
+            return jnp.sum(jnp.sin(merge(config, params, remat=remat, dtype=dtype)(visual)).astype(jnp.float32))
+
+        return jax.grad(loss), jax.make_jaxpr(lambda p: jax.vjp(loss, p)[1])(params)
+
+    plain, made_again = gradient("none")[0](params), gradient(remat)[0](params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), plain, made_again)
+    # In bfloat16 each layer casts its kernels. What the backward pass finds stored must not have them for all layers.
+    kernels = {x.shape[1:] for x in jax.tree.leaves(params["layers"]) if x.ndim > 2}
+
+    def stored(remat: str) -> set[tuple[int, ...]]:  # shapes without the axis of the layers
+        outputs = gradient(remat, jnp.bfloat16)[1].out_avals
+        return {x.shape[1:] for x in outputs if x.dtype == jnp.bfloat16} & kernels
+
+    assert stored("none") and not stored(remat)
+
+
 def test_gradients_equal_torch(pair):
     config, model, params = pair
     visual = torch.tensor(visual_tokens(), requires_grad=True)

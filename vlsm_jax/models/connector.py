@@ -102,9 +102,10 @@ def make_connector(
     rngs: nnx.Rngs,
     dtype: jnp.dtype = jnp.float32,
     param_dtype: jnp.dtype = jnp.float32,
+    remat: str = "none",
 ) -> Connector:
-    """Returns the connector that `config` names, between the given widths."""
+    """Returns the connector that `config` names, between the given widths; `remat` is of a resampler's layers."""
     declare, kind = Declare(rngs, param_dtype), CONNECTORS[config.kind]
     if config.sizes is None:
         return kind(declare, config, d_vision, d_text, dtype)
-    return kind(declare, config.sizes, d_vision, d_text, init_std=config.init_std, dtype=dtype)
+    return kind(declare, config.sizes, d_vision, d_text, init_std=config.init_std, dtype=dtype, remat=remat)

@@ -17,7 +17,7 @@ from flax import nnx
 from vlsm_jax.models import layers
 from vlsm_jax.models.attention import attention
 from vlsm_jax.models.layers import Axes, Declare, Dense, RmsNorm
-from vlsm_jax.models.stack import run_stack
+from vlsm_jax.models.stack import check_remat, run_stack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +91,17 @@ class PerceiverConnector(nnx.Module):
     """A gated MLP to the decoder's width, then the resampler, [N, V, d_vision] to [N, Q, d_text]."""
 
     def __init__(
-        self, declare: Declare, sizes: PerceiverSizes, d_vision: int, d_text: int, *, init_std: float, dtype: jnp.dtype
+        self,
+        declare: Declare,
+        sizes: PerceiverSizes,
+        d_vision: int,
+        d_text: int,
+        *,
+        init_std: float,
+        dtype: jnp.dtype,
+        remat: str = "none",
     ):
-        self.sizes, self.dtype = sizes, dtype
+        self.sizes, self.dtype, self.remat = sizes, dtype, check_remat(remat)
         init, embed = layers.normal(init_std), Axes.of(embed=d_text)
         inner = Axes.of(mlp=sizes.projection_width or 4 * d_text)
         self.projection = GatedMlp(declare, Axes.of(connector_in=d_vision), inner, embed, init=init, dtype=dtype)
@@ -110,4 +118,4 @@ class PerceiverConnector(nnx.Module):
         def body(layer: PerceiverLayer, latents: jax.Array, index: jax.Array | int) -> jax.Array:
             return layer(latents, visual)
 
-        return self.norm(run_stack(self.layers, body, latents, count=self.sizes.depth, scan=True, remat="none"))
+        return self.norm(run_stack(self.layers, body, latents, count=self.sizes.depth, scan=True, remat=self.remat))

@@ -17,6 +17,7 @@ from flax import nnx
 from vlsm_jax.models import layers
 from vlsm_jax.models.attention import attention
 from vlsm_jax.models.layers import Axes, Declare, Dense, LayerNorm
+from vlsm_jax.models.stack import check_remat, rematerialised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +84,17 @@ class QFormerConnector(nnx.Module):
     """The Q-Former and a linear layer, [N, V, d_vision] to [N, Q, d_text]."""
 
     def __init__(
-        self, declare: Declare, sizes: QFormerSizes, d_vision: int, d_text: int, *, init_std: float, dtype: jnp.dtype
+        self,
+        declare: Declare,
+        sizes: QFormerSizes,
+        d_vision: int,
+        d_text: int,
+        *,
+        init_std: float,
+        dtype: jnp.dtype,
+        remat: str = "none",
     ):
-        self.sizes, self.dtype = sizes, dtype
+        self.sizes, self.dtype, self.remat = sizes, dtype, check_remat(remat)
         init = layers.normal(init_std)
         self.queries = declare((sizes.queries, sizes.width), ("positions", "embed"), init)
         self.norm = LayerNorm(declare, sizes.width, eps=sizes.norm_eps, dtype=dtype)
@@ -112,5 +121,6 @@ class QFormerConnector(nnx.Module):
                 queries = layer.feed_forward(queries)
             return queries, None
 
-        queries, _ = jax.lax.scan(group, self.norm(queries), (grouped, cross_state))
+        run = rematerialised(group, self.remat, scan=True)
+        queries, _ = jax.lax.scan(run, self.norm(queries), (grouped, cross_state))
         return self.output(queries)

@@ -13,6 +13,7 @@ from vlsm_jax.models.layers import KEPT
 from vlsm_jax.models.layerwise import Layerwise
 
 Carry = TypeVar("Carry")
+Step = TypeVar("Step", bound=Callable[..., Any])
 
 _named = jax.checkpoint_policies.save_only_these_names(KEPT)
 # cuDNN's attention, whose results jax gives no name: without them the kernel would run once more.
@@ -33,6 +34,14 @@ def check_remat(remat: str) -> str:
     if remat not in REMAT:
         raise ValueError(f"remat {remat!r} is not one of {', '.join(REMAT)}")
     return remat
+
+
+def rematerialised(step: Step, remat: str, *, scan: bool) -> Step:
+    """Returns a layer of which the backward pass finds stored what `remat` says: see `run_stack`."""
+    if check_remat(remat) == "none":
+        return step
+    # Inside a scan the loop itself keeps XLA from merging the recomputation with the forward pass.
+    return jax.checkpoint(step, prevent_cse=not scan, policy=REMAT[remat])
 
 
 def run_stack(
@@ -61,10 +70,7 @@ def run_stack(
     def step(carry: Carry, layer_state: nnx.State, index: jax.Array | int) -> Carry:
         return body(nnx.merge(graphdef, layer_state), carry, index)
 
-    if check_remat(remat) != "none":
-        # Inside a scan the loop itself keeps XLA from merging the recomputation with the forward pass.
-        step = jax.checkpoint(step, prevent_cse=not scan, policy=REMAT[remat])
-
+    step = rematerialised(step, remat, scan=scan)
     if scan:
         state = jax.tree.map(lambda a: a[:count], state)
         carry, _ = jax.lax.scan(lambda c, xs: (step(c, *xs), None), carry, (state, jnp.arange(count)))

@@ -97,7 +97,8 @@ class Vlsm(nnx.Module):
             self.vision = self.connector = None
         else:
             self.vision = VisionEncoder(config.vision, **options, **stack)
-            self.connector = make_connector(config.connector, config.vision.width, config.decoder.width, **options)
+            widths = config.vision.width, config.decoder.width
+            self.connector = make_connector(config.connector, *widths, remat=remat, **options)
         self.decoder = Decoder(config.decoder, **options, **stack)
 
     def encode_images(self, images: jax.Array) -> jax.Array:
