@@ -10,8 +10,9 @@ from vlsm_jax.generation.loop import write
 from vlsm_jax.generation.prompts import make_prompts
 from vlsm_jax.models import DecoderConfig, VlsmConfig
 from vlsm_jax.models.adaptation import Adaptation
+from vlsm_jax.models.layerwise import take_apart
 from vlsm_jax.models.lora import LoraConfig
-from vlsm_jax.models.quantised import product_for
+from vlsm_jax.models.quantised import laid_out, product_for
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.network import Network
 
@@ -51,6 +52,25 @@ def test_a_token_goes_through_the_kernel_and_the_prompt_does_not(setup):
     assert len(set(made["xla"][0])) > 1
     # Training goes on as before: what was made is another network.
     assert "pallas_call" not in str(jax.make_jaxpr(lambda p: greedy(network.merge(p), prompts, 2, 1, 300))(params))
+
+
+def test_layers_laid_out_for_the_kernel_write_the_same(setup):
+    _, _, tokenizer = setup
+    decoder = DecoderConfig("llama", 320, 512, 2, 4, 2, 128, 512, init_std=0.1)
+    network = Network.create(VlsmConfig(None, None, decoder, tokenizer.image_id), adaptation=Adaptation("nf4-double"))
+    params = take_apart(jax.jit(network.init, static_argnums=0)(1))
+    assert laid_out(params, "pallas-gpu") is params
+    changed = laid_out(dict(params), "pallas-tpu")
+    name = "decoder/layers/attention/q/kernel/"
+    assert [p[name + "codes"][0].shape for p in (params, changed)] == [(256, 4, 128), (256, 512)]
+    assert [p[name + "absmax"][1].dtype for p in (params, changed)] == [np.uint8, np.float32]
+    prompts = make_prompts(tokenizer, [PROMPT], [np.zeros(0, np.uint8)], 0)
+
+    @jax.jit
+    def write(params):
+        return greedy(network.merge(params), prompts, 4, tokenizer.eos_id, tokenizer.size).tokens
+
+    np.testing.assert_array_equal(write(params), write(changed))
 
 
 def test_auto_is_the_kernel_on_one_tpu_and_xla_elsewhere(setup):

@@ -175,3 +175,10 @@ def test_constants_of_the_look_up_stay_in_the_loop_over_layers():
     program = jax.make_jaxpr(jax.grad(loss))(jnp.zeros((8, 128)), jnp.zeros((3, 64, 128), jnp.uint8))
     made = [variable.aval.size for equation in program.eqns for variable in equation.outvars]
     assert 0 < max(made) < 128 * 128
+
+
+def test_statistics_are_selected_as_they_are_looked_up():
+    codes = jnp.arange(256, dtype=jnp.uint8).reshape(2, 128)
+    found = np.asarray(jax.jit(nf4.select_dynamic)(codes)).reshape(-1)
+    np.testing.assert_array_equal(found.view(np.uint32) << 1, nf4.dynamic_map().view(np.uint32) << 1)  # 0 has two signs
+    np.testing.assert_array_equal(np.sign(found), np.sign(nf4.dynamic_map()))

@@ -28,7 +28,7 @@ from vlsm_jax.generation.speculation import Lookup
 from vlsm_jax.generation.speed import Speed
 from vlsm_jax.generation.streaming import OnText, Stream
 from vlsm_jax.models.layerwise import take_apart
-from vlsm_jax.models.quantised import product_for, set_implementation
+from vlsm_jax.models.quantised import laid_out, product_for, set_implementation
 from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.network import Network, Params
 
@@ -115,7 +115,8 @@ class Generator:
         take_params: bool = False,
     ):
         self._network, self._tokenizer = decoding_network(network, mesh, product), tokenizer
-        self._params = take_apart(params if take_params else dict(params))
+        chosen = product_for(product, mesh.devices.flat[0].platform, mesh.size)
+        self._params = laid_out(take_apart(params if take_params else dict(params)), chosen)
         self._fit, self._mesh, self._lookup = fit, mesh, lookup
         self._programs = Programs()
         self._constrained: ConstrainedDecoder | None = None

@@ -80,7 +80,7 @@ def quantise(kernel: jax.Array) -> dict[str, jax.Array]:
 def dequantise(arrays: dict[str, jax.Array], dtype: jnp.dtype) -> jax.Array:
     """Maps the arrays of `quantise` or `quantise_double` to the kernel [I, O], rounded to `dtype` once."""
     absmax = arrays["absmax"]
-    if "nested" in arrays:
+    if absmax.dtype == jnp.uint8:
         absmax = dequantise_absmax(absmax, arrays["nested"], arrays["offset"])
     codes = unpack(arrays["codes"])
     return (look_up(codes) * absmax[:, None, :]).astype(dtype).reshape(-1, codes.shape[-1])
@@ -124,8 +124,7 @@ def dequantise_absmax(codes: jax.Array, nested: jax.Array, offset: jax.Array) ->
     """Maps `absmax` uint8 [I/64, O] to float32 [I/64, O]."""
     # Each value of `nested` is repeated rather than looked up: accelerators are slow to look up.
     scale = jnp.repeat(nested, NESTED_BLOCK)[: codes.size].reshape(codes.shape[::-1]).T
-    scaled = _take(jnp.asarray(dynamic_map()), codes) * scale
-    return rounded(scaled) + offset
+    return rounded(_look_up_dynamic(codes) * scale) + offset
 
 
 def nested_count(blocks: int, outputs: int) -> int:
@@ -157,12 +156,32 @@ def look_up(codes: jax.Array) -> jax.Array:
 
 def select(codes: jax.Array) -> jax.Array:
     """Maps codes to their float32 values by their four bits: fifteen selections, no memory."""
+    return _select(codes, CODEBOOK)
+
+
+def _select(codes: jax.Array, values: np.ndarray) -> jax.Array:
     # Made of the codes: a scan takes plain constants out of its loop, each as an array of the kernel's size.
-    level = [(codes & 0).astype(jnp.float32) + float(v) for v in CODEBOOK]
-    for bit in range(4):
+    level = [(codes & 0).astype(jnp.float32) + float(v) for v in values]
+    for bit in range(len(values).bit_length() - 1):
         is_set = (codes >> bit) & 1 != 0
         level = [jnp.where(is_set, level[i + 1], level[i]) for i in range(0, len(level), 2)]
     return level[0]
+
+
+def _look_up_dynamic(codes: jax.Array) -> jax.Array:
+    """Maps 8-bit statistics to their values on the dynamic map: by selection on TPUs, which look up one by one."""
+    by_table = functools.partial(_take, jnp.asarray(dynamic_map()))
+    return jax.lax.platform_dependent(codes, tpu=select_dynamic, default=by_table)
+
+
+def select_dynamic(codes: jax.Array) -> jax.Array:
+    """Maps codes, uint8, to their values on the dynamic map, by selection."""
+    # The map mirrors itself about its zero, but for a lone 1 at its end.
+    zero, last = 127, 255
+    distance = jnp.abs(codes.astype(jnp.int32) - zero)
+    value = _select(distance & 127, dynamic_map()[zero:last])
+    value = jnp.where(distance == last - zero, jnp.float32(1), value)
+    return jnp.where(codes < zero, -value, value)
 
 
 def _take(table: jax.Array, index: jax.Array) -> jax.Array:

@@ -40,7 +40,8 @@ def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, interpret: boo
 
     Args:
       rows: [R, I] with a shape that `takes` accepts.
-      arrays: `codes`, `absmax` and, when double-quantised, `nested` and `offset`; see `nf4`.
+      arrays: `codes`, `absmax` and, when double-quantised, `nested` and `offset`; see `nf4`. An `absmax` that has been
+        dequantised before is taken as it is.
       interpret: step by step on any device, instead of compiled for a TPU.
 
     Raises:
@@ -55,7 +56,7 @@ def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, interpret: boo
             f"no tiles for a kernel of {inputs} x {outputs}: inputs have to be a multiple of {_INPUT_TILES[-1]}, "
             f"outputs of {_OUTPUT_TILES[-1]}"
         )
-    if "nested" in arrays:
+    if absmax.dtype == jnp.uint8:
         absmax = nf4.dequantise_absmax(absmax, arrays["nested"], arrays["offset"])
     # A byte holds inputs j and 32 + j of a block. The rows are cut in the same way, so that nothing is interleaved.
     padded = -(-count // 16) * 16

@@ -67,7 +67,7 @@ def nf4_product(rows: jax.Array, arrays: dict[str, jax.Array], *, interpret: boo
     halves = jnp.pad(rows, ((0, padded - count), (0, 0))).reshape(padded, blocks, 2, _HALF)
     high, low = (halves[:, :, i].reshape(padded, inputs // 2) for i in range(2))
     operands = [high, low, arrays["codes"], jnp.asarray(nf4.CODEBOOK), arrays["absmax"]]
-    if "nested" in arrays:
+    if arrays["absmax"].dtype == jnp.uint8:
         operands += [jnp.asarray(nf4.dynamic_map()), arrays["nested"], arrays["offset"].reshape(1)]
     product = pl.pallas_call(
         functools.partial(_share_of_tile, blocks=blocks // shares),
