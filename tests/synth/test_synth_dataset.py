@@ -19,7 +19,7 @@ from vlsm_jax.synth.dataset import DatasetError, write_dataset
 from vlsm_jax.synth.isomorphism import factory_key, topology_key
 from vlsm_jax.synth.prompts import PromptStyle
 from vlsm_jax.synth.splits import TESTS, Split
-from vlsm_jax.synth.triplets import TripletOptions
+from vlsm_jax.synth.triplets import TripletOptions, make_triplet
 
 COUNTS = {Split.TRAIN: 20, Split.VALIDATION: 2, Split.IID: 3, Split.LAYOUT: 4}
 SMALL = TripletOptions(most_objects=10, image_size=(420, 280))
@@ -97,15 +97,16 @@ def test_workers_do_not_change_a_byte(written, tmp_path):
 @pytest.mark.parametrize("after", [1, 18, 24])
 def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(written, tmp_path, monkeypatch, after):
     made = []
-    real = dataset.make_triplet
+    real = dataset.make_triplets
 
-    def stopping(seed, index, options, split):
-        if len(made) == after:
-            raise KeyboardInterrupt
-        made.append((split, index))
-        return real(seed, index, options, split)
+    def stopping(seed, indices, options, split):
+        for triplet in real(seed, indices, options, split):
+            if len(made) == after:
+                raise KeyboardInterrupt
+            made.append(triplet.id)
+            yield triplet
 
-    monkeypatch.setattr(dataset, "make_triplet", stopping)
+    monkeypatch.setattr(dataset, "make_triplets", stopping)
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tmp_path / "set", COUNTS, seed=5, options=SMALL)
     assert not (tmp_path / "set").exists()
@@ -115,7 +116,7 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(written, tmp_path, mon
         with (partial / name).open("ab") as file:
             file.write(b'{"torn": ')
     again = []
-    monkeypatch.setattr(dataset, "make_triplet", lambda *args: again.append(args[1]) or real(*args))
+    monkeypatch.setattr(dataset, "make_triplets", lambda *args: again.extend(args[1]) or real(*args))
     write_dataset(tmp_path / "set", COUNTS, seed=5, options=SMALL)
     assert contents(tmp_path / "set") == contents(written)
     # Whole chunks are kept: of sixteen and then four of train, then one for each of the small splits.
@@ -158,7 +159,7 @@ def test_a_stopped_run_of_another_set_is_not_mixed_in(tmp_path, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset, "make_triplet", stop)
+    monkeypatch.setattr(dataset, "make_triplets", stop)
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tmp_path / "set", COUNTS, seed=5)
     with pytest.raises(DatasetError, match=r"another data set .*seed is 5, not 6"):
@@ -182,7 +183,7 @@ def test_an_index_does_not_depend_on_how_many_there_are(written, tmp_path):
 
 def test_a_data_set_that_is_there_is_not_written_again(written, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
-    monkeypatch.setattr(dataset, "make_triplet", None)
+    monkeypatch.setattr(dataset, "make_triplets", None)
     found = write_dataset(written, COUNTS, seed=5, options=SMALL)
     assert not found.written
     assert found.counts == COUNTS
@@ -213,8 +214,10 @@ def test_nothing_else_is_overwritten(written, tmp_path):
 
 
 def test_duplicates_are_left_out_and_counted(tmp_path, monkeypatch):
-    real = dataset.make_triplet
-    monkeypatch.setattr(dataset, "make_triplet", lambda seed, index, *rest: real(seed, index // 2, *rest))
+    real = dataset.make_triplets
+    monkeypatch.setattr(
+        dataset, "make_triplets", lambda seed, indices, *rest: real(seed, [index // 2 for index in indices], *rest)
+    )
     write_dataset(tmp_path / "set", {Split.TRAIN: 5}, seed=5, options=SMALL)
     assert [row["id"] for row in rows(tmp_path / "set", "train")] == [f"5-train-{i:06d}" for i in range(5)]
     card = (tmp_path / "set" / "README.md").read_text()
@@ -222,8 +225,8 @@ def test_duplicates_are_left_out_and_counted(tmp_path, monkeypatch):
 
 
 def test_too_few_factories_is_an_error(tmp_path, monkeypatch):
-    triplet = dataset.make_triplet(5, 0, SMALL, Split.TRAIN)
-    monkeypatch.setattr(dataset, "make_triplet", lambda *args: triplet)
+    triplet = make_triplet(5, 0, SMALL, Split.TRAIN)
+    monkeypatch.setattr(dataset, "make_triplets", lambda seed, indices, *rest: [triplet] * len(indices))
     with pytest.raises(DatasetError, match="only 1 different factories"):
         write_dataset(tmp_path / "set", {Split.TRAIN: 2}, seed=5)
     assert not (tmp_path / "set").exists()

@@ -13,9 +13,9 @@ from vlsm_jax.synth import triplets
 from vlsm_jax.synth.prompts import PromptStyle
 from vlsm_jax.synth.sampler import horizon
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
-from vlsm_jax.synth.sketches import SketchStyle
+from vlsm_jax.synth.sketches import SketchError, SketchStyle
 from vlsm_jax.synth.splits import Keys, Split, split_of
-from vlsm_jax.synth.triplets import TripletError, TripletOptions, check_script, make_triplet
+from vlsm_jax.synth.triplets import TripletError, TripletOptions, check_script, make_triplet, make_triplets
 from vlsm_jax.twin import Twin, TwinObject
 
 
@@ -121,6 +121,31 @@ def test_rejected_factories_are_counted(monkeypatch):
     monkeypatch.setattr(triplets, "check_script", lambda *args, **kwargs: "no flow")
     with pytest.raises(TripletError, match=r"no flow \(40\)"):
         make_triplet(2, 0)
+
+
+def test_triplets_made_together_are_those_made_one_by_one(monkeypatch):
+    check, paint, refused = triplets.check_script, triplets.paint_sketch, []
+
+    def strict(script, factory):
+        return "odd" if len(factory.twin.objects) % 2 else check(script, factory)
+
+    def small(twin, *args):
+        if len(twin.objects) % 4:
+            refused.append(twin)
+            raise SketchError("full")
+        return paint(twin, *args)
+
+    monkeypatch.setattr(triplets, "check_script", strict)
+    monkeypatch.setattr(triplets, "paint_sketch", small)
+    together = list(make_triplets(7, (4, 0, 2, 1), split=Split.VALIDATION))
+    assert refused
+    assert any(dict(triplet.rejected).get("odd") for triplet in together)
+    for index, triplet in zip((4, 0, 2, 1), together, strict=True):
+        alone = make_triplet(7, index, split=Split.VALIDATION)
+        assert triplet.row() == alone.row()
+        assert triplet.rejected == alone.rejected
+        assert (triplet.sketch.image == alone.sketch.image).all()
+    assert list(make_triplets(7, ())) == []
 
 
 def test_bad_options_are_named():

@@ -31,7 +31,7 @@ from vlsm_jax.processes import in_order
 from vlsm_jax.synth.cards import Facts, Tally, facts_of, write_card
 from vlsm_jax.synth.sketches import blank_sketch, encode_image
 from vlsm_jax.synth.splits import Split
-from vlsm_jax.synth.triplets import TripletOptions, make_triplet
+from vlsm_jax.synth.triplets import TripletOptions, make_triplets
 from vlsm_jax.version import __version__
 
 FORMAT = "vlsm_jax.dataset/4"
@@ -117,8 +117,7 @@ def _make_chunk(chunk: _Chunk, seed: int, options: TripletOptions) -> list[_Made
     if own_process:
         _settle()
     out = []
-    for index in range(chunk.start, chunk.start + chunk.count):
-        triplet = make_triplet(seed, index, options, chunk.split)
+    for triplet in make_triplets(seed, range(chunk.start, chunk.start + chunk.count), options, chunk.split):
         picture, suffix = encode_image(triplet.sketch)
         row = triplet.row()
         facts = facts_of(row, triplet.factory.twin, len(picture))

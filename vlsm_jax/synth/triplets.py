@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -252,31 +252,107 @@ def sample_for(
     )
 
 
-def _make(seed: int, index: int, attempt: int, split: Split, options: TripletOptions) -> Triplet | str:
-    """Returns one try, or why it failed. Each part has its own random stream: a new painter changes no prompt."""
-    place = list(Split).index(split)
-    number = (seed, place, index, attempt)
-    choice, style_rng, factory_rng, prompt_rng, script_rng, sketch_rng, name_rng = streams(number, 7)
+class _Draft:
+    """One triplet on its way: what is made of the factory that it has at present.
 
-    prompt_style = _pick(options.prompt_styles, style_rng)
-    script_style = _pick(options.script_styles, style_rng)
-    sketch_style = _pick(options.sketch_styles, style_rng)
-    factory, keys = sample_for(split, options, choice, factory_rng)
-    if options.open_names and name_rng.random() < options.open_names:
-        factory = dataclasses.replace(factory, twin=with_open_names(factory.twin, name_rng))
-    asked = script_style if len(options.script_styles) > 1 else None
-    prompt = write_prompt(factory, prompt_style, prompt_rng, script_style=asked, plain=options.plain)
-    twin = prompt.told if script_style is ScriptStyle.DICTATED else factory.twin
-    script = write_script(twin, script_style, script_rng, PLAIN if options.plain or options.plain_scripts else None)
-    reason = check_script(script, factory)
-    if reason:
-        return reason
-    try:
-        sketch = paint_sketch(factory.twin, sketch_rng, options.image_size, sketch_style)
-    except SketchError:
-        return "no room in the sketch"
-    name = f"{seed}-{split.value}-{index:06d}"
-    return Triplet(name, split, sketch, prompt, script, factory, keys, prompt_style, script_style, sketch_style)
+    Attributes:
+      reasons: why earlier factories were dropped, with how often.
+    """
+
+    def __init__(self, seed: int, split: Split, index: int, options: TripletOptions):
+        self.reasons: Counter[str] = Counter()
+        self._number = seed, list(Split).index(split), index
+        self._split, self._options = split, options
+
+    def draw(self) -> None:
+        """Draws a factory; raises `TripletError` after `TRIES` of them."""
+        seed, _, index = self._number
+        attempt, options = self.reasons.total(), self._options
+        if attempt == TRIES:
+            counted = ", ".join(f"{reason} ({count})" for reason, count in self.reasons.most_common())
+            raise TripletError(
+                f"triplet {index} of seed {seed}, split {self._split.value}, failed {TRIES} times: {counted}"
+            )
+        # Each part has its own random stream: a new painter changes no prompt.
+        choice, styles, rng, *self._streams, names = streams((*self._number, attempt), 7)
+        self.prompt_style = _pick(options.prompt_styles, styles)
+        self.script_style = _pick(options.script_styles, styles)
+        self.sketch_style = _pick(options.sketch_styles, styles)
+        factory, self.keys = sample_for(self._split, options, choice, rng)
+        if options.open_names and names.random() < options.open_names:
+            factory = dataclasses.replace(factory, twin=with_open_names(factory.twin, names))
+        self.factory = factory
+
+    def write_prompt(self) -> None:
+        """Writes the prompt."""
+        options, rng = self._options, self._streams[0]
+        asked = self.script_style if len(options.script_styles) > 1 else None
+        self.prompt = write_prompt(self.factory, self.prompt_style, rng, script_style=asked, plain=options.plain)
+
+    def write_script(self) -> None:
+        """Writes the script."""
+        twin = self.prompt.told if self.script_style is ScriptStyle.DICTATED else self.factory.twin
+        habits = PLAIN if self._options.plain or self._options.plain_scripts else None
+        self.script = write_script(twin, self.script_style, self._streams[1], habits)
+
+    def passes(self) -> bool:
+        """Runs the script; returns whether it is a good example."""
+        reason = check_script(self.script, self.factory)
+        if reason:
+            self.reasons[reason] += 1
+        return not reason
+
+    def finished(self) -> Triplet | None:
+        """Draws the sketch; returns the triplet, None where there is no room in the sketch."""
+        try:
+            sketch = paint_sketch(self.factory.twin, self._streams[2], self._options.image_size, self.sketch_style)
+        except SketchError:
+            self.reasons["no room in the sketch"] += 1
+            return None
+        seed, _, index = self._number
+        return Triplet(
+            f"{seed}-{self._split.value}-{index:06d}",
+            self._split,
+            sketch,
+            self.prompt,
+            self.script,
+            self.factory,
+            self.keys,
+            self.prompt_style,
+            self.script_style,
+            self.sketch_style,
+            rejected=tuple(sorted(self.reasons.items())),
+        )
+
+
+def _prepare(drafts: Sequence[_Draft]) -> None:
+    """Draws factories and writes prompts and scripts, until all scripts pass their checks."""
+    while drafts:
+        for part in (_Draft.draw, _Draft.write_prompt, _Draft.write_script):
+            for draft in drafts:
+                part(draft)
+        drafts = [draft for draft in drafts if not draft.passes()]
+
+
+def make_triplets(
+    seed: int, indices: Sequence[int], options: TripletOptions = TripletOptions(), split: Split = Split.TRAIN
+) -> Iterator[Triplet]:
+    """Yields the triplets that `make_triplet` gives for several indices, in their order.
+
+    All factories are drawn first, then all prompts are written, and so on: what a part works with stays at hand while
+    it is made many times, which is quicker by a twentieth than one triplet after the other.
+
+    Raises:
+      TripletError, ValueError: see `make_triplet`.
+    """
+    if seed < 0 or min(indices, default=0) < 0:
+        raise ValueError(f"seed {seed} and index {min(indices, default=0)} must not be negative")
+    drafts = [_Draft(seed, split, index, options) for index in indices]
+    _prepare(drafts)
+    for draft in drafts:
+        while (triplet := draft.finished()) is None:
+            _prepare([draft])
+        yield triplet
 
 
 def make_triplet(
@@ -291,13 +367,5 @@ def make_triplet(
       TripletError: no factory passed in `TRIES` tries.
       ValueError: a negative seed or index, or options that leave the split nothing.
     """
-    if seed < 0 or index < 0:
-        raise ValueError(f"seed {seed} and index {index} must not be negative")
-    reasons: Counter[str] = Counter()
-    for attempt in range(TRIES):
-        made = _make(seed, index, attempt, split, options)
-        if isinstance(made, Triplet):
-            return dataclasses.replace(made, rejected=tuple(sorted(reasons.items())))
-        reasons[made] += 1
-    counted = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
-    raise TripletError(f"triplet {index} of seed {seed}, split {split.value}, failed {TRIES} times: {counted}")
+    (triplet,) = make_triplets(seed, (index,), options, split)
+    return triplet
