@@ -345,10 +345,17 @@ def build_network(config: ConfigDict, model_config: Any, platform: str) -> tuple
         adaptation=adaptation_of(config.model),
     )
     vision = model_config.vision
+    if config.train.get("visual_targets", 0) and model_config.visual_tokens != (0 if vision is None else vision.tokens):
+        raise ConfigError(
+            f"train.visual_targets is for visual tokens that stand for patches, and model.connector="
+            f"{config.model.connector!r} makes others of them; choose 'linear' or 'mlp'"
+        )
+    annotated = vision is not None and config.train.get("visual_targets", 0)
     pipeline = build(
         PipelineConfig,
         config.pipeline,
         "pipeline",
+        patch_size=vision.patch_size if annotated else 0,
         image_size=1 if vision is None else vision.image_size,  # without an encoder no picture is read
         visual_tokens=model_config.visual_tokens,
         seed=config.seed,

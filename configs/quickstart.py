@@ -43,6 +43,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.synth.sketch_styles = ("pencil",)
     config.synth.plain = True
     config.synth.open_names = 0.0  # of the factories, with objects called anything
+    config.synth.annotated = False  # whether rows tell what is where in the sketch
 
     config.pipeline = reading.pipeline(sequence_length=512, batch_size=4)
 
@@ -94,6 +95,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.train.keep_checkpoints = 2
     config.train.most_skipped = 5  # updates in a row that are not finite: then the run ends
     config.train.features = ""  # folder for the features of a frozen encoder, computed once
+    config.train.visual_targets = 0.0  # weight of what patches are to say, of annotated sketches (synth.annotated)
 
     config.optimizer = optimizing.optimizer(learning_rate=2e-3, warmup_steps=2 if smoke else 100)
 

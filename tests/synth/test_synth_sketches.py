@@ -13,7 +13,15 @@ from PIL import Image
 from synth_examples import examples
 from synth_twins import sampled
 
-from vlsm_jax.synth.sketches import CLASSES, SketchError, SketchStyle, blank_sketch, encode_image, paint_sketch
+from vlsm_jax.synth.sketches import (
+    CLASSES,
+    SketchError,
+    SketchStyle,
+    annotate,
+    blank_sketch,
+    encode_image,
+    paint_sketch,
+)
 from vlsm_jax.synth.sketches.cameras import draw_camera, letter_scales
 from vlsm_jax.synth.sketches.canvas import Canvas, ink_table
 from vlsm_jax.synth.sketches.drafting import SHEET as CAD_SHEET
@@ -432,3 +440,44 @@ def test_objects_in_one_place_are_drawn_beside_each_other():
     twin = Twin((TwinObject("Queue", "a"), TwinObject("Queue", "b")))
     page = lay_out(twin, np.random.default_rng(0), SIZE, PEN)
     assert not page.icons["a"].overlaps(page.icons["b"])
+
+
+@pytest.mark.parametrize("style", SketchStyle)
+def test_annotations_tell_where_the_ink_of_each_word_is(style, monkeypatch):
+    """A page painted again without its names differs where the names are: at each word, and nowhere else."""
+    for seed, twin in enumerate(FACTORIES[:6]):
+        with_names = paint_sketch(twin, np.random.default_rng(seed), style=style)
+        with monkeypatch.context() as patched:
+            patched.setattr(Canvas, "text", lambda *_, **__: None)
+            without = paint_sketch(twin, np.random.default_rng(seed), style=style)
+        ink = np.abs(with_names.image.astype(int) - without.image).max(-1) > 40
+        annotation = annotate(twin, with_names.drawn)
+        assert annotation["size"] == [ink.shape[1], ink.shape[0]]
+        left = ink.copy()
+        for item in annotation["objects"]:
+            assert "".join(word[0] for word in item["words"]) == with_names.labels.get(
+                item["name"], item["name"]
+            ).replace(" ", "")
+            for _, x0, y0, x1, y1 in item["words"]:
+                near = np.zeros_like(ink)
+                near[min(y0, y1) - 11 : max(y0, y1) + 12, x0 - 4 : x1 + 5] = True
+                columns = np.flatnonzero((ink & near).any(0))
+                assert len(columns)
+                assert abs(columns[0] - x0) <= 5
+                assert abs(columns[-1] - x1) <= 5
+                left &= ~near
+        assert left.sum() <= 0.03 * ink.sum()  # lines that names were written over
+
+
+@pytest.mark.parametrize("style", SketchStyle)
+def test_annotated_lines_lead_from_object_to_object(style):
+    for seed, twin in enumerate(FACTORIES[:6]):
+        annotation = annotate(twin, paint_sketch(twin, np.random.default_rng(seed), style=style).drawn)
+        icons = {item["name"]: np.array(item["icon"]) for item in annotation["objects"]}
+        assert [(w["source"], w["target"], w["port"]) for w in annotation["connections"]] == [
+            (w.source, w.target, w.port) for w in twin.connections
+        ]
+        for wire in annotation["connections"]:
+            for end, name in ((wire["path"][0], wire["source"]), (wire["path"][-1], wire["target"])):
+                # A name may stand between the icon and the line.
+                assert np.abs(icons[name] - end).max() < 75

@@ -6,7 +6,9 @@ import pytest
 
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer, split_frozen
-from vlsm_jax.training.step import TrainState, batch_loss, make_train_step
+from vlsm_jax.training.step import TrainState, batch_loss, batch_losses, make_train_step
+
+VISUAL = 5  # as in conftest.py: a class token and four patches
 
 
 def state_of(network, optimizer, rules=((r".*", True),)):
@@ -121,3 +123,58 @@ def test_schedules():
     assert [float(longer(s)) for s in range(61)] == [float(stable(s)) for s in range(61)]
     with pytest.raises(ConfigError, match="'linear'; choose 'cosine', 'constant' or 'stable'"):
         learning_rate_schedule(OptimizerConfig(schedule="linear"), 10)
+
+
+def annotated(batch, seed=1):
+    """The batch with a target for about every second patch of its pictures, and none for class tokens."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 60, (batch.images.shape[0], 1, VISUAL))
+    targets[rng.random(targets.shape) < 0.5] = -1
+    targets[..., 0] = -1
+    return batch._replace(visual_targets=jnp.asarray(targets, jnp.int32))
+
+
+def test_visual_tokens_are_scored_by_their_direction_among_embeddings(network, make_batch):
+    batch = annotated(make_batch(4))
+    params = network.init(0)
+    model = network.merge(params)
+    visual = np.asarray(model.encode_images(batch.images[:, 0]), np.float64)
+    table = np.asarray(params["decoder/embedding/table"], np.float64)
+    scores = visual / np.sqrt((visual**2).mean(-1, keepdims=True) + 1e-6) @ table.T
+    likelihood = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+    wanted = np.asarray(batch.visual_targets[:, 0])
+    there = wanted >= 0
+    expected = -likelihood[there, wanted[there]].sum()
+    losses = batch_losses(model, batch)
+    np.testing.assert_allclose(losses.visual.loss, expected, rtol=1e-5)
+    assert losses.visual.weight == there.sum()
+    assert losses.visual.correct == (scores.argmax(-1) == wanted)[there].sum()
+    np.testing.assert_array_equal(losses.text.loss, batch_loss(model, batch).loss)
+
+
+def test_what_visual_tokens_are_to_say_counts_as_much_as_asked(network, make_batch):
+    batch, optimizer, weight = annotated(make_batch(4)), optax.sgd(1.0), 0.7
+    state = state_of(network, optimizer)
+
+    def objective(params):
+        text, visual = batch_losses(network.merge(params), batch)
+        return (text.loss + weight * visual.loss) / text.weight
+
+    wanted = jax.grad(objective)(state.trained)
+    for accumulation in (1, 2):
+        step = jax.jit(make_train_step(network.merge, optimizer, accumulation, weight))
+        after, metrics = step(state, batch)
+        for name in wanted:
+            np.testing.assert_allclose(state.trained[name] - after.trained[name], wanted[name], atol=2e-6, err_msg=name)
+        losses = batch_losses(network.merge(state.trained), batch)
+        np.testing.assert_allclose(metrics.visual_accuracy, losses.visual.correct / losses.visual.weight)
+        np.testing.assert_allclose(metrics.loss, losses.text.loss / losses.text.weight, rtol=1e-5)
+
+
+def test_a_model_learns_to_say_what_its_patches_show(network, make_batch):
+    batch, optimizer = annotated(make_batch(4)), optax.adam(0.01)
+    batch = batch._replace(weights=jnp.zeros_like(batch.weights).at[:, -1].set(1))
+    state, step = state_of(network, optimizer), jax.jit(make_train_step(network.merge, optimizer, 1, 1.0))
+    for _ in range(60):
+        state, metrics = step(state, batch)
+    assert metrics.visual_accuracy == 1

@@ -55,6 +55,10 @@ def data_make(
             help="Samples of reading for each triplet, sketches with what stands in them, in DIRECTORY/reading.",
         ),
     ] = 0.0,
+    annotate: Annotated[
+        bool,
+        typer.Option("--annotate", help="Tell in each row what is where in its sketch: names, icons and lines."),
+    ] = False,
     seed: Seed = 0,
     workers: Workers = None,
 ) -> None:
@@ -63,13 +67,14 @@ def data_make(
     Splits: train, validation, and the tests iid, industry, layout, size and timing, each a second time with empty
     sketches. The same seed gives the same bytes for any number of processes; a stopped run goes on where it was.
     """
-    from vlsm_jax.synth import DatasetError, Split, TripletError, write_dataset
+    from vlsm_jax.synth import DatasetError, Split, TripletError, TripletOptions, write_dataset
 
     counts = {split: test if split.is_test else train for split in Split} | {Split.VALIDATION: validation}
     workers = workers or os.cpu_count() or 1
     with progress_bar(sum(counts.values()), "triplet") as progress:
         try:
-            made = write_dataset(directory, counts, seed=seed, workers=workers, progress=progress)
+            options = TripletOptions(annotated=annotate)
+            made = write_dataset(directory, counts, seed=seed, options=options, workers=workers, progress=progress)
         except (DatasetError, TripletError) as error:
             fail(str(error))
     say(f"{directory}" if made.written else f"{directory} (was there already)")

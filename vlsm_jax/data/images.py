@@ -63,6 +63,18 @@ def fit_image(image: Image.Image, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
     return np.asarray(image, dtype=np.uint8)
 
 
+def fitted(points: np.ndarray, picture: tuple[int, int], size: int, fit: Fit = Fit.PAD) -> np.ndarray:
+    """Returns where points [N, 2], (x, y) in a picture of (width, height), are in the square made by `fit_image`."""
+    width, height = picture
+    if fit is Fit.SQUASH:
+        return points * (size / width, size / height)
+    if fit is Fit.PAD:
+        side = max(width, height)
+        return (points + np.array([(side - width) // 2, (side - height) // 2])) * (size / side)
+    wide = tuple(int(size * side / min(width, height)) for side in picture)
+    return points * (wide[0] / width, wide[1] / height) - np.array([(wide[0] - size) // 2, (wide[1] - size) // 2])
+
+
 def load_image(
     source: str | os.PathLike | bytes,
     size: int,

@@ -11,6 +11,7 @@ have read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -22,6 +23,7 @@ import grain
 import numpy as np
 from absl import flags, logging
 
+from vlsm_jax.data.annotations import COLUMN, NONE, Patches, visual_targets
 from vlsm_jax.data.augmentation import augment
 from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key
 from vlsm_jax.data.images import Fit, ImageError, load_image
@@ -68,6 +70,8 @@ class Batch(NamedTuple):
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
       images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
       features: [B, K, T, D]; what a frozen encoder made of the pictures.
+      visual_targets: int32 [B, K, V]; the id that a visual token is to say (annotations.py), -1 for none; None where
+        annotations are not read.
     """
 
     tokens: Any
@@ -78,6 +82,7 @@ class Batch(NamedTuple):
     visual_index: Any
     images: Any = None
     features: Any = None
+    visual_targets: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +103,8 @@ class PipelineConfig:
         target: the mean of the means of n rows, which is what accumulating the mean losses of microbatches comes to.
       augmentation: how much training pictures are changed; 0 not at all, 1 as a camera would (augmentation.py).
       bad_rows: what happens to rows that cannot be used.
+      patch_size: of the encoder, in pixels, where visual tokens are to say what an annotation tells; 0: annotations are
+        not read.
       seed: of the order of the data.
       workers: processes that read and tokenise; 0 uses threads of this one.
     """
@@ -116,12 +123,13 @@ class PipelineConfig:
     rows_per_mean: int = 0
     augmentation: float = 0.0
     bad_rows: BadRows = BadRows.SKIP
+    patch_size: int = 0
     seed: int = 0
     workers: int = 0
 
     def __post_init__(self):
         least_of = {"sequence_length": 1, "batch_size": 1, "buckets": 1}
-        least_of |= {"rows_per_mean": 0, "augmentation": 0, "workers": 0}
+        least_of |= {"rows_per_mean": 0, "augmentation": 0, "patch_size": 0, "workers": 0}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is below {least}")
@@ -131,6 +139,13 @@ class PipelineConfig:
             raise ValueError("pack and end='padding' exclude one another; set pack=False, or end='token'")
         if self.batch_size % (self.rows_per_mean or 1):
             raise ValueError(f"rows_per_mean={self.rows_per_mean} does not divide batch_size={self.batch_size}")
+        if self.patch_size and self.augmentation:
+            raise ValueError("augmentation moves what annotations tell the place of; use one or the other")
+
+    @property
+    def patches(self) -> Patches:
+        """How the encoder cuts pictures, where annotations are read."""
+        return Patches(self.image_size, self.patch_size, self.visual_tokens, self.fit)
 
     @property
     def form(self) -> TextForm:
@@ -193,6 +208,8 @@ def make_dataset(
             "are; use one or the other"
         )
     mixture = source if isinstance(source, Mixture) else Mixture((source,), (1.0,))
+    if config.patch_size:
+        _check_annotated(mixture.sources)
     lengths, pictures = [], False
     for part in mixture.sources:
         found = find_lengths(part, tokenizer, config.form)
@@ -211,6 +228,19 @@ def make_dataset(
     )
     reader = _Reader(mixture.sources, tokenizer, config, plan.samples if pictures else 1, shuffle, features)
     return BatchDataset(plan, reader, config, shard_index, shard_count)
+
+
+def _check_annotated(sources: Sequence[Sequence[Record]]) -> None:
+    """Raises DataError when the first rows of all sources lack what visual tokens are to say."""
+    for source in sources:
+        for index in range(min(len(source), _AT_FIRST)):
+            with contextlib.suppress(DataError):  # is named where rows are read
+                if source[index].extra.get(COLUMN) is not None:
+                    return
+    raise DataError(
+        f"no row of {', '.join(map(repr, sources))} has the column {COLUMN!r}, which train.visual_targets is about: "
+        "make triplets with synth.annotated=True, or set train.visual_targets=0"
+    )
 
 
 def _check_lengths(source: Sequence[Record], positions: np.ndarray, config: PipelineConfig) -> None:
@@ -407,13 +437,14 @@ class _Reader:
             name, dtype = "features", self._features.dtype
             picture_shape = (self._features.tokens, self._features.width)
         pictures = np.zeros((len(rows), self._pictures, *picture_shape), dtype)
+        said = np.full((len(rows), self._pictures, config.visual_tokens), NONE, np.int32) if config.patch_size else None
         for row, samples in enumerate(rows):
             at = segment = picture = 0
             for sample in samples:
                 found = self._sample(sample)
                 if found is None:
                     continue
-                example, image = found
+                example, image, targets = found
                 length = len(example["tokens"])
                 end, segment = at + length, segment + 1
                 if end > width:
@@ -429,6 +460,8 @@ class _Reader:
                     tokens = config.visual_tokens
                     visual_index[row, at : at + tokens] = picture * tokens + np.arange(tokens)
                     pictures[row, picture] = image
+                    if said is not None:
+                        said[row, picture] = targets
                     picture += 1
                 at = end
             if config.end is End.PADDING and segment:
@@ -441,7 +474,8 @@ class _Reader:
                 positions[row, at:] = np.arange(at, width)
         if config.rows_per_mean:
             text["weights"] = mean_of_means(text["weights"], config.rows_per_mean)
-        return text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
+        out = text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
+        return out if said is None else out | {"visual_targets": said}
 
     def name(self, sample: Sample) -> str:
         """Returns the id of a sample, or its number where its row cannot be read."""
@@ -451,19 +485,22 @@ class _Reader:
         except DataError:
             return f"row {sample.index} of {source!r}"
 
-    def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None] | None:
-        """Returns a sample's text and picture; None where it cannot be read and rows may be skipped."""
+    def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None] | None:
+        """Returns a sample's text, picture and visual targets; None where it cannot be read and rows may be skipped."""
         self._read += 1
         where = ""
         try:
             record = self._sources[sample.source][sample.index]
             where = f"{record.where}: "
             image = None if record.image is None else self._picture(record.image, sample)
+            said = None
+            if self._config.patch_size:
+                said = visual_targets(record.extra.get(COLUMN), self._tokenizer, self._config.patches)
         except (DataError, FeatureError, ImageError, OSError) as error:
             self._skip(sample, f"{where}{error}", error)
             return None
         self._good = True
-        return encode_example(record, self._tokenizer, self._config.visual_tokens, self._config.form), image
+        return encode_example(record, self._tokenizer, self._config.visual_tokens, self._config.form), image, said
 
     def _picture(self, picture: str | bytes, sample: Sample) -> np.ndarray:
         if self._features is not None:

@@ -136,6 +136,18 @@ class Vlsm(nnx.Module):
             x = jnp.where(is_visual[:, :, None], placed, x)
         return self.decoder(x, positions=positions, segment_ids=segment_ids, cache=cache)
 
+    def said(self, visual: jax.Array, table: jax.Array | None = None) -> jax.Array:
+        """Maps visual tokens [B, M, D] to float32 scores [B, M, C]: how alike each is to the embedding of a text token.
+
+        Of a visual token only the direction counts, at the length that a normed state has. `table` stands for the
+        decoder's embeddings [C, D], for a caller who has them elsewhere; of as many ids as it has.
+        """
+        table = self.decoder.embedding.table[...] if table is None else table
+        x = visual.astype(jnp.float32)
+        x = (x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)).astype(self.decoder.dtype)
+        form, dtype = "bmd,cd->bmc", self.decoder.dtype
+        return jnp.einsum(form, x, table.astype(dtype), preferred_element_type=jnp.float32)
+
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Maps hidden [B, S, D] to float32 scores [B, S, C]."""
         return self.decoder.logits(hidden)

@@ -236,6 +236,7 @@ def _missing(journal: _Journal, counts: Mapping[Split, int]) -> list[_Chunk]:
 def blank_row(row: dict[str, Any]) -> dict[str, Any]:
     """Returns the row of a triplet's blank twin; where its picture lies is up to the caller."""
     name = {"id": row["id"] + BLANK, "split": row["split"] + BLANK}
+    row = {key: value for key, value in row.items() if key != "annotation"}
     return row | name | {"misspelt": {}, "sketch_style": "blank", "letter_height": 0, "legible_at": 0}
 
 

@@ -18,6 +18,7 @@ from vlsm_jax.synth.splits import Split
 
 _CHUNK = 50
 _KEPT = ("split", "industry", "layout", "prompt_style", "script_style", "sketch_style", "objects", "connections")
+_KEPT += ("annotation",)  # where there is one
 
 Row = Mapping[str, Any]
 Progress = Callable[[int, int], None]

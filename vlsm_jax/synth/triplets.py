@@ -20,7 +20,7 @@ from vlsm_jax.synth.names import with_open_names
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import sample_unless
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
-from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, paint_sketch
+from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, annotate, paint_sketch
 from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, refused_shapes, sampling, takes
 from vlsm_jax.synth.trials import Trial
 from vlsm_jax.twin import Twin, diff
@@ -54,6 +54,7 @@ class TripletOptions:
       most_objects: of one factory, in splits other than `size` never more than those allow.
       plain: prompts and scripts in one way of writing each, for models too small to learn many.
       open_names: the share of factories whose objects have names of no industry; see `vlsm_jax.synth.names`.
+      annotated: rows tell what is where in the sketch; see `vlsm_jax.synth.sketches.annotations`.
       plain_scripts: scripts alone in one way of writing, for models that are to read all prompts and need one answer.
     """
 
@@ -69,6 +70,7 @@ class TripletOptions:
     plain: bool = False
     plain_scripts: bool = False
     open_names: float = 0.0
+    annotated: bool = False
 
     def __post_init__(self):
         if not 0 <= self.open_names <= 1:
@@ -110,6 +112,7 @@ class TripletOptions:
             "plain": self.plain,
             "plain_scripts": self.plain_scripts,
             "open_names": self.open_names,
+            "annotated": self.annotated,
         }
 
     @classmethod
@@ -147,6 +150,7 @@ class Triplet:
       factory: the Twin that the script builds, with its industry and layout.
       keys: what tells it apart from other factories.
       prompt_style, script_style, sketch_style: how each part was made.
+      annotated: whether its row tells what is where in the sketch.
       rejected: why earlier factories of this index were dropped, with how often.
     """
 
@@ -160,6 +164,7 @@ class Triplet:
     prompt_style: PromptStyle
     script_style: ScriptStyle
     sketch_style: SketchStyle
+    annotated: bool = False
     rejected: tuple[tuple[str, int], ...] = ()
 
     def row(self) -> dict[str, Any]:
@@ -186,6 +191,7 @@ class Triplet:
             "legible_at": self.sketch.legible_at,
             "topology": self.keys.topology,
             "factory": self.keys.factory,
+            **({"annotation": annotate(self.factory.twin, self.sketch.drawn)} if self.annotated else {}),
         }
 
 
@@ -321,6 +327,7 @@ class _Draft:
             self.prompt_style,
             self.script_style,
             self.sketch_style,
+            annotated=self._options.annotated,
             rejected=tuple(sorted(self.reasons.items())),
         )
 

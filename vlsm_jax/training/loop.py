@@ -31,14 +31,13 @@ from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.flops import StepFlops
 from vlsm_jax.training.frozen_features import keep_features
 from vlsm_jax.training.guard import LossGuard
-from vlsm_jax.training.loss import LossSum
 from vlsm_jax.training.network import Network, Params
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, split_frozen
 from vlsm_jax.training.parameters import describe_parameters
 from vlsm_jax.training.preemption import Preempted, notice_of_end
 from vlsm_jax.training.preflight import changed_settings, check_rows
 from vlsm_jax.training.recording import LogConfig, Recorder, describe_peak
-from vlsm_jax.training.step import TrainState, make_train_step, make_validation_step
+from vlsm_jax.training.step import BatchLoss, TrainState, make_train_step, make_validation_step
 from vlsm_jax.version import __version__
 
 _AHEAD = 2
@@ -61,6 +60,8 @@ class TrainConfig:
       validation_batches: how many, the same ones each time.
       keep_checkpoints: the newest this many stay, and the one with the lowest validation loss.
       most_skipped: updates whose loss or gradients are not finite are left out; so many in a row end the run.
+      visual_targets: what a visual token is to say by its sketch's annotation counts as much as so many tokens of a
+        response; 0: annotations are not read, and no triplet has to have one.
       seed: of the initial parameters.
     """
 
@@ -75,6 +76,7 @@ class TrainConfig:
     checkpoint_every: int = 100
     keep_checkpoints: int = 2
     most_skipped: int = 5
+    visual_targets: float = 0.0
     seed: int = 0
 
     def __post_init__(self):
@@ -82,6 +84,8 @@ class TrainConfig:
             value = getattr(self, field.name)
             if field.type == "int" and field.name != "seed" and value < 1:
                 raise ValueError(f"{field.name}={value} is below 1")
+        if self.visual_targets < 0:
+            raise ValueError(f"visual_targets={self.visual_targets:g} is below 0")
         for rule in self.trainable:
             if isinstance(rule, str) or len(rule) != 2 or not isinstance(rule[0], str) or type(rule[1]) is not bool:
                 raise ValueError(f"trainable: {rule!r}; each rule is a regular expression and True or False")
@@ -228,7 +232,7 @@ def _run_steps(
     """Trains from step `first` to the last."""
     rows = batch_sharding(mesh)
     replicated = NamedSharding(mesh, PartitionSpec())
-    step_fn = jit_train_step(network, optimizer, plan, config.accumulation, mesh)
+    step_fn = jit_train_step(network, optimizer, plan, config.accumulation, mesh, config.visual_targets)
     validation_fn = jax.jit(
         make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
     )
@@ -276,10 +280,11 @@ def jit_train_step(
     plan: StatePlan,
     accumulation: int,
     mesh: Mesh,
+    visual_weight: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Any]]:
     """Returns the step that training runs and planning compiles; it takes the state for its own."""
     return jax.jit(
-        make_train_step(network.merge, optimizer, accumulation),
+        make_train_step(network.merge, optimizer, accumulation, visual_weight),
         in_shardings=(plan.shardings, batch_sharding(mesh)),
         out_shardings=(plan.shardings, NamedSharding(mesh, PartitionSpec())),
         donate_argnums=0,
@@ -287,22 +292,28 @@ def jit_train_step(
 
 
 def validate(
-    validation_fn: Callable[[TrainState, Batch], LossSum],
+    validation_fn: Callable[[TrainState, Batch], BatchLoss],
     state: TrainState,
     data: Any,
     batches: int,
     rows: NamedSharding,
 ) -> dict[str, float]:
-    """Returns loss (nats per response token) and accuracy over the first `batches` batches of `data`."""
-    total = LossSum.zero()
+    """Returns loss (nats per response token) and accuracy over the first `batches` batches of `data`.
+
+    Where visual tokens have targets, `visual_loss` (nats per target) and `visual_accuracy`, too.
+    """
+    total = BatchLoss.zero()
     iterator = iter(data)
     for _ in range(batches):
         total = total + validation_fn(state, to_device(next(iterator), rows))
     close_iterator(iterator)
     total = jax.device_get(total)
-    weight = max(float(total.weight), 1.0)
-    loss, accuracy = float(total.loss) / weight, float(total.correct) / weight
-    return {"loss": loss, "accuracy": accuracy, "tokens": float(total.targets)}
+    text, visual = total
+    weight, seen = max(float(text.weight), 1.0), float(visual.weight)
+    out = {"loss": float(text.loss) / weight, "accuracy": float(text.correct) / weight, "tokens": float(text.targets)}
+    if seen:
+        out |= {"visual_loss": float(visual.loss) / seen, "visual_accuracy": float(visual.correct) / seen}
+    return out
 
 
 def to_device(batch: dict[str, np.ndarray], sharding: NamedSharding) -> Batch:

@@ -214,7 +214,7 @@ class Recorder:
     def write(self, step: int, metrics: StepMetrics) -> None:
         """Writes what one step reported."""
         self._latest = metrics
-        self.note(step, "train", **{key: float(value) for key, value in metrics._asdict().items()})
+        self.note(step, "train", **{key: float(value) for key, value in metrics._asdict().items() if value is not None})
 
     def note(self, step: int, kind: str, **values: Any) -> None:
         """Writes values of any kind; those that are no numbers stand in `metrics.jsonl` alone."""

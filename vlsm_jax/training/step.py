@@ -42,6 +42,7 @@ class StepMetrics(NamedTuple):
       positions: share of positions that hold a token and not padding.
       gradient_norm: global norm before clipping.
       skipped: 1 where loss or gradients were not finite, and the update was left out.
+      visual_accuracy: share of the visual tokens with a target that are most like it; None without targets.
     """
 
     loss: jax.Array
@@ -50,6 +51,7 @@ class StepMetrics(NamedTuple):
     positions: jax.Array
     gradient_norm: jax.Array
     skipped: jax.Array
+    visual_accuracy: jax.Array | None = None
 
 
 def visual_tokens(model: Vlsm, batch: Batch) -> jax.Array:
@@ -64,17 +66,38 @@ def visual_tokens(model: Vlsm, batch: Batch) -> jax.Array:
     return visual.reshape(rows, per_row * visual.shape[1], visual.shape[2])
 
 
+class BatchLoss(NamedTuple):
+    """The summed losses of a batch: of its responses, and of what its visual tokens are to say."""
+
+    text: LossSum
+    visual: LossSum
+
+    def __add__(self, other: BatchLoss) -> BatchLoss:  # type: ignore[override]
+        return BatchLoss(self.text + other.text, self.visual + other.visual)
+
+    @classmethod
+    def zero(cls) -> BatchLoss:
+        """The sum over nothing."""
+        return cls(LossSum.zero(), LossSum.zero())
+
+
 def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
-    """Returns the summed loss of a batch."""
+    """Returns the summed loss of a batch's responses."""
+    return batch_losses(model, batch._replace(visual_targets=None)).text
+
+
+def batch_losses(model: Vlsm, batch: Batch) -> BatchLoss:
+    """Returns the summed losses of a batch."""
+    visual = None if model.vision is None else visual_tokens(model, batch)
     hidden, _ = model(
         batch.tokens,
-        visual=None if model.vision is None else visual_tokens(model, batch),
+        visual=visual,
         visual_index=batch.visual_index,
         positions=batch.positions,
         segment_ids=batch.segment_ids,
     )
     decoder = model.decoder
-    return sharded_cross_entropy(
+    text = sharded_cross_entropy(
         hidden,
         batch.targets,
         batch.weights,
@@ -83,34 +106,47 @@ def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
         decoder.dtype,
         embed_axis=1 if decoder.config.tied else 0,
     )
+    if batch.visual_targets is None or visual is None:
+        return BatchLoss(text, LossSum.zero())
+    wanted = batch.visual_targets.reshape(visual.shape[:2])
+    weights = (wanted >= 0).astype(jnp.float32)
+    table = decoder.embedding.table[...]
+    said = sharded_cross_entropy(
+        visual, jnp.maximum(wanted, 0), weights, table, model.said, decoder.dtype, embed_axis=1
+    )
+    return BatchLoss(text, said)
 
 
-def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[..., LossSum]:
-    """Returns `loss(trained, frozen, batch, key=None)`; `merge` builds the model from its parameters.
+def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[..., BatchLoss]:
+    """Returns `losses(trained, frozen, batch, key=None)`; `merge` builds the model from its parameters.
 
     With a random key, adapters drop some of their inputs; without one, nothing is dropped.
     """
 
-    def loss(trained: Params, frozen: Params, batch: Batch, key: jax.Array | None = None) -> LossSum:
+    def loss(trained: Params, frozen: Params, batch: Batch, key: jax.Array | None = None) -> BatchLoss:
         model = gather_adapters(merge({**frozen, **trained}))
-        return batch_loss(model if key is None else with_dropout(model, key), batch)
+        return batch_losses(model if key is None else with_dropout(model, key), batch)
 
     return loss
 
 
 def make_train_step(
-    merge: Callable[[Params], Vlsm], optimizer: optax.GradientTransformation, accumulation: int = 1
+    merge: Callable[[Params], Vlsm],
+    optimizer: optax.GradientTransformation,
+    accumulation: int = 1,
+    visual_weight: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
     """Returns the step, to be jitted by the caller with its shardings.
 
     Gradients of the summed loss are added over `accumulation` microbatches and divided by the weight of all of them: a
-    batch gives the same update however it is cut. (The mean of means, as in the paper's code, does not.)
+    batch gives the same update however it is cut. (The mean of means, as in the paper's code, does not.) What a visual
+    token is to say counts as much as `visual_weight` tokens of a response.
     """
     loss = make_loss(merge)
 
-    def summed(trained: Params, frozen: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, LossSum]:
+    def summed(trained: Params, frozen: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, BatchLoss]:
         total = loss(trained, frozen, batch, key)
-        return total.loss, total
+        return total.text.loss + visual_weight * total.visual.loss, total
 
     gradient = jax.grad(summed, has_aux=True)
 
@@ -131,8 +167,9 @@ def make_train_step(
                 more, part_total = gradient(state.trained, state.frozen, part, jax.random.fold_in(key, index))
                 return (jax.tree.map(jnp.add, grads, more), total + part_total), None
 
-            zero = (jax.tree.map(jnp.zeros_like, state.trained), LossSum.zero())
+            zero = (jax.tree.map(jnp.zeros_like, state.trained), BatchLoss.zero())
             (grads, total), _ = jax.lax.scan(add, zero, (jnp.arange(accumulation), micro))
+        seen, total = total.visual, total.text
         weight = jnp.maximum(total.weight, 1)  # a batch without a target leaves the parameters alone
         grads = jax.tree.map(lambda g: g / weight, grads)
         norm = optax.tree.norm(grads)
@@ -145,6 +182,7 @@ def make_train_step(
             positions=jnp.mean(batch.segment_ids > 0),
             gradient_norm=norm,
             skipped=1 - finite.astype(jnp.float32),
+            visual_accuracy=None if batch.visual_targets is None else seen.correct / jnp.maximum(seen.weight, 1),
         )
         return TrainState(state.step + 1, trained, state.frozen, optimizer_state), metrics
 
@@ -177,11 +215,11 @@ def update_if(
     return jax.lax.platform_dependent(grads, moments, trained, cpu=branch, default=select)
 
 
-def make_validation_step(merge: Callable[[Params], Vlsm]) -> Callable[[TrainState, Batch], LossSum]:
-    """Returns the summed loss of a batch without an update."""
+def make_validation_step(merge: Callable[[Params], Vlsm]) -> Callable[[TrainState, Batch], BatchLoss]:
+    """Returns the summed losses of a batch without an update."""
     loss = make_loss(merge)
 
-    def step(state: TrainState, batch: Any) -> LossSum:
+    def step(state: TrainState, batch: Any) -> BatchLoss:
         return loss(state.trained, state.frozen, batch)
 
     return step

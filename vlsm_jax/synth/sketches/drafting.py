@@ -12,7 +12,7 @@ from vlsm_jax.synth.sketches.canvas import Canvas, corners_of, ink_table, parted
 from vlsm_jax.synth.sketches.geometry import Box
 from vlsm_jax.synth.sketches.lettering import Lettering, line_width
 from vlsm_jax.synth.sketches.pages import Label, Page, Sheet, lay_out
-from vlsm_jax.synth.sketches.painting import Sketch, develop, letters_of, palette
+from vlsm_jax.synth.sketches.painting import Sketch, develop, palette, sketch_of
 from vlsm_jax.synth.sketches.strokes import dashes, heads
 from vlsm_jax.synth.sketches.symbols import flat_symbol
 from vlsm_jax.twin import Twin, TwinObject
@@ -117,4 +117,4 @@ def paint_drawing(twin: Twin, rng: np.random.Generator, size: tuple[int, int], w
     canvas.text(list(page.labels.values()), lettering, ink_table(15))
     chance = rng.random()
     pixels, colours = develop(canvas.image, next(c for below, c in _SCHEMES if chance < below), camera)
-    return Sketch(pixels, colours, written, *letters_of(page, lettering, camera), camera is not None)
+    return sketch_of(pixels, colours, written, page, lettering, camera)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from vlsm_jax.synth.sketches.annotations import Drawn
 from vlsm_jax.synth.sketches.cameras import Camera, expose, letter_scales
 from vlsm_jax.synth.sketches.lettering import Lettering, x_height
 from vlsm_jax.synth.sketches.pages import Page
@@ -37,6 +38,7 @@ class Sketch:
       legible_at: the smallest side in pixels of a square, into which the picture is fitted, at which those letters are
         at least 5 pixels high; 0 where there are none.
       photograph: whether it was taken by a camera, else it is a scan.
+      drawn: what it was made from, for `annotations.annotate`.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -44,7 +46,8 @@ class Sketch:
     labels: Mapping[str, str]
     letter_height: float
     legible_at: int
-    photograph: bool = False
+    photograph: bool
+    drawn: Drawn = dataclasses.field(repr=False)
 
     @functools.cached_property
     def image(self) -> np.ndarray:
@@ -67,6 +70,19 @@ def letters_of(page: Page, lettering: Lettering, camera: Camera | None) -> tuple
     scales = letter_scales(view, [label.box for label in labels])
     height = x_height(lettering) * float((scales * [label.font_size for label in labels]).min())
     return height, math.ceil(LEGIBLE * max(page.size) / height)
+
+
+def sketch_of(
+    pixels: np.ndarray,
+    colours: np.ndarray | None,
+    written: Mapping[str, str],
+    page: Page,
+    lettering: Lettering,
+    camera: Camera | None,
+) -> Sketch:
+    """Returns the sketch of a page that was painted in `pixels`."""
+    drawn = Drawn(page, lettering, camera.view if camera else None)
+    return Sketch(pixels, colours, written, *letters_of(page, lettering, camera), camera is not None, drawn)
 
 
 def palette(ink: tuple[float, float, float], paper: tuple[float, float, float], levels: int = LEVELS) -> np.ndarray:

@@ -9,7 +9,7 @@ from vlsm_jax.synth.sketches.canvas import Canvas, corners_of, ink_table, parted
 from vlsm_jax.synth.sketches.isometric import isometric_icon
 from vlsm_jax.synth.sketches.lettering import Lettering
 from vlsm_jax.synth.sketches.pages import Page, Sheet, lay_out
-from vlsm_jax.synth.sketches.painting import Sketch, develop, letters_of, palette
+from vlsm_jax.synth.sketches.painting import Sketch, develop, palette, sketch_of
 from vlsm_jax.synth.sketches.strokes import dashes, heads, trembling
 from vlsm_jax.twin import Twin, TwinObject
 
@@ -112,4 +112,4 @@ def paint_pencil(twin: Twin, rng: np.random.Generator, size: tuple[int, int], wr
     drift = rng.integers(-1, 2, 48).tolist()
     canvas.text(list(page.labels.values()), lettering, table, drift)
     pixels, colours = develop(canvas.image, _colours(rng), camera)
-    return Sketch(pixels, colours, written, *letters_of(page, lettering, camera), camera is not None)
+    return sketch_of(pixels, colours, written, page, lettering, camera)

@@ -13,7 +13,7 @@ from vlsm_jax.synth.sketches.canvas import Canvas, corners_of, ink_table, parted
 from vlsm_jax.synth.sketches.geometry import Box
 from vlsm_jax.synth.sketches.lettering import Lettering
 from vlsm_jax.synth.sketches.pages import Page, Sheet, lay_out
-from vlsm_jax.synth.sketches.painting import Sketch, letters_of
+from vlsm_jax.synth.sketches.painting import Sketch, sketch_of
 from vlsm_jax.synth.sketches.strokes import dashes, heads, trembling
 from vlsm_jax.synth.sketches.symbols import flat_symbol
 from vlsm_jax.twin import Twin, TwinObject
@@ -128,4 +128,4 @@ def paint_whiteboard(twin: Twin, rng: np.random.Generator, size: tuple[int, int]
     table = ink_table(text)
     drift = rng.integers(-1, 2, 48).tolist()
     canvas.text(list(page.labels.values()), lettering, table, drift)
-    return Sketch(finish(canvas, camera), None, written, *letters_of(page, lettering, camera), camera is not None)
+    return sketch_of(finish(canvas, camera), None, written, page, lettering, camera)

@@ -143,7 +143,7 @@ def plan_step(
     trained = sum(x.size for x in plan.abstract.trained.values())
     began = time.monotonic()
     with jax.set_mesh(mesh):
-        step = jit_train_step(network, optimizer, plan, config.accumulation, mesh)
+        step = jit_train_step(network, optimizer, plan, config.accumulation, mesh, config.visual_targets)
         traced = _trace(step, plan, batch, target)
         work = count_step(traced)
         lowered = traced.lower()
@@ -216,7 +216,8 @@ def abstract_batch(network: Network, pipeline: PipelineConfig, pictures: int, me
     text = {name: shape(jnp.int32, pipeline.sequence_length) for name in Batch._fields[:6]}
     text["weights"] = shape(jnp.float32, pipeline.sequence_length)
     side = pipeline.image_size
-    return Batch(**text, images=shape(jnp.uint8, pictures, side, side, 3))
+    said = shape(jnp.int32, pictures, pipeline.visual_tokens) if pipeline.patch_size else None
+    return Batch(**text, images=shape(jnp.uint8, pictures, side, side, 3), visual_targets=said)
 
 
 def _memory(compiled: Any, refused: str, state: Any, batch: Batch, target: Target) -> Memory:

@@ -1,0 +1,141 @@
+"""Annotations become targets of patches: where they lie, what they say, and how they travel in batches."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlsm_jax.data.annotations import NONE, Patches, visual_targets
+from vlsm_jax.data.images import Fit, fit_image, fitted
+from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
+from vlsm_jax.data.tokenizer import train_bpe
+from vlsm_jax.data.triplets import DataError, Record
+
+PATCHES = Patches(image_size=160, patch_size=16, tokens=101, fit=Fit.PAD)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    texts = ["Oven Lane 1 feeds Oven Lane 2, a Processor, and a Queue: Oven Lane 7"] * 50
+    return train_bpe(texts, 320, tmp_path_factory.mktemp("bpe") / "tokenizer")
+
+
+def annotation(**changes):
+    """Two objects of a picture of 160 x 96, one above the other's right, and a line between them."""
+    return {
+        "size": [160, 96],
+        "objects": [
+            {
+                "name": "Oven 1",
+                "class": "Queue",
+                "icon": [24, 8],
+                "words": [["Oven", 8, 24, 40, 24], ["1", 44, 24, 52, 24]],
+            },
+            {"name": "Lane", "class": "Processor", "icon": [136, 72], "words": [["Lane", 120, 90, 152, 90]]},
+        ],
+        "connections": [{"source": "Oven 1", "target": "Lane", "port": "A", "path": [[40, 8], [136, 8], [136, 60]]}],
+    } | changes
+
+
+def said(targets, tokenizer):
+    """What each patch says, by (column, row) of the square."""
+    places = np.flatnonzero(targets != NONE)
+    return {divmod(int(p) - 1, 10)[::-1]: tokenizer.backend.decode([int(targets[p])]).strip() for p in places}
+
+
+def test_patches_say_what_stands_in_them(tokenizer):
+    oven, one, lane = (tokenizer.backend.encode(text, add_special_tokens=False).ids for text in ("Oven", "1", "Lane"))
+    assert len(oven) == len(one) == len(lane) == 1
+    targets = visual_targets(annotation(), tokenizer, PATCHES)
+    assert targets.shape == (101,)
+    # The picture stands 32 pixels below the square's upper edge.
+    assert said(targets, tokenizer) == {
+        (1, 3): "Oven",
+        (3, 3): "1",
+        (1, 2): "Queue",
+        (8, 7): "Lane",
+        (8, 6): "Processor",
+        (3, 2): "Lane",  # 8 pixels from the line's start it says where it leads
+        (8, 5): "Oven",  # and as far from its end, where it comes from
+        (8, 4): "1",  # a name's last token stands farther from the end
+    }
+
+
+def test_names_go_before_icons_and_icons_before_lines(tokenizer):
+    first = annotation()["objects"][0] | {"icon": [24, 24]}
+    wire = {"source": "Oven 1", "target": "Oven 1", "port": "A", "path": [[16, 24], [64, 24]]}
+    targets = visual_targets(annotation(objects=[first], connections=[wire]), tokenizer, PATCHES)
+    assert said(targets, tokenizer)[1, 3] == "Oven"
+    apart = visual_targets(annotation(objects=[first | {"words": []}], connections=[wire]), tokenizer, PATCHES)
+    assert said(apart, tokenizer)[1, 3] == "Queue"
+
+
+def test_a_name_of_many_tokens_is_spread_over_its_word(tokenizer):
+    item = {"name": "zqxzqx", "class": "Queue", "icon": [8, 60], "words": [["zqxzqx", 0, 24, 96, 24]]}
+    targets = visual_targets(annotation(objects=[item], connections=[]), tokenizer, PATCHES)
+    row = [said(targets, tokenizer).get((column, 3)) for column in range(6)]
+    assert "".join(row) == "zqxzqx"
+
+
+def test_without_an_annotation_nothing_is_said_and_a_broken_one_is_named(tokenizer):
+    assert (visual_targets(None, tokenizer, PATCHES) == NONE).all()
+    broken = annotation(objects=[{"name": "Oven", "class": "Queue", "icon": [1, 1]}])
+    with pytest.raises(DataError, match="annotation: KeyError: 'words'"):
+        visual_targets(broken, tokenizer, PATCHES)
+
+
+@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("size", [(120, 80), (60, 90), (300, 100)])
+def test_points_follow_the_picture_into_the_square(fit, size):
+    width, height = size
+    point = (width * 0.55, height * 0.45)  # inside of what a crop leaves
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[round(point[1]) - 2 : round(point[1]) + 3, round(point[0]) - 2 : round(point[0]) + 3] = (0, 255, 0)
+    square = fit_image(Image.fromarray(pixels), 64, fit).astype(float)
+    light = np.clip(square[..., 1] - square[..., 0], 0, None)
+    rows, columns = np.mgrid[0:64, 0:64] + 0.5
+    found = np.array([(columns * light).sum(), (rows * light).sum()]) / light.sum()
+    np.testing.assert_allclose(fitted(np.array([point]), size, 64, fit)[0], found, atol=0.9)
+
+
+def rows_of(count, annotated=True):
+    for index in range(count):
+        picture = np.full((96, 160, 3), index, np.uint8)
+        extra = {"annotation": annotation(size=[160, 96])} if annotated and index % 2 else {}
+        yield Record(str(index), encode(picture), "Make it.", "Oven", f"row {index}", extra)
+
+
+def encode(picture):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_targets_travel_with_their_pictures_through_packed_rows(tokenizer):
+    config = PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16)
+    rows = list(rows_of(12))
+    batch = next(iter(make_dataset(rows, tokenizer, config)))
+    assert batch["visual_targets"].shape == (2, batch["images"].shape[1], 101)
+    wanted = visual_targets(annotation(), tokenizer, config.patches)
+    pictures = 0
+    for image, targets in zip(
+        batch["images"].reshape(-1, 160, 160, 3), batch["visual_targets"].reshape(-1, 101), strict=True
+    ):
+        if not image.any():
+            assert (targets == NONE).all()
+            continue
+        pictures += 1
+        number = int(image[80, 80, 0])  # a picture's grey is the number of its row
+        np.testing.assert_array_equal(targets, wanted if number % 2 else NONE)
+    assert pictures > 2
+    without = next(iter(make_dataset(rows, tokenizer, PipelineConfig(600, 2, image_size=160, visual_tokens=101))))
+    assert "visual_targets" not in without
+
+
+def test_data_without_annotations_is_an_error_that_says_how_to_get_them(tokenizer):
+    config = PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16)
+    with pytest.raises(DataError, match=r"synth\.annotated=True"):
+        make_dataset(list(rows_of(4, annotated=False)), tokenizer, config)
+    with pytest.raises(ValueError, match="augmentation moves"):
+        PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16, augmentation=1.0)
