@@ -25,7 +25,7 @@ _BESIDE = (np.array((-6, -5), np.int32), np.array((6, 5), np.int32))
 ASCENT = 0.82
 """From the top of a line to its base line, in font sizes."""
 
-_FAINT = np.uint8(205)
+_FAINT = (205,) * 4
 """What lies under a name is rubbed out until it is no darker than this."""
 
 _CORNERS = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])
@@ -161,12 +161,16 @@ class Canvas:
         """Darkens the picture where there is ink; parts beyond the edge are lost."""
         a, b = max(y, 0), max(x, 0)
         region = self.image[a : y + ink.shape[0], b : x + ink.shape[1]]
+        if not region.size:
+            return
         if region.shape[:2] != ink.shape:
-            if not region.size:
-                return
             ink = ink[a - y : a - y + region.shape[0], b - x : b - x + region.shape[1]]
-        np.maximum(region, _FAINT, out=region)
-        np.minimum(region, table.take(ink, axis=0), out=region)
+        if region.shape[:2] == (1, 1):  # OpenCV would take a single pixel for a number.
+            region[:] = np.minimum(np.maximum(region, _FAINT[0]), table[ink[0, 0]])
+            return
+        # OpenCV, as on so few pixels NumPy takes longer to begin than to compute.
+        cv2.max(region, _FAINT, region)
+        cv2.min(region, cv2.LUT(ink, table) if table.ndim == 1 else cv2.applyColorMap(ink, table), region)
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -206,10 +210,10 @@ def _turns(corners: np.ndarray, lows: np.ndarray, sizes: np.ndarray) -> np.ndarr
 
 @functools.lru_cache(maxsize=256)
 def ink_table(ink: Ink) -> np.ndarray:
-    """Returns what a white pixel becomes under each amount of ink: uint8 [256] or [256, 3]."""
+    """Returns what a white pixel becomes under each amount of ink: uint8 [256] or [256, 1, 3]."""
     amount = np.arange(256)[:, None] / 255
     table = np.rint(255 - amount * (255 - np.atleast_1d(ink))).astype(np.uint8)
-    return table[:, 0] if isinstance(ink, int) else table
+    return table[:, 0] if isinstance(ink, int) else table[:, None]
 
 
 def corners_of(icons: Sequence[Icon], boxes: Sequence[tuple[float, float, float, float]]) -> np.ndarray:
