@@ -1,7 +1,8 @@
 """Speed and memory of `vlsm convert`, on a checkpoint of random weights in the shapes of published models.
 
 Launch: `python benchmarks/conversion.py [--model starcoder2-7b] [--format nf4] [--folder /tmp]`; models are the presets
-of decoders and encoders, and a LLaVA model of two, as "tinyllama-1.1b+openclip-vit-h-14". The checkpoint (bfloat16, in
+of decoders and encoders, and a LLaVA model of two, as "tinyllama-1.1b+openclip-vit-h-14"; "none" for a format leaves
+out what is quantised. The checkpoint (bfloat16, in
 shards), what it becomes and what is written back need about three times its size in `--folder`, and are removed at the
 end. Every conversion is a process of its own, as on the command line. A decoder goes in quantised, and out as
 bitsandbytes' and dequantised; every model goes in and out as it is, and what comes back is compared bit by bit.
@@ -147,7 +148,7 @@ def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tinyllama-1.1b", help=f"{', '.join((*DECODER_PRESETS, *VISION_PRESETS))}")
-    parser.add_argument("--format", default="nf4", choices=("nf4", "nf4-double"))
+    parser.add_argument("--format", default="nf4", choices=("nf4", "nf4-double", "none"))
     parser.add_argument("--folder", default=tempfile.gettempdir())
     parser.add_argument("--note", default="", help="put into every line, such as what else the machine was doing")
     options = parser.parse_args()
@@ -182,8 +183,8 @@ def main() -> None:
             note = {"note": options.note} if options.note else {}
             print(json.dumps(facts | machine | note | {"date": time.strftime("%Y-%m-%d")}), flush=True)
 
-        if isinstance(config, DecoderConfig):
-            format = options.format
+        format = options.format
+        if isinstance(config, DecoderConfig) and format != "none":
             row(f"{format} in", "from-hf", root / "hf", root / "quantised", "--quantise", format)
             row(f"{format} out, bitsandbytes", "to-hf", root / "quantised", root / "four-bits")
             row(f"{format} out, dequantised", "to-hf", root / "quantised", root / "dequantised", "--as", "decoder")

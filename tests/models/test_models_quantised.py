@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax._src.ad_checkpoint import saved_residuals
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
-from vlsm_jax.models import Decoder, DecoderConfig
+from vlsm_jax.models import Decoder, DecoderConfig, quantised
 from vlsm_jax.models.adaptation import Adaptation, adapt, dense_layers, plain
 from vlsm_jax.models.layers import Axes, Declare, Dense, normal
 from vlsm_jax.models.quantised import FORMATS, Frozen, QuantisedDense, QuantisedKernel, frozen_product
@@ -246,7 +246,7 @@ SHARDED = textwrap.dedent(
     """
     import jax, jax.numpy as jnp, numpy as np
     from flax import nnx
-    from vlsm_jax.models import Decoder, DecoderConfig
+    from vlsm_jax.models import Decoder, DecoderConfig, quantised
     from vlsm_jax.models.adaptation import Adaptation, adapt
     from vlsm_jax.models.lora import LoraConfig, LoraParam, with_dropout
     from vlsm_jax.sharding import batch_sharding, make_mesh, param_shardings
@@ -297,3 +297,35 @@ def test_eight_devices_equal_one():
     done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("equal on") == 1
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_a_kernel_in_pieces_multiplies_as_the_whole(format, monkeypatch):
+    # Six pieces: four would leave no whole number of cache lines.
+    kernel = jax.random.normal(jax.random.key(0), (320, 384)) * 0.02
+    arrays = jax.jit(FORMATS[format].quantise)(kernel)
+    rows = jax.random.normal(jax.random.key(1), (5, 320))
+    gradient = jax.random.normal(jax.random.key(2), (5, 384))
+
+    def both(dtype):
+        def product(rows):
+            return quantised.frozen_product(format, rows, arrays)
+
+        y, backward = jax.vjp(product, rows.astype(dtype))
+        return np.asarray(y, np.float32), np.asarray(*backward(gradient.astype(dtype)), np.float32)
+
+    wholes = {dtype: both(dtype) for dtype in (jnp.float32, jnp.bfloat16)}
+    monkeypatch.setattr(quantised, "_PIECE_BYTES", 320 * 384)
+    for dtype, whole in wholes.items():
+        assert quantised._pieces(arrays, dtype) == {4: 6, 2: 2}[dtype.dtype.itemsize]
+        assert "while" in jax.jit(lambda x: quantised.frozen_product(format, x, arrays)).lower(rows).as_text()
+        pieces = both(dtype)
+        bound = 1e-5 if dtype == jnp.float32 else 2**-7
+        for found, wanted in zip(pieces, whole, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=bound, atol=bound * np.abs(wanted).max())
+    # Not where devices share a kernel, and not for an accelerator.
+    with jax.sharding.use_abstract_mesh(AbstractMesh((2,), ("data",), (AxisType.Auto,))):
+        assert "scan" not in str(jax.make_jaxpr(lambda x: quantised.frozen_product(format, x, arrays))(rows))
+    lowered = jax.jit(lambda x: quantised.frozen_product(format, x, arrays)).trace(rows)
+    for platform in ("tpu", "cuda"):
+        assert "while" not in lowered.lower(lowering_platforms=(platform,)).as_text()

@@ -92,7 +92,8 @@ class Lora(nnx.Module):
             rows = jnp.where(kept, rows, 0)
             scale /= 1 - self.config.dropout  # what is kept stands for what is dropped
         a, b = self.factors(rows.dtype)
-        return (rows @ a) @ b * scale
+        # Scaled where it is narrow: [R, O] would be written twice, forward and backward.
+        return (rows @ a) * scale @ b
 
     def delta(self) -> jax.Array:
         """Returns s A B [I, O] of one layer, in float32 throughout."""
