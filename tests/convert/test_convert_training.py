@@ -79,8 +79,9 @@ def test_a_run_goes_out_merged_and_is_what_training_would_export(run, tmp_path):
     assert not settings.get("do_pad")
     load_generator(tmp_path / "out")  # the tokenizer is there
     # The newest checkpoint is another one.
-    assert read_training(workdir).step == 2
-    a = read_training(workdir).checkpoint.params["decoder/layers/attention/q/lora/a"]
+    newest = read_training(workdir)
+    assert newest.step == 2
+    a = newest.checkpoint.params["decoder/layers/attention/q/lora/a"]
     np.testing.assert_allclose(np.asarray(a), params["decoder/layers/attention/q/lora/a"] + 1)
 
 

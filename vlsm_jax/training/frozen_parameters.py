@@ -7,7 +7,8 @@ array lies on devices, so it holds on any mesh.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -86,10 +87,13 @@ def checksums_of(params: Mapping[str, jax.Array]) -> dict[str, int]:
     names = sorted(params)
     place = params[names[0]].sharding
     whole = NamedSharding(place.mesh, PartitionSpec()) if isinstance(place, NamedSharding) else None
-    values = jax.jit(lambda arrays: jnp.stack([_checksum(x) for x in arrays]), out_shardings=whole)(
-        [params[name] for name in names]
-    )
+    values = _checksums_at(whole)([params[name] for name in names])
     return dict(zip(names, np.asarray(values).tolist(), strict=True))
+
+
+@functools.cache  # so that arrays of the same shapes are compiled for once in a process
+def _checksums_at(place: NamedSharding | None) -> Callable[[list[jax.Array]], jax.Array]:
+    return jax.jit(lambda arrays: jnp.stack([_checksum(x) for x in arrays]), out_shardings=place)
 
 
 def _checksum(x: jax.Array) -> jax.Array:
