@@ -25,7 +25,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -48,6 +48,7 @@ from vlsm_jax.training.planning import Target, find_target
 from vlsm_jax.training.planning.hlo import Module, temporaries
 
 PROMPT, NEW = 1024, 1024
+WAYS = ("xla", "pallas")
 _KERNELS = ("tpu_custom_call", "__gpu$xla.gpu.triton")
 
 
@@ -85,14 +86,16 @@ def plan_products(target: Target, inputs: int, outputs: int, rows: list[int]) ->
                     report(f"nf4.product.{way}", target, compiled, time.monotonic() - began, **facts)
 
 
-def plan_decoding(target: Target, model: str, layers: int, format: str, rows: list[int]) -> None:
-    """Prints what the loop that writes tokens takes, in either way."""
+def plan_decoding(
+    target: Target, model: str, layers: int, format: str, rows: list[int], ways: Sequence[str] = WAYS
+) -> None:
+    """Prints what the loop that writes tokens takes, in these ways."""
     decoder = dataclasses.replace(decoder_preset(model), layers=layers)
     config = VlsmConfig(None, None, decoder, decoder.vocabulary)
     network = Network.create(config, dtype=jnp.bfloat16, param_dtype=jnp.bfloat16, adaptation=Adaptation(format))
     limits = Limits(NEW, 0, decoder.vocabulary)
     with on(target) as (mesh, place):
-        for way in ("xla", "pallas"):
+        for way in ways:
             decoding = decoding_network(network, mesh, way)
             chosen = product_for(way, target.platform, 1)
             params = placed(jax.eval_shape(lambda chosen=chosen: laid_out(take_apart(network.init(0)), chosen)), place)
@@ -157,13 +160,14 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--format", default="nf4-double", choices=("nf4", "nf4-double"), help="of the loop")
     parser.add_argument("--only", choices=("products", "decoding"))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="of the loop")
     options = parser.parse_args()
     for name in options.targets:
         target = find_target(name)
         if options.only != "decoding":
             plan_products(target, options.inputs, options.outputs, options.rows)
         if options.only != "products":
-            plan_decoding(target, options.model, options.layers, options.format, options.rows)
+            plan_decoding(target, options.model, options.layers, options.format, options.rows, options.ways)
 
 
 if __name__ == "__main__":
