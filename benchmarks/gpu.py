@@ -4,7 +4,7 @@
     python3 benchmarks/gpu.py dense.ours nf4.ours --seconds 200
     python3 benchmarks/gpu.py --tiny                            a look at the machinery, on a CPU too
 
-Parts, in order: those of `benchmarks/training_gpu.py`, then `attention` (`benchmarks/attention.py`) and `layer`
+Parts, in order: those of `benchmarks/training_gpu.py`, `attention` (`benchmarks/attention.py`), and `layer` and `rows`
 (`benchmarks/nf4.py`). Each is a process of its own with a time of its own, so that one that fails takes nothing with
 it; it may import while the part before it has the card, and touches the card when that one has ended. What a part
 prints is printed here as it comes, with the facts of the machine; of a part that fails, the end of what it said. Ratios
@@ -64,7 +64,9 @@ PARTS = {
     # Of the many products of XLA's way, there for comparison, each would be tried as dozens of kernels.
     "attention": Part(("attention.py",), 100, xla_flags="--xla_gpu_enable_triton_gemm=false"),
     "dense.compiled": Part(("training_gpu.py", "dense.compiled"), 180, True, "prepare"),
-    "layer": Part(("nf4.py",), 60),
+    "layer": Part(("nf4.py", "--parts", "kernels", "layer"), 60),
+    # The fused product as well, off by default until a card has run it.
+    "rows": Part(("nf4.py", "--parts", "rows"), 60),
     "parity": Part(("training_gpu.py", "parity"), 60, True),
 }
 RATIOS = (("dense.ours", "dense.transformers"), ("dense.ours", "dense.compiled"), ("nf4.ours", "nf4.peft"))
@@ -82,7 +84,11 @@ class Running:
         command = [sys.executable, "-u", str(ROOT / "benchmarks" / self.part.script[0]), *self.part.script[1:]]
         command += ["--folder", str(folder)] if self.part.folder else []
         if options.tiny:
-            command += ["--tiny"] if name != "layer" else ["--inputs=512", "--outputs=512", "--rows=32", "--repeats=1"]
+            command += (
+                ["--tiny"]
+                if name not in ("layer", "rows")
+                else ["--inputs=512", "--outputs=512", "--rows=32", "--repeats=1"]
+            )
         if name.startswith(("dense", "nf4")):
             kind = name.split(".")[0]
             if rows := getattr(options, f"{kind}_rows"):

@@ -3,25 +3,25 @@
 On a CPU in float32, on a GPU in bfloat16, whichever jax has.
 
 Launch: `python benchmarks/nf4.py [--repeats N] [--inputs I --outputs O --rows R]`, with bitsandbytes and peft installed
-(`pip install -e '.[dev]'`), and qwix where it is (`pip install qwix`; else the run says so). `python benchmarks/nf4.py
---compile-for v5e v6e` instead compiles the product of a few rows for TPUs that are not there, by pip's libtpu:
-`JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1`.
+(`pip install -e '.[dev]'`), and qwix where it is (`pip install qwix`; else the run says so). `benchmarks/nf4_plan.py`
+compiles the products for devices that are not there.
 
 Figures
   nf4.quantise, nf4.dequantise and bitsandbytes.*: GB of plain kernel per second, read or written, kernel [I, O]:
     float32 is read, and written in what is computed in.
   nf4.layer, bitsandbytes.layer and qwix.layer: seconds of forward and backward of one layer with a frozen NF4 kernel
     and an adapter of rank 32, for R rows; gradients of the rows and of the adapter. The medians of interleaved repeats.
-  nf4.rows, plain.rows and bitsandbytes.rows, on a GPU: microseconds of the product of few rows, as in decoding, with
-    the kernel in NF4, in bfloat16, and in NF4 there.
+  nf4.rows, pallas.rows, plain.rows and bitsandbytes.rows, on a GPU: microseconds of the product of few rows, as in
+    decoding, with a doubly quantised kernel by XLA's way and by the fused one, with one in bfloat16, and in NF4 there;
+    pallas.rows.apart, the largest difference between the first two in relation to the largest value.
   nf4.layer.peak and those of the others, on a CPU: MiB by which the peak of a process rises over what it holds just
     before the first forward and backward, compilation included, each in a process of its own.
-  nf4.product: with --compile-for, MiB of arguments and of temporary memory, of XLA's way and of the kernel.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -43,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.turns import wait_for_turn
 from vlsm_jax.models import nf4
-from vlsm_jax.models.kernels.nf4_product import nf4_product
+from vlsm_jax.models.kernels import nf4_product_gpu
 from vlsm_jax.models.layers import Axes, Declare, Dense, normal
 from vlsm_jax.models.lora import LoraConfig, LoraParam, add_lora
 from vlsm_jax.models.quantised import QuantisedDense, frozen_product
@@ -52,6 +52,7 @@ RANK, ALPHA = 32, 64
 # Rows of the layer, where none are given; and of the products as in decoding.
 ROWS = {"cpu": 256, "gpu": 16384}
 DECODED = (1, 8, 32)
+PARTS = ("kernels", "rows", "layer")
 
 
 class Machine(NamedTuple):
@@ -190,6 +191,12 @@ def products(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], obj
     x = jax.random.normal(jax.random.key(1), (rows, inputs), dtype)
     plain, arrays = kernel.astype(dtype), jax.jit(nf4.quantise_double)(kernel)
     ours, product = jax.jit(lambda x, arrays: frozen_product("nf4-double", x, arrays)), jax.jit(jnp.matmul)
+    fused = jax.jit(functools.partial(nf4_product_gpu.nf4_product, interpret=there.device == "cpu"))
+    by_xla, by_kernel = (f(x, arrays).astype(jnp.float32) for f in (ours, fused))
+    apart = float(jnp.abs(by_xla - by_kernel).max() / jnp.abs(by_xla).max())
+    report(
+        "pallas.rows.apart", round(apart, 6), "of the largest value", shape=(rows, inputs, outputs), wrong=apart > 0.01
+    )
     weight = torch.randn(outputs, inputs, device=there.device, dtype=getattr(torch, there.dtype)) * 0.02
     stored, state = bitsandbytes.functional.quantize_4bit(
         weight, blocksize=nf4.BLOCK, compress_statistics=True, quant_type="nf4"
@@ -202,6 +209,7 @@ def products(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], obj
 
     return {
         "nf4.rows": lambda: ours(x, arrays),
+        "pallas.rows": lambda: fused(x, arrays),
         "plain.rows": lambda: product(x, plain),
         "bitsandbytes.rows": run,
     }
@@ -245,49 +253,6 @@ def print_peak(side: str, inputs: int, outputs: int, rows: int) -> None:
     print(memory("VmHWM") - before)
 
 
-def compile_for(generations: list[str], inputs: int, outputs: int) -> None:
-    """Prints what the product of 1 and of 32 bfloat16 rows takes on one chip of each generation."""
-    from jax.experimental import topologies
-    from jax.sharding import SingleDeviceSharding
-
-    products = {
-        "xla": lambda rows, arrays: rows @ nf4.dequantise(arrays, rows.dtype),
-        "pallas": nf4_product,
-    }
-    for generation in generations:
-        topology = topologies.get_topology_desc(f"{generation}:1x1", platform="tpu", chips_per_host_bounds=(1, 1, 1))
-        place = SingleDeviceSharding(topology.devices[0])
-
-        def on_chip(shape, dtype, place=place):
-            return jax.ShapeDtypeStruct(shape, dtype, sharding=place)
-
-        blocks = inputs // nf4.BLOCK
-        codes = on_chip((inputs // 2, outputs), jnp.uint8)
-        formats = {
-            "nf4": {"codes": codes, "absmax": on_chip((blocks, outputs), jnp.float32)},
-            "nf4-double": {
-                "codes": codes,
-                "absmax": on_chip((blocks, outputs), jnp.uint8),
-                "nested": on_chip((nf4.nested_count(blocks, outputs),), jnp.float32),
-                "offset": on_chip((), jnp.float32),
-            },
-        }
-        for format, arrays in formats.items():
-            for rows in (1, 32):
-                for way, product in products.items():
-                    x = on_chip((rows, inputs), jnp.bfloat16)
-                    analysis = jax.jit(product).lower(x, arrays).compile().memory_analysis()
-                    report(
-                        f"nf4.product.{way}",
-                        round(analysis.temp_size_in_bytes / 2**20, 2),
-                        "MiB temporary",
-                        arguments_mib=round(analysis.argument_size_in_bytes / 2**20, 2),
-                        target=generation,
-                        format=format,
-                        shape=[rows, inputs, outputs],
-                    )
-
-
 def report(figure: str, value: float, unit: str, **facts: object) -> None:
     """Prints one figure."""
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "jax": jax.__version__}
@@ -303,7 +268,7 @@ def main() -> None:
     parser.add_argument("--outputs", type=int, default=18432)
     parser.add_argument("--rows", type=int, default=0, help=f"of the layer; 0 is {ROWS}")
     parser.add_argument("--note", default="", help="put into every line, such as what else the machine was doing")
-    parser.add_argument("--compile-for", nargs="+", metavar="GENERATION", help="v5e, v6e, ...")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="rows are for a GPU")
     parser.add_argument("--peak-of", choices=LAYERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     shape = (options.inputs, options.outputs)
@@ -313,34 +278,39 @@ def main() -> None:
     if options.peak_of:
         print_peak(options.peak_of, *shape, options.rows)
         return
-    if options.compile_for:
-        compile_for(options.compile_for, *shape)
-        return
     facts = {"repeats": options.repeats, "note": options.note} if options.note else {"repeats": options.repeats}
-    for name, seconds in interleaved(kernels(*shape), options.repeats).items():
-        width = 4 if name.endswith(".quantise") else jnp.dtype(machine().dtype).itemsize
-        size = width * options.inputs * options.outputs / 1e9
-        report(name, round(size / seconds, 3), "GB/s", shape=shape, **facts)
+    if "kernels" in options.parts:
+        for name, seconds in interleaved(kernels(*shape), options.repeats).items():
+            width = 4 if name.endswith(".quantise") else jnp.dtype(machine().dtype).itemsize
+            size = width * options.inputs * options.outputs / 1e9
+            report(name, round(size / seconds, 3), "GB/s", shape=shape, **facts)
+    if "rows" in options.parts and (backend == "gpu" or options.parts == ["rows"]):
+        for rows in DECODED:
+            for name, seconds in interleaved(products(*shape, rows), options.repeats).items():
+                report(name, round(1e6 * seconds, 1), "us", shape=(rows, *shape), **facts)
+    if "layer" in options.parts:
+        measure_layer(shape, options.rows, options.repeats, facts)
+
+
+def measure_layer(shape: tuple[int, int], rows: int, repeats: int, facts: dict[str, object]) -> None:
+    """Prints the figures of one layer's forward and backward."""
     sides = dict(LAYERS)
     if importlib.util.find_spec("qwix") is None:
         print("qwix is not installed: its figures are left out", file=sys.stderr)
         del sides["qwix"]
-    layers = {side: make(*shape, options.rows) for side, make in sides.items()}
-    medians = interleaved(layers, options.repeats)
-    shape = (options.rows, *shape)
+    layers = {side: make(*shape, rows) for side, make in sides.items()}
+    medians = interleaved(layers, repeats)
+    whole = (rows, *shape)
     for side, seconds in medians.items():
-        report(f"{side}.layer", round(seconds, 4), "s", shape=shape, **facts)
+        report(f"{side}.layer", round(seconds, 4), "s", shape=whole, **facts)
     for side in sides.keys() - {"nf4"}:
         report(f"nf4.layer / {side}.layer", round(medians["nf4"] / medians[side], 3), "times", **facts)
-    if backend == "gpu":
-        for rows in DECODED:
-            for name, seconds in interleaved(products(*shape[1:], rows), options.repeats).items():
-                report(name, round(1e6 * seconds, 1), "us", shape=(rows, *shape[1:]), **facts)
+    if jax.default_backend() == "gpu":
         return  # what a process holds says nothing of a card
     for side in sides:
         command = [sys.executable, __file__, *sys.argv[1:], "--peak-of", side]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        report(f"{side}.layer.peak", round(float(done.stdout.split()[-1]), 1), "MiB", shape=shape)
+        report(f"{side}.layer.peak", round(float(done.stdout.split()[-1]), 1), "MiB", shape=whole)
 
 
 if __name__ == "__main__":
