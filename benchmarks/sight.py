@@ -109,7 +109,6 @@ def one_row(row: Any, picture: np.ndarray, tokenizer: Any, visual: int, *, place
         tokens=padded(example["tokens"], 0),
         targets=padded(example["targets"], 0),
         weights=padded(example["weights"], 0),
-        segment_ids=padded(np.ones(length, np.int32), 0),
         positions=padded(np.arange(length, dtype=np.int32), -1),
         visual_index=padded(seen, -1),
         images=picture[None, None],

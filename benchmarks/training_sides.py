@@ -80,7 +80,6 @@ def random_batch(rows: int, length: int, vocabulary: int) -> dict[str, np.ndarra
         "tokens": ids[:, :-1],
         "targets": ids[:, 1:],
         "weights": ones.astype(np.float32),
-        "segment_ids": ones,
         "positions": place,
         "visual_index": -ones,
     }
@@ -114,7 +113,6 @@ class OurTraining:
         import jax
         import jax.numpy as jnp
 
-        from vlsm_jax.data.pipeline import Batch
         from vlsm_jax.models import DecoderConfig, VlsmConfig
         from vlsm_jax.models.adaptation import Adaptation
         from vlsm_jax.models.lora import LoraConfig
@@ -151,7 +149,6 @@ class OurTraining:
         start = jax.jit(self.plan.start, out_shardings=self.plan.shardings, donate_argnums=0)
         self._state = start(params(self.network, self._mesh))
         arrays = {**arrays, "images": np.zeros((len(arrays["tokens"]), 0, 1, 1, 3), np.uint8)}
-        assert Batch._fields[: len(arrays)] == tuple(arrays), "fields of a batch that are not set"
         rows = batch_sharding(self._mesh)
         self._batch = lambda: to_device(arrays, rows)
         self._train_step = jit_train_step(self.network, optimizer, self.plan, 1, self._mesh)

@@ -9,15 +9,21 @@ import pytest
 
 from vlsm_jax.data.mixture import Mixture
 from vlsm_jax.data.pipeline import BadRows, PipelineConfig, encode_example, make_dataset
+from vlsm_jax.data.text_form import End
 from vlsm_jax.data.triplets import DataError, JsonlTriplets
 
 CONFIG = PipelineConfig(sequence_length=160, batch_size=4, image_size=16, visual_tokens=5)
 
 
+def segments_of(batch):
+    """Returns which sample of its row each position belongs to, 0 for none."""
+    return batch["segment_ids"] if "segment_ids" in batch else (batch["positions"] >= 0).astype(int)
+
+
 def samples(batch):
     """Yields (ids with their last target, weights, grey level of the picture) of every sample in a batch."""
     for row in range(len(batch["tokens"])):
-        segments = batch["segment_ids"][row]
+        segments = segments_of(batch)[row]
         for segment in range(1, segments.max() + 1):
             at = segments == segment
             ids = np.append(batch["tokens"][row][at], batch["targets"][row][at][-1])
@@ -83,9 +89,27 @@ def test_packing_wastes_less_than_padding(corpus):
 
     def filled(pack):
         data = make_dataset(triplets, tokenizer, dataclasses.replace(CONFIG, pack=pack, sequence_length=256))
-        return np.mean([(b["segment_ids"] > 0).mean() for b in itertools.islice(data, 10)])
+        return np.mean([(segments_of(b) > 0).mean() for b in itertools.islice(data, 10)])
 
     assert filled(True) > 0.8 > filled(False)
+
+
+def test_rows_of_one_sample_begin_with_it_and_have_no_segments(corpus):
+    """What training takes to mean that attention needs no mask."""
+    triplets, tokenizer = corpus
+    for end, segmented in ((End.TOKEN, False), (End.PADDING, True)):
+        config = dataclasses.replace(CONFIG, pack=False, end=end)
+        for batch in itertools.islice(make_dataset(triplets, tokenizer, config), 3):
+            assert ("segment_ids" in batch) == segmented == config.segmented
+            place = np.arange(batch["tokens"].shape[1])
+            filled = (segments_of(batch) > 0).sum(axis=1, keepdims=True)
+            np.testing.assert_array_equal(segments_of(batch) > 0, place < filled)
+            np.testing.assert_array_equal(
+                batch["positions"][place < filled], np.concatenate([place[:n] for (n,) in filled])
+            )
+            if not segmented:
+                assert (batch["positions"][place >= filled] == -1).all()
+                assert (batch["weights"][place >= filled] == 0).all()
 
 
 MODES = {
@@ -194,7 +218,7 @@ def test_buckets_have_few_shapes_and_pad_less(corpus):
     def shapes_and_fill(buckets):
         config = dataclasses.replace(CONFIG, pack=False, buckets=buckets)
         batches = list(itertools.islice(make_dataset(triplets, tokenizer, config), 12))
-        filled = sum((b["segment_ids"] > 0).sum() for b in batches) / sum(b["tokens"].size for b in batches)
+        filled = sum((segments_of(b) > 0).sum() for b in batches) / sum(b["tokens"].size for b in batches)
         return {b["tokens"].shape for b in batches}, filled
 
     one, padded = shapes_and_fill(1)
@@ -332,6 +356,7 @@ def test_worker_processes_give_the_same_batches(corpus):
 import dataclasses
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import load_tokenizer
+from vlsm_jax.data.text_form import End
 from vlsm_jax.data.triplets import JsonlTriplets
 if __name__ == "__main__":
     triplets, tokenizer = JsonlTriplets({str(triplets.path)!r}), load_tokenizer({tokenizer.directory!r})

@@ -127,6 +127,35 @@ def test_cudnn_is_given_even_lengths_and_the_same_question(monkeypatch, masked):
         assert np.linalg.norm(np.asarray(found, np.float32) - right) < 0.02 * np.linalg.norm(right)
 
 
+@pytest.mark.parametrize("window", [None, 9, 4 * LENGTH])
+def test_rows_that_begin_with_their_sequence_need_no_mask(monkeypatch, window):
+    """What padding sees is left to the kernel; what text sees, and all gradients that come from text, are as ever."""
+    plain = jax.nn.dot_product_attention
+
+    def stand_in(q, k, v, implementation, **options):
+        assert implementation == "cudnn"
+        assert options["is_causal"]
+        assert options.get("mask") is None
+        return plain(q, k, v, implementation="xla", **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
+    q, k, v, g = operands(2, 2)
+    odd = LENGTH - 1 + LENGTH % 2
+    place = np.broadcast_to(np.arange(odd), (len(q), odd))
+    text = place < np.array([odd, odd - 7])[: len(q), None]
+    positions = jnp.asarray(np.where(text, place, -1))
+    mask = AttentionMask(positions, positions, window, aligned=True, leading=True)
+    q, k, v, g = (jnp.asarray(x[:, :odd], jnp.bfloat16) for x in (q, k, v, g))
+    g = g * text[:, :, None, None]
+    ours, back = jax.vjp(lambda *x: cudnn_attention(*x, mask, scale=0.5), q, k, v)
+    whole = [x.astype(jnp.float32) for x in (q, k, v)]
+    theirs, reference = jax.vjp(lambda *x: attention(*x, mask._replace(leading=False), scale=0.5), *whole)
+    pairs = [(ours * text[:, :, None, None], theirs * text[:, :, None, None])]
+    pairs += zip(back(g), reference(g.astype(jnp.float32)), strict=True)
+    for found, right in pairs:
+        assert np.linalg.norm(np.asarray(found, np.float32) - right) < 0.02 * np.linalg.norm(right)
+
+
 def test_splash_on_each_device_for_its_own_rows_and_heads():
     """Traced for a mesh of devices that need not be here, as when compiling ahead of time."""
     mesh = jax.sharding.AbstractMesh(

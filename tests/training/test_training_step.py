@@ -85,6 +85,18 @@ def test_packed_samples_learn_as_if_alone(network, make_batch):
     assert one.weight == two.weight
 
 
+def test_rows_that_begin_with_their_sample_learn_the_same_without_segments(network, make_batch):
+    batch = make_batch(4)
+    model = network.merge(network.init(0))
+    one, two = batch_loss(model, batch), batch_loss(model, batch._replace(segment_ids=None))
+    for value, same in zip(one, two, strict=True):
+        np.testing.assert_allclose(value, same, rtol=1e-6)
+    step = jax.jit(make_train_step(network.merge, optax.sgd(0.1)))
+    metrics = [step(state_of(network, optax.sgd(0.1)), b)[1] for b in (batch, batch._replace(segment_ids=None))]
+    assert metrics[0].positions == metrics[1].positions
+    np.testing.assert_allclose(metrics[0].positions, np.mean(batch.positions >= 0), rtol=1e-6)
+
+
 def test_freeze_rules_are_exhaustive_and_each_decides_something(network):
     with pytest.raises(ConfigError, match=r"no rule for: .*decoder"):
         split_frozen(network.shapes, ((r"^vision/", False), (r"^connector/", True)))

@@ -65,7 +65,8 @@ class Batch(NamedTuple):
       weights: float32 [B, S]; 1 where the target belongs to a response (its end-of-text id included), else 0. What
         counts by `rows_per_mean` adds up to 1 over so many rows.
       segment_ids: int32 [B, S]; which sample of the row, from 1; 0 is padding. Padding that counts has the sample's
-        number with a minus: it sees the sample and is seen by nobody.
+        number with a minus: it sees the sample and is seen by nobody. None: each row begins with its only sample, and
+        padding behind it does not count.
       positions: int32 [B, S]; place within the sample, from 0; -1 is padding that does not count.
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
       images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
@@ -77,9 +78,9 @@ class Batch(NamedTuple):
     tokens: Any
     targets: Any
     weights: Any
-    segment_ids: Any
     positions: Any
     visual_index: Any
+    segment_ids: Any = None
     images: Any = None
     features: Any = None
     visual_targets: Any = None
@@ -141,6 +142,11 @@ class PipelineConfig:
             raise ValueError(f"rows_per_mean={self.rows_per_mean} does not divide batch_size={self.batch_size}")
         if self.patch_size and self.augmentation:
             raise ValueError("augmentation moves what annotations tell the place of; use one or the other")
+
+    @property
+    def segmented(self) -> bool:
+        """Whether rows tell samples apart; else positions say all, and attention need not look at anything else."""
+        return self.pack or self.end is End.PADDING
 
     @property
     def patches(self) -> Patches:
@@ -475,6 +481,8 @@ class _Reader:
         if config.rows_per_mean:
             text["weights"] = mean_of_means(text["weights"], config.rows_per_mean)
         out = text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
+        if not config.segmented:
+            del out["segment_ids"]
         return out if said is None else out | {"visual_targets": said}
 
     def name(self, sample: Sample) -> str:

@@ -39,6 +39,8 @@ class AttentionMask(NamedTuple):
       q_segments, kv_segments: int32 [B, S] and [B, T], or None when each row holds one sequence.
       aligned: queries and keys are the same tokens in the same order, each segment in one piece with positions counting
         up by one, so that a query sees no key behind it in the row, and none further back than the window.
+      leading: aligned, and each row begins with its only sequence, so that a query that is no padding sees all keys
+        before it within the window. What padding sees has no meaning, and is left to the implementation.
     """
 
     q_positions: jax.Array
@@ -47,6 +49,7 @@ class AttentionMask(NamedTuple):
     q_segments: jax.Array | None = None
     kv_segments: jax.Array | None = None
     aligned: bool = False
+    leading: bool = False
 
     def block(self, start: int, stop: int, first: int) -> AttentionMask:
         """Returns the mask of queries `start` to `stop` and keys `first` to `stop`."""

@@ -156,6 +156,7 @@ class Decoder(nnx.Module):
         positions: jax.Array,
         segment_ids: jax.Array | None = None,
         cache: KVCache | CacheSize | None = None,
+        leading: bool = False,
     ) -> tuple[jax.Array, KVCache | None]:
         """Runs the layers and the final norm.
 
@@ -168,6 +169,8 @@ class Decoder(nnx.Module):
             behind a sequence with its segment negated sees the sequence and is seen by none, itself included.
           cache: keys and values of earlier tokens. The new ones are written at their positions first. A size begins a
             cache of the tokens given, a sequence per row as above.
+          leading: without segment ids and cache: each row begins with its sequence, and padding stands behind it.
+            Kernels then need no mask.
 
         Returns:
           (hidden [B, S, D] in the compute dtype, the cache with the new tokens, or None).
@@ -178,7 +181,7 @@ class Decoder(nnx.Module):
         """
         x = constrain_batch(x.astype(self.dtype))
         if cache is None:
-            x = self._run_layers(x, positions, segment_ids)
+            x = self._run_layers(x, positions, segment_ids, leading)
         else:
             if segment_ids is not None:
                 raise ValueError("segment_ids cannot be used with a cache: each cached row holds one sequence")
@@ -189,10 +192,12 @@ class Decoder(nnx.Module):
             x, cache = run(x, positions, cache)
         return self.norm(x), cache
 
-    def _run_layers(self, x: jax.Array, positions: jax.Array, segment_ids: jax.Array | None) -> jax.Array:
+    def _run_layers(
+        self, x: jax.Array, positions: jax.Array, segment_ids: jax.Array | None, leading: bool
+    ) -> jax.Array:
         # A token with a negative segment sees that segment's, and matches no query.
         queries = None if segment_ids is None else jnp.abs(segment_ids)
-        kinds = self._kinds(AttentionMask(positions, positions, None, queries, segment_ids, aligned=True))
+        kinds = self._kinds(AttentionMask(positions, positions, None, queries, segment_ids, True, leading))
 
         def body(block: Block, x: jax.Array, index: jax.Array | int) -> jax.Array:
             attend = functools.partial(self._attend, kinds, index)

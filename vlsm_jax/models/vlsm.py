@@ -116,6 +116,7 @@ class Vlsm(nnx.Module):
         positions: jax.Array,
         segment_ids: jax.Array | None = None,
         cache: KVCache | CacheSize | None = None,
+        leading: bool = False,
     ) -> tuple[jax.Array, KVCache | None]:
         """Runs the decoder over text and visual tokens.
 
@@ -123,7 +124,7 @@ class Vlsm(nnx.Module):
           tokens: int [B, S]; ignored where a visual token sits.
           visual: [B, M, D] visual tokens of each row, its images one after another, or None for text alone.
           visual_index: int32 [B, S]; which of the row's visual tokens sits here, or -1 for a text token.
-          positions, segment_ids, cache: see `Decoder`.
+          positions, segment_ids, cache, leading: see `Decoder`.
 
         Returns:
           (hidden [B, S, D], cache or None), as the decoder gives them.
@@ -134,7 +135,7 @@ class Vlsm(nnx.Module):
             at = jnp.maximum(visual_index, 0)[:, :, None]
             placed = jnp.take_along_axis(visual.astype(x.dtype), at, axis=1, mode="clip")
             x = jnp.where(is_visual[:, :, None], placed, x)
-        return self.decoder(x, positions=positions, segment_ids=segment_ids, cache=cache)
+        return self.decoder(x, positions=positions, segment_ids=segment_ids, cache=cache, leading=leading)
 
     def said(self, visual: jax.Array, table: jax.Array | None = None) -> jax.Array:
         """Maps visual tokens [B, M, D] to float32 scores [B, M, C]: how alike each is to the embedding of a text token.

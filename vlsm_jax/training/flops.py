@@ -63,7 +63,8 @@ class BatchCounts(NamedTuple):
           window: the decoder's `sliding_window`.
           visual_tokens: positions that a picture takes.
         """
-        place = np.where(batch["segment_ids"] > 0, batch["positions"], -1)
+        segments = batch.get("segment_ids")
+        place = batch["positions"] if segments is None else np.where(segments > 0, batch["positions"], -1)
         length = place.shape[1]
         pictures = batch["images"] if batch.get("features") is None else batch["features"]
         # A position sees its own sample up to itself, one more than its place; padding, at -1, sees nothing.
@@ -73,8 +74,8 @@ class BatchCounts(NamedTuple):
             local = int(np.minimum(place, window - 1).sum(dtype=np.int64)) + place.size
         visual = np.count_nonzero(batch["visual_index"] >= 0) if visual_tokens else 0
         return cls(
-            samples=float(batch["segment_ids"].max(axis=1).sum()),
-            tokens=float(np.count_nonzero(batch["segment_ids"] > 0)),
+            samples=float(np.count_nonzero(place == 0)),
+            tokens=float(np.count_nonzero(place >= 0)),
             pairs=float(pairs),
             local_pairs=float(local),
             pictures=visual / visual_tokens if visual_tokens else 0.0,

@@ -95,6 +95,7 @@ def batch_losses(model: Vlsm, batch: Batch) -> BatchLoss:
         visual_index=batch.visual_index,
         positions=batch.positions,
         segment_ids=batch.segment_ids,
+        leading=batch.segment_ids is None,
     )
     decoder = model.decoder
     text = sharded_cross_entropy(
@@ -179,7 +180,7 @@ def make_train_step(
             loss=total.loss / weight,
             accuracy=total.correct / weight,
             tokens=total.targets,
-            positions=jnp.mean(batch.segment_ids > 0),
+            positions=jnp.mean(batch.positions >= 0 if batch.segment_ids is None else batch.segment_ids > 0),
             gradient_norm=norm,
             skipped=1 - finite.astype(jnp.float32),
             visual_accuracy=None if batch.visual_targets is None else seen.correct / jnp.maximum(seen.weight, 1),

@@ -213,7 +213,9 @@ def abstract_batch(network: Network, pipeline: PipelineConfig, pictures: int, me
     def shape(dtype: Any, *sizes: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((rows, *sizes), dtype, sharding=place)
 
-    text = {name: shape(jnp.int32, pipeline.sequence_length) for name in Batch._fields[:6]}
+    names = ("tokens", "targets", "weights", "positions", "visual_index")
+    names += ("segment_ids",) if pipeline.segmented else ()
+    text = {name: shape(jnp.int32, pipeline.sequence_length) for name in names}
     text["weights"] = shape(jnp.float32, pipeline.sequence_length)
     side = pipeline.image_size
     said = shape(jnp.int32, pictures, pipeline.visual_tokens) if pipeline.patch_size else None
