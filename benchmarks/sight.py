@@ -7,6 +7,8 @@ Only prompts that leave the connections to the sketch are asked, and, where ther
 data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
+  said.<kind>: of the patches of annotated sketches (`vlsm data make --annotate`) that are to say something, the share
+    whose visual token is most like that; none where sketches have no annotation.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -24,10 +26,12 @@ import jax
 import numpy as np
 
 from convert.llava import read_fit, read_llava
+from vlsm_jax.data.annotations import COLUMN, NONE, Patches, visual_targets
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import Batch, encode_example
 from vlsm_jax.data.tokenizer import load_tokenizer
 from vlsm_jax.data.triplets import open_triplets
+from vlsm_jax.models import Vlsm
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.shipped import NANO, model_folder
 from vlsm_jax.synth.dataset import blank_picture
@@ -61,6 +65,7 @@ def main() -> None:
             file.write(line + "\n")
 
     loss = jax.jit(lambda params, batch: batch_loss(network.merge(params), batch))
+    said = jax.jit(lambda params, picture: read_patches(network.merge(params), picture))
     blank = load_image(blank_picture(TripletOptions())[0], size, fit)
     kinds = {"script": options.data, "reading": options.data / FOLDER}
     for kind, place in kinds.items():
@@ -69,6 +74,12 @@ def main() -> None:
         rows = [row for row in open_triplets(place, split="iid") if row.extra["prompt_style"] == "sketch"]
         rows = rows[: options.samples]
         pictures = [load_image(row.image, size, fit) for row in rows]
+        patches = Patches(size, config.vision.patch_size, visual, fit)
+        wanted = [visual_targets(row.extra.get(COLUMN), tokenizer, patches) for row in rows]
+        asked = np.array(wanted) != NONE
+        if visual == config.vision.tokens and asked.any():
+            hits = [said(params, picture) == targets for picture, targets in zip(pictures, wanted, strict=True)]
+            report(f"said.{kind}", value=round(float(np.array(hits)[asked].mean()), 4), patches=int(asked.sum()))
         for name, shown in {
             "own": pictures,
             "other": pictures[1:] + pictures[:1],
@@ -89,6 +100,11 @@ def main() -> None:
         text_tokens=round(float(np.std(np.asarray(params["decoder/embedding/table"]))), 3),
         two_pictures=round(float(abs(tokens[0] - tokens[1]).mean() / tokens.std()), 4),
     )
+
+
+def read_patches(model: Vlsm, picture: jax.Array) -> jax.Array:
+    """Returns the id [V] whose embedding each visual token of a picture [H, W, 3] is most like."""
+    return model.said(model.encode_images(picture[None])).argmax(-1)[0]
 
 
 def one_row(row: Any, picture: np.ndarray, tokenizer: Any, visual: int, *, placed: bool) -> Batch:
