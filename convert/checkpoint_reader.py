@@ -45,7 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; expected a Hugging Face checkpoint folder") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON: {error}") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: expected a JSON object, not {type(data).__name__}")
@@ -81,7 +81,7 @@ class CheckpointReader:
             raise CheckpointError(f"{path}: no 'weight_map' with tensor names and files")
         absent = []
         for name, file in file_of.items():
-            if Path(file).name != file:
+            if not isinstance(file, str) or Path(file).name != file:
                 raise CheckpointError(f"{path}: tensor {name} is said to be in {file!r}, outside of the folder")
             if name not in self._open(file, name).keys():  # noqa: SIM118  (not a dict)
                 absent.append(f"{name} in {file}")
@@ -178,7 +178,7 @@ def _damage(path: Path, error: Exception) -> str:
             for name, entry in header.items()
             if name != "__metadata__" and entry["data_offsets"][1] > held
         ]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, MemoryError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, MemoryError, RecursionError):
         cut = []
     if not cut:
         return f"damaged ({error})"

@@ -64,7 +64,7 @@ def _kind(directory: Path) -> str:
     if (directory / OPEN_CLIP_CONFIG).is_file() and not (directory / "config.json").is_file():
         return "clip"
     kind = read_json(directory / "config.json").get("model_type")
-    if kind not in _READERS:
+    if not isinstance(kind, str) or kind not in _READERS:
         raise UnsupportedConfigError(f"model_type {kind!r} is not one of {', '.join(sorted(_READERS))}")
     return kind
 

@@ -75,7 +75,12 @@ def import_checkpoint(
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
         readers = _readers(folder)
         param_dtype = jnp.dtype(dtype or _stored_dtype(readers))
-        config, adaptation, sources = _open(folder, readers, quantise, param_dtype)
+        try:
+            config, adaptation, sources = _open(folder, readers, quantise, param_dtype)
+        except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            raise CheckpointError(
+                f"{folder}: its config has a field with a value of another kind than it should: {error!r}"
+            ) from error
         aside = tuple(name for _, source in sources for name in source.left_aside)
         if adapter is not None:
             if not isinstance(config, DecoderConfig):

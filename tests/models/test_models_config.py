@@ -233,3 +233,32 @@ def test_published_parameter_counts():
     assert decoder(STARCODER2) == 7_173_923_840
     vit_h = VisionConfig(width=1280, layers=32, heads=16, mlp_width=5120, patch_size=14, image_size=224)
     assert count(lambda: VisionEncoder(vit_h, rngs=nnx.Rngs(0))) == 632_076_800 - 1280 * 1024
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("hidden_size", "64", "hidden_size is '64'; it has to be a whole number"),
+        ("hidden_size", -64, "hidden_size is -64"),
+        ("num_hidden_layers", 10**9, "num_hidden_layers is 1000000000; .* from 1 to 1,024"),
+        ("num_hidden_layers", True, "num_hidden_layers is True"),
+        ("num_attention_heads", 0, "num_attention_heads is 0"),
+        ("vocab_size", None, "does not say vocab_size"),
+        ("rope_theta", 0, "rope_theta is 0.0; it has to be a finite number above 0"),
+        ("rms_norm_eps", "small", "norm_eps is 'small'"),
+        ("rms_norm_eps", float("nan"), "norm_eps is nan"),
+        ("rope_scaling", [1], r"rope_scaling is \[1\]"),
+        ("rope_parameters", {"rope_type": "linear", "factor": 2.0}, "'llama3' and rope_parameters says 'linear'"),
+        ("quantization_config", "x", r"quantised weights \(x\)"),
+        ("model_type", ["llama"], "is not one of the decoders"),
+        ("hidden_act", ["silu"], "a value of another kind"),
+    ],
+)
+def test_fields_that_no_model_has_are_named(field, value, said):
+    hf = {"model_type": "llama", "vocab_size": 96, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    hf |= {"num_attention_heads": 4, "rms_norm_eps": 1e-5}
+    if field == "rope_parameters":
+        names = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+        hf["rope_scaling"] = {"rope_type": "llama3"} | dict.fromkeys(names, 8)
+    with pytest.raises(ValueError, match=said):
+        DecoderConfig.from_hf_config(hf | {field: value})

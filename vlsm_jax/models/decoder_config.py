@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from vlsm_jax.models.hf_dialects import UnsupportedConfigError, read_hf_decoder_fields, write_hf_decoder_fields
 from vlsm_jax.models.rope import RopeScaling
+from vlsm_jax.models.sizes import check_positive, check_sizes
 
 __all__ = ["DecoderConfig", "UnsupportedConfigError"]
 
@@ -76,6 +77,9 @@ class DecoderConfig:
         object.__setattr__(self, "eos_token_ids", tuple(self.eos_token_ids))
         if isinstance(self.rope_scaling, Mapping):
             object.__setattr__(self, "rope_scaling", RopeScaling(**self.rope_scaling))
+        names = ("vocabulary", "width", "layers", "heads", "kv_heads", "head_dim", "mlp_width", "max_positions")
+        check_sizes("decoder", **{name: getattr(self, name) for name in names})
+        check_positive("decoder", norm_eps=self.norm_eps, rope_theta=self.rope_theta)
         if self.heads % self.kv_heads:
             raise ValueError(
                 f"{self.heads} query heads cannot be shared among {self.kv_heads} KV heads; K must divide N"
@@ -105,7 +109,13 @@ class DecoderConfig:
             linear and llama3, quantised weights, layer types that the family's class does not mix, soft-capped
             attention, an unknown activation, or a size that is not there (class defaults are not guessed).
         """
-        return cls(**read_hf_decoder_fields(hf))
+        try:
+            return cls(**read_hf_decoder_fields(hf))
+        except (TypeError, AttributeError, LookupError) as error:
+            kind = hf.get("model_type")
+            raise UnsupportedConfigError(
+                f"{kind}: a field has a value of another kind than it should: {error}"
+            ) from error
 
     def to_hf_config(self, dtype: str = "float32") -> dict[str, Any]:
         """Returns the config as transformers 4 and 5 both read it; `dtype` is the name of the weights' dtype.

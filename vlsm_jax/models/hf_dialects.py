@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vlsm_jax.models.rope import RopeScaling
+from vlsm_jax.models.sizes import check_sizes
 
 if TYPE_CHECKING:
     from vlsm_jax.models.decoder_config import DecoderConfig
@@ -30,6 +31,7 @@ ACTIVATION_FROM_HF = {
 ACTIVATION_TO_HF = {"silu": "silu", "gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "quick_gelu": "quick_gelu"}
 
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+_ROPE = ("rope_scaling", "rope_parameters")
 _LOCAL, _GLOBAL = "sliding_attention", "full_attention"
 
 
@@ -235,18 +237,22 @@ def read_hf_decoder_fields(hf: Mapping[str, Any]) -> dict[str, Any]:
       UnsupportedConfigError: naming the field; see `DecoderConfig.from_hf_config`.
     """
     name = hf.get("model_type")
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise UnsupportedConfigError(f"model_type {name!r} is not one of the decoders there are: {known}")
     family = FAMILIES[name]
     if hf.get("quantization_config"):
-        method = hf["quantization_config"].get("quant_method", "unknown")
+        said = hf["quantization_config"]
+        method = said.get("quant_method", "unknown") if isinstance(said, Mapping) else said
         raise UnsupportedConfigError(
             f"{name}: quantised weights ({method}) are not supported; convert from full weights"
         )
-    absent = [key for key in (*_SIZES, *family.sizes) if not isinstance(hf.get(key), int)]
+    sizes = (*_SIZES, *family.sizes)
+    absent = [key for key in sizes if hf.get(key) is None]
     if absent:
         raise UnsupportedConfigError(f"{name}: the config does not say {', '.join(absent)}")
+    optional = [key for key in ("num_key_value_heads", "head_dim", "max_position_embeddings") if hf.get(key)]
+    check_sizes(name, **{key: hf[key] for key in (*sizes, *optional)})
     act = hf.get(family.activation_key, family.activation)
     if act not in ACTIVATION_FROM_HF:
         known = ", ".join(sorted(ACTIVATION_FROM_HF))
@@ -309,6 +315,13 @@ def _read_rope(hf: Mapping[str, Any], family: str) -> dict[str, Any]:
     The nested keys of version 5 win over version 4's top-level ones. `dynamic`, `yarn` and `longrope` are refused: the
     first makes frequencies depend on the longest text of the batch, so cached keys would have been rotated otherwise.
     """
+    for key in _ROPE:
+        if not isinstance(hf.get(key) or {}, Mapping):
+            raise UnsupportedConfigError(f"{family}: {key} is {hf[key]!r}; it has to be an object")
+    kinds = {key: said.get("rope_type") or said.get("type") for key in _ROPE if (said := hf.get(key))}
+    if len({kind for kind in kinds.values() if kind}) > 1:
+        said = " and ".join(f"{key} says {kind!r}" for key, kind in kinds.items())
+        raise UnsupportedConfigError(f"{family}: {said}; only one of them can be meant")
     rope = {"rope_theta": hf.get("rope_theta", 10000.0)} | dict(hf.get("rope_scaling") or {})
     rope |= dict(hf.get("rope_parameters") or {})
     partial = hf.get("partial_rotary_factor") or rope.get("partial_rotary_factor") or 1.0

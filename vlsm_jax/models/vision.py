@@ -18,6 +18,7 @@ from vlsm_jax.models.attention import attention, check_implementation
 from vlsm_jax.models.decoder_config import UnsupportedConfigError
 from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding, LayerNorm
 from vlsm_jax.models.positions import resize_positions
+from vlsm_jax.models.sizes import check_sizes
 from vlsm_jax.models.stack import check_remat, run_stack
 from vlsm_jax.sharding import constrain_batch
 
@@ -62,6 +63,8 @@ class VisionConfig:
     def __post_init__(self):
         object.__setattr__(self, "image_mean", tuple(self.image_mean))
         object.__setattr__(self, "image_std", tuple(self.image_std))
+        names = ("width", "layers", "heads", "mlp_width", "patch_size", "image_size")
+        check_sizes("vision encoder", **{name: getattr(self, name) for name in names})
         if self.width % self.heads:
             raise ValueError(f"a vision width of {self.width} does not divide among {self.heads} heads")
         for size in (self.image_size, self.position_size or self.image_size):
