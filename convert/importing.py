@@ -61,7 +61,8 @@ def import_checkpoint(
       source: its folder, or its name on the Hugging Face hub.
       out: a folder that does not exist, or is empty; it is there when the whole checkpoint is.
       quantise: a format for the layers' kernels of a plain decoder; a 4-bit checkpoint keeps its own.
-      dtype: of the parameters, those of quantised kernels apart; None is what the file has, float32 for several.
+      dtype: of the parameters, those of quantised kernels apart; None is what a file has, float32 for several. An
+        adapter then keeps its own.
       adapter: folder of a PEFT adapter that goes with the decoder.
 
     Raises:
@@ -85,10 +86,12 @@ def import_checkpoint(
         if adapter is not None:
             if not isinstance(config, DecoderConfig):
                 raise CheckpointError(f"{folder} is no decoder alone, and {adapter} is read for one")
-            lora, factors = open_peft(adapter, config, param_dtype=param_dtype)
+            reader = CheckpointReader(adapter, ADAPTER_FILE)
+            # Adapters are often finer than the decoder that they go with, and keep what they have.
+            lora, factors = open_peft(adapter, config, param_dtype=jnp.dtype(dtype or _stored_dtype([reader])))
             sources.append(("", factors))
             adaptation = Adaptation(adaptation.quantise, lora, adaptation.quantised)
-            readers = [*readers, CheckpointReader(adapter, ADAPTER_FILE)]
+            readers = [*readers, reader]
         facts = {"dtype": param_dtype.name, "source": os.fspath(source)}
         if isinstance(config, VlsmConfig):
             facts["fit"] = read_fit(folder).value

@@ -187,6 +187,23 @@ def test_adapters_go_out_alone_or_merged(vlsm, made):
     assert "none" not in names()
 
 
+def test_an_adapter_keeps_its_own_dtype(vlsm, made):
+    adapted("ours", LLAMA, (r"layers/attention/q",))
+    done(vlsm("to-hf", "ours", "adapter", "--as", "peft", "--json"))
+    rng, fine = np.random.default_rng(1), Path("adapter/adapter_model.safetensors")
+    save_file({n: rng.standard_normal(a.shape).astype(np.float32) for n, a in load_file(fine).items()}, fine)
+    done(vlsm("from-hf", made / "decoder", "both", "--adapter", "adapter", "--json"))
+    params = read_native("both").params
+    assert {path.split("/")[-2]: str(a.dtype) for path, a in params.items() if "attention/q" in path} == {
+        "q": "bfloat16",
+        "lora": "float32",
+    }
+    done(vlsm("to-hf", "both", "back", "--as", "peft", "--json"))
+    assert same_tensors(fine, "back/adapter_model.safetensors")
+    done(vlsm("to-hf", "both", "merged", "--as", "merged", "--json"))
+    assert {str(a.dtype) for a in load_file("merged/model.safetensors").values()} == {"bfloat16"}
+
+
 def test_the_papers_own_file_is_read_back_bit_by_bit(vlsm, made):
     pytest.importorskip("torch")
     from convert import read_hf_decoder, read_stage_two
