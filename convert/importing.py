@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from convert.conversion_report import ConversionReport, Meter, size_of
 from convert.drafts import whole_folder
 from convert.from_hf import open_hf
 from convert.hub import find_source
-from convert.huggingface import OPEN_CLIP_CONFIG
+from convert.huggingface import OPEN_CLIP_CONFIG, read_vision_config
 from convert.llava import read_fit
 from convert.mapping import Source, read_pieces
 from convert.native import FILES_FOLDER, PARAMS_FOLDER, Config, Description, write_description
@@ -26,6 +27,8 @@ from convert.peft import CONFIG_FILE as ADAPTER_CONFIG
 from convert.peft import WEIGHTS_FILE as ADAPTER_FILE
 from convert.peft import open_peft
 from convert.tables import DECODERS
+from convert.torch_reader import open_stage_two
+from vlsm_jax.data.images import Fit
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.vlsm import VlsmConfig
@@ -54,6 +57,8 @@ def import_checkpoint(
     quantise: str | None = None,
     dtype: str | None = None,
     adapter: str | os.PathLike | None = None,
+    upstream: str | os.PathLike | None = None,
+    vision: str | os.PathLike | None = None,
 ) -> ConversionReport:
     """Converts a checkpoint of a decoder, a CLIP vision tower, a LLaVA model or its parts into one of this package.
 
@@ -64,6 +69,8 @@ def import_checkpoint(
       dtype: of the parameters, those of quantised kernels apart; None is what a file has, float32 for several. An
         adapter then keeps its own.
       adapter: folder of a PEFT adapter that goes with the decoder.
+      upstream: the paper's `best_model.pt`, an encoder and a connector that go with the decoder: a whole VLSM.
+      vision: folder or name of the CLIP checkpoint that its encoder was, for the sizes alone.
 
     Raises:
       CheckpointError, UnsupportedConfigError: naming file and tensor, or the field of the config.
@@ -93,7 +100,14 @@ def import_checkpoint(
             adaptation = Adaptation(adaptation.quantise, lora, adaptation.quantised)
             readers = [*readers, reader]
         facts = {"dtype": param_dtype.name, "source": os.fspath(source)}
-        if isinstance(config, VlsmConfig):
+        if upstream is not None:
+            config, adaptation, joined = _with_upstream(
+                config, adaptation, upstream, vision, None if dtype is None else param_dtype
+            )
+            sources = [(f"decoder/{prefix}", one) for prefix, one in sources] + [("", joined)]
+            readers = [*readers, joined.reader]
+            facts["fit"] = Fit.CROP.value  # CLIP's own processor made the pictures
+        elif isinstance(config, VlsmConfig):
             facts["fit"] = read_fit(folder).value
         announced = {prefix + path: a for prefix, source in sources for path, a in source.announced.items()}
         write_arrays(draft / PARAMS_FOLDER, announced, _pieces(sources))
@@ -118,6 +132,28 @@ def import_checkpoint(
         bytes_out=bytes_out,
         bytes_of_params=sum(array.nbytes for array in announced.values()),
     )
+
+
+def _with_upstream(
+    decoder: Config,
+    adaptation: Adaptation,
+    upstream: str | os.PathLike,
+    vision: str | os.PathLike | None,
+    dtype: jnp.dtype | None,
+) -> tuple[VlsmConfig, Adaptation, Source]:
+    """Returns the VLSM that a decoder and the paper's file are, with the file's parameters."""
+    if not isinstance(decoder, DecoderConfig):
+        raise CheckpointError(f"{upstream} goes with a decoder alone, and the source is more than that")
+    if vision is None:
+        raise CheckpointError(f"{upstream} does not say its encoder's sizes; give the CLIP checkpoint that it was")
+    encoder = read_vision_config(find_source(vision))
+    connector, source = open_stage_two(upstream, encoder, decoder.width, param_dtype=dtype)
+    lora = adaptation.lora
+    if lora is not None:
+        lora = dataclasses.replace(lora, targets=tuple(f"decoder/{target}" for target in lora.targets))
+    # As of an assembled model, the first id past the decoder's vocabulary.
+    config = VlsmConfig(encoder, connector, decoder, decoder.vocabulary)
+    return config, dataclasses.replace(adaptation, lora=lora), source
 
 
 def _readers(folder: Path) -> list[CheckpointReader]:

@@ -18,7 +18,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from convert.checkpoint_reader import CheckpointError
-from convert.mapping import read_params
+from convert.mapping import Source, read_params
 from convert.tables import stage_two_layout
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.vision import VisionConfig, VisionEncoder
@@ -75,6 +75,15 @@ class TorchReader:
         """Returns the shape of a tensor."""
         return tuple(self._tensors[name].shape)
 
+    def dtype(self, name: str) -> str:
+        """Returns the dtype of a tensor, as numpy names it."""
+        return str(self._tensors[name].dtype).removeprefix("torch.")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.nbytes for tensor in self._tensors.values())
+
     def read(self, name: str) -> np.ndarray:
         """Returns one tensor."""
         tensor = self._tensors[name].detach().contiguous()
@@ -119,12 +128,47 @@ def read_stage_two(
       ValueError: a resampling connector.
     """
 
+    abstract = _abstract(vision, connector, d_text, param_dtype)
+    params = read_params(TorchReader(path), stage_two_layout(connector), abstract, mesh=mesh, rules=rules)
+    return {"vision": params["vision"], "connector": params["connector"]}
+
+
+def open_stage_two(
+    path: str | os.PathLike, vision: VisionConfig, d_text: int, *, param_dtype: jnp.dtype | None = None
+) -> tuple[ConnectorConfig, Source]:
+    """Returns which connector the paper's `best_model.pt` holds, and the parameters of both parts, as in a `Vlsm`'s.
+
+    Args:
+      path, vision, d_text: as for `read_stage_two`.
+      param_dtype: None is what the file has, float32 for several.
+
+    Raises:
+      CheckpointError: as `TorchReader`, or a file without a connector.
+    """
+    reader = TorchReader(path)
+    kinds = {name.split(".")[0] for name in reader.names} & {"proj", "connector"}
+    if len(kinds) != 1:
+        raise CheckpointError(
+            f"{path}: expected 'vision_encoder' and either 'proj', a linear connector, or 'connector', one of two "
+            f"layers; it begins with {', '.join(reader.names[:3]) or 'nothing'}"
+        )
+    if kinds == {"proj"}:
+        connector = ConnectorConfig("linear")
+    else:
+        first = next((n for n in reader.names if n.startswith("connector.") and n.endswith("0.weight")), None)
+        hidden = None if first is None else reader.shape(first)[0]
+        connector = ConnectorConfig("mlp", hidden=None if hidden == d_text else hidden)
+    dtypes = {reader.dtype(name) for name in reader.names}
+    if param_dtype is None:
+        param_dtype = jnp.dtype(dtypes.pop() if len(dtypes) == 1 and "float64" not in dtypes else "float32")
+    return connector, Source(reader, stage_two_layout(connector), _abstract(vision, connector, d_text, param_dtype))
+
+
+def _abstract(vision: VisionConfig, connector: ConnectorConfig, d_text: int, param_dtype: jnp.dtype) -> nnx.State:
     def fresh() -> dict[str, nnx.State]:
         rngs = nnx.Rngs(0)
         tower = VisionEncoder(vision, rngs=rngs, param_dtype=param_dtype)
         joint = make_connector(connector, vision.width, d_text, rngs=rngs, param_dtype=param_dtype)
         return {"connector": nnx.state(joint), "vision": nnx.state(tower)}
 
-    abstract = nnx.State(jax.eval_shape(fresh))
-    params = read_params(TorchReader(path), stage_two_layout(connector), abstract, mesh=mesh, rules=rules)
-    return {"vision": params["vision"], "connector": params["connector"]}
+    return nnx.State(jax.eval_shape(fresh))

@@ -390,3 +390,34 @@ def test_a_damaged_checkpoint_of_ours_is_named(vlsm, made):
     assert "ours/params: damaged" in result.stderr
     assert time.monotonic() - began < 20
     assert names() == ["ours"]
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_the_papers_own_files_become_one_model(vlsm, made, kind):
+    pytest.importorskip("peft")
+    wanted = VlsmConfig(VISION, ConnectorConfig(kind), LLAMA, LLAMA.vocabulary)
+    params = {p: a.astype(np.float32) for p, a in random_params(wanted).items()}
+    write_native("whole", Checkpoint(wanted, Adaptation(), {p: jax.numpy.asarray(a) for p, a in params.items()}))
+    done(vlsm("to-hf", "whole", "up", "--as", "upstream", "--json"))
+    done(vlsm("to-hf", "whole", "decoder", "--as", "decoder", "--json"))
+    adapted("ours", LLAMA, (r"layers/attention/q",))
+    done(vlsm("to-hf", "ours", "adapter", "--as", "peft", "--json"))
+    given = ("from-hf", "decoder", "in", "--upstream", "up/best_model.pt")
+    assert "give the CLIP checkpoint" in vlsm(*given).stderr
+    done(vlsm(*given, "--vision", made / "vision", "--adapter", "adapter", "--json"))
+    found = read_native("in")
+    assert found.config == wanted
+    assert (found.facts["fit"], found.adaptation.lora.targets) == ("crop", ("decoder/layers/attention/q",))
+    for path, array in params.items():
+        assert np.asarray(found.params[path]).tobytes() == array.tobytes(), path
+    done(vlsm("to-hf", "in", "merged", "--as", "merged", "--verify", "--json"))
+    # Quantised on the way, and the encoder and the connector are not.
+    done(vlsm(*given[:2], "4-bit", *given[3:], "--vision", made / "vision", "--quantise", "nf4", "--json"))
+    quantised = read_native("4-bit").params
+    assert {str(quantised[p].dtype) for p in quantised if p.endswith("codes")} == {"uint8"}
+    assert {str(a.dtype) for p, a in quantised.items() if not p.startswith("decoder/")} == {"float32"}
+    refused = vlsm("from-hf", made / "llava", "none", "--upstream", "up/best_model.pt", "--vision", made / "vision")
+    assert "goes with a decoder alone" in refused.stderr
+    Path("up/best_model.pt").write_bytes(Path("up/best_model.pt").read_bytes()[:999])
+    assert "best_model.pt: damaged" in vlsm(*given[:2], "none", *given[3:], "--vision", made / "vision").stderr
+    assert "none" not in names()

@@ -37,13 +37,21 @@ def convert_from_hf(
     ] = None,
     dtype: Dtype = None,
     adapter: Annotated[Path | None, typer.Option(help="Folder of a PEFT adapter that goes with the decoder.")] = None,
+    upstream: Annotated[
+        Path | None, typer.Option(help="The paper's best_model.pt: encoder and connector that go with the decoder.")
+    ] = None,
+    vision: Annotated[
+        str | None, typer.Option(help="The CLIP checkpoint that upstream's encoder was, for its sizes.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a decoder (plain or in bitsandbytes' 4 bits), a CLIP encoder or a LLaVA model, tensor by tensor."""
     from convert.importing import import_checkpoint
 
     with _conversion_errors(out):
-        report = import_checkpoint(source, out, quantise=quantise, dtype=dtype, adapter=adapter)
+        report = import_checkpoint(
+            source, out, quantise=quantise, dtype=dtype, adapter=adapter, upstream=upstream, vision=vision
+        )
     say_json(report.to_dict()) if as_json else say("\n".join(report.lines()))
 
 
