@@ -153,9 +153,9 @@ def measure_step(
     import jax
     import jax.numpy as jnp
 
-    from launch import vlsm_config
     from vlsm_jax.data.pipeline import Batch
     from vlsm_jax.training.config import build
+    from vlsm_jax.training.experiment import vlsm_config
     from vlsm_jax.training.network import Network
     from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
     from vlsm_jax.training.step import TrainState, make_train_step
@@ -242,7 +242,8 @@ def main() -> None:
 
 def run(options: argparse.Namespace, config: Any, scratch: Path) -> None:
     """Makes what is missing, lets the measurements take turns, and prints every figure."""
-    from launch import data_folder, find_tokenizer
+    from launch import data_folder
+    from vlsm_jax.training.experiment import find_tokenizer
 
     config.data.directory = options.directory
     folder = data_folder(config, scratch)

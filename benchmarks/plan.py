@@ -102,8 +102,8 @@ def every_config() -> list[str]:
 
 def make_plan(name: str) -> Line:
     """Returns the line of one plan. To be called once in a process: devices are chosen for good."""
-    import launch
     from vlsm_jax.sharding import make_mesh
+    from vlsm_jax.training import experiment
     from vlsm_jax.training.config import build
     from vlsm_jax.training.loop import TrainConfig
     from vlsm_jax.training.optimizer import OptimizerConfig
@@ -119,7 +119,7 @@ def make_plan(name: str) -> Line:
     if target.platform == "gpu":
         config.model.attention = next((to for part, to in WITHOUT_KERNEL.items() if part in arg), "auto")
     mesh = make_mesh(**config.mesh, devices=target.devices)
-    network, pipeline = launch.build_network(config, launch.vlsm_config(config, None), target.platform)
+    network, pipeline = experiment.build_network(config, experiment.vlsm_config(config, None), target.platform)
     plan = plan_step(
         target,
         mesh,

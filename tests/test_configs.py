@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import launch
 from configs import quickstart, text_only, vlsm_1b, vlsm_7b
 from configs.common import CONNECTORS, DECODER_SOURCES, ENCODERS, PRESETS, SPLITS
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import make_mesh
+from vlsm_jax.training import experiment
 from vlsm_jax.training.config import build
 from vlsm_jax.training.loop import StatePlan, TrainConfig
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
@@ -56,7 +56,7 @@ BILLIONS = {
 
 def parts(config):
     """Network, training and optimizer of a config, and its pipeline."""
-    network, pipeline = launch.build_network(config, launch.vlsm_config(config, None), "cpu")
+    network, pipeline = experiment.build_network(config, experiment.vlsm_config(config, None), "cpu")
     train = build(TrainConfig, config.train, "train", seed=0)
     return network, train, build(OptimizerConfig, config.optimizer, "optimizer"), pipeline
 
@@ -122,7 +122,7 @@ def test_every_config_builds_in_both_sizes():
         for size in ("", ",tiny"):
             config = module.get_config(arg + size)
             check_sections(config)
-            made = launch.vlsm_config(config, None)
+            made = experiment.vlsm_config(config, None)
             assert made.decoder.family == config.model.decoder.model_type
             assert (made.vision is None) == (config.model.vision is None)
             build(TrainConfig, config.train, "train", seed=0)
@@ -137,7 +137,7 @@ def test_sizes_of_the_baselines(decoder):
     """As published; adapters are on top."""
     network, *_ = parts(text_only.get_config(f"decoder={decoder}"))
     config = network.config.decoder
-    plain = launch.build_network(_plain(text_only.get_config(f"decoder={decoder}")), network.config, "cpu")[
+    plain = experiment.build_network(_plain(text_only.get_config(f"decoder={decoder}")), network.config, "cpu")[
         0
     ].parameter_count
     assert plain / 1e9 == pytest.approx(BILLIONS[decoder], abs=6e-4), config

@@ -8,6 +8,8 @@ from safetensors.numpy import load_file
 
 import launch
 from configs import adapt, quickstart
+from vlsm_jax.data.tokenizer import train_bpe
+from vlsm_jax.training import experiment
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.sections import check_sections
 
@@ -20,8 +22,8 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     config = quickstart.get_config("smoke")
     config.model.vision.image_size = 64
-    tokenizer = launch.train_bpe(["A source feeds sink 0123456789."], 300, folder / "tokenizer")
-    network, pipeline = launch.build_network(config, launch.vlsm_config(config, tokenizer), "cpu")
+    tokenizer = train_bpe(["A source feeds sink 0123456789."], 300, folder / "tokenizer")
+    network, pipeline = experiment.build_network(config, experiment.vlsm_config(config, tokenizer), "cpu")
     launch.export_model(folder / "export", network, network.init(0), tokenizer, pipeline)
     return folder / "export"
 

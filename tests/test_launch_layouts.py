@@ -14,6 +14,7 @@ from vlsm_jax.data.conversion import convert_dataset
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import batch_texts, train_bpe
 from vlsm_jax.data.triplets import DataError
+from vlsm_jax.training import experiment
 from vlsm_jax.training.config import ConfigError
 
 PROMPTS = [f"A queue and {i} sinks" for i in range(24)]
@@ -70,9 +71,9 @@ def test_upstreams_layouts_train_as_they_are(tmp_path, capsys, make):
 def test_another_format_gives_the_same_batches(tmp_path):
     folder = second_stage(tmp_path / "data")
     convert_dataset(folder, tmp_path / "parquet", "parquet", target_columns={"prompt": "instruction"})
-    one = launch.open_data(config_for(folder), folder)
+    one = experiment.open_data(config_for(folder), folder)
     config = config_for(tmp_path / "parquet", **{"data.columns.prompt": "instruction"})
-    two = launch.open_data(config, tmp_path / "parquet")
+    two = experiment.open_data(config, tmp_path / "parquet")
     tokenizer = train_bpe(batch_texts(list(one["train"])), 300, tmp_path / "tokenizer")
     pipeline = PipelineConfig(sequence_length=128, batch_size=4, image_size=64, visual_tokens=5)
     for split in ("train", "validation"):
@@ -87,10 +88,10 @@ def test_upstreams_whole_folder_validates_on_what_it_trains_on(tmp_path):
     folder = second_stage(tmp_path / "data")
     for path in first_stage(tmp_path / "first").iterdir():
         path.rename(folder / path.name)
-    data = launch.open_data(config_for(folder), folder)
+    data = experiment.open_data(config_for(folder), folder)
     assert (len(data["train"]), len(data["validation"])) == (23, 1)
     assert all(record.image is not None for rows in data.values() for record in rows)
-    data = launch.open_data(config_for(folder, **{"data.format": "xlsx"}), folder)
+    data = experiment.open_data(config_for(folder, **{"data.format": "xlsx"}), folder)
     assert (len(data["train"]), len(data["validation"])) == (24, 24)
     assert all(record.image is None for rows in data.values() for record in rows)
 

@@ -16,10 +16,12 @@ from PIL import Image
 
 import launch
 from configs import quickstart
+from vlsm_jax.data.tokenizer import train_bpe
 from vlsm_jax.evaluation.predictions import read_predictions
 from vlsm_jax.evaluation.subject import model_digest
 from vlsm_jax.evaluation.summary import read_scores
 from vlsm_jax.generation.load import ModelError
+from vlsm_jax.training import experiment
 from vlsm_jax.training.config import ConfigError
 
 pytestmark = pytest.mark.timeout(600)
@@ -59,8 +61,8 @@ def model(tmp_path_factory):
     """An export of a model that has learnt nothing."""
     folder = tmp_path_factory.mktemp("model")
     config = settings()
-    tokenizer = launch.train_bpe([SCRIPT, "A source feeds sink 0123456789."], 300, folder / "tokenizer")
-    network, pipeline = launch.build_network(config, launch.vlsm_config(config, tokenizer), "cpu")
+    tokenizer = train_bpe([SCRIPT, "A source feeds sink 0123456789."], 300, folder / "tokenizer")
+    network, pipeline = experiment.build_network(config, experiment.vlsm_config(config, tokenizer), "cpu")
     launch.export_model(folder / "export", network, network.init(0), tokenizer, pipeline)
     return folder / "export"
 

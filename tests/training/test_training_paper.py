@@ -19,7 +19,6 @@ import transformers
 from PIL import Image
 from tokenizers.processors import TemplateProcessing
 
-import launch
 from configs import vlsm_1b, vlsm_7b
 from vlsm_jax.data.pipeline import Batch, PipelineConfig, make_dataset
 from vlsm_jax.data.plan import Place
@@ -27,6 +26,7 @@ from vlsm_jax.data.tokenizer import train_bpe
 from vlsm_jax.data.triplets import JsonlTriplets
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.config import build
+from vlsm_jax.training.experiment import build_network, find_tokenizer, vlsm_config
 from vlsm_jax.training.loop import StatePlan, TrainConfig
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.start import initial_params
@@ -130,8 +130,8 @@ def experiment(folder, module, stage, **changes):
     config.update_from_flattened_dict(changes)
 
     rows = JsonlTriplets(folder / "train.jsonl")
-    tokenizer = launch.find_tokenizer(config, folder, rows)
-    network, pipeline = launch.build_network(config, launch.vlsm_config(config, tokenizer), "cpu")
+    tokenizer = find_tokenizer(config, folder, rows)
+    network, pipeline = build_network(config, vlsm_config(config, tokenizer), "cpu")
     train = build(TrainConfig, config.train, "train", seed=0)
     optimizer = make_optimizer(build(OptimizerConfig, config.optimizer, "optimizer"), STEPS)
     mesh = make_mesh(devices=jax.devices()[:1])
