@@ -1,6 +1,7 @@
 """The command itself, as a user starts it: killed and started again, on one device and on eight, with bad input."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -170,12 +171,34 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"data.mixture": "images=much"}, ConfigError, "written as folder=share"),
         ({"optimizer.schedule": "linear"}, ConfigError, "optimizer.schedule='linear'"),
         ({"train.trainable": ((r"^vision/", True),)}, ConfigError, "train.trainable has no rule for: connector/"),
+        ({"train.visual_targets": 1.0}, DataError, "has the column 'annotation', which train.visual_targets is about"),
+        ({"train.visual_targets": 1.0, "model.connector": "qformer"}, ConfigError, "choose 'linear' or 'mlp'"),
+        ({"train.visual_targets": -1.0}, ConfigError, "visual_targets=-1 is below 0"),
+        (
+            {"train.visual_targets": 1.0, "pipeline.augmentation": 1.0},
+            ConfigError,
+            "augmentation moves what annotations tell the place of",
+        ),
     ],
 )
 def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
     with pytest.raises(error, match=re.escape(message)):
         launch_py.run(config_for(triplets, **changes), tmp_path, "train")
     assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_annotated_sketches_teach_visual_tokens_what_to_say(tmp_path):
+    config = quickstart.get_config("smoke")
+    config.synth.annotated, config.train.visual_targets = True, 1.0
+    launch_py.run(config, tmp_path, "train")
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if row["kind"] == "train"]
+    assert len(steps) == 4
+    assert all(0 <= row["visual_accuracy"] <= 1 for row in steps)
+    checks = [row for row in rows if row["kind"] == "validation"]
+    # Nothing is learnt in four steps: a target is one of all ids yet.
+    vocabulary = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
+    assert all(abs(row["visual_loss"] - math.log(len(vocabulary))) < 1 for row in checks)
 
 
 def test_training_triplets_of_other_folders_are_mixed_in(triplets):
