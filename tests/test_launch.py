@@ -31,6 +31,7 @@ SMALL = (
     "--config.pipeline.sequence_length=192",
     "--config.pipeline.batch_size=8",
     "--config.model.vision.image_size=64",
+    "--config.train.visual_targets=1",
 )
 
 
@@ -46,7 +47,10 @@ def triplets(tmp_path_factory):
                 Image.fromarray(rng.integers(0, 256, (48, 96, 3)).astype(np.uint8)).save(folder / image)
                 prompt = "A queue and a sink " * int(rng.integers(1, 6))
                 response = 'Object q = Object.create("Queue");' * int(rng.integers(1, 4))
-                file.write(json.dumps({"image": image, "prompt": prompt, "response": response}) + "\n")
+                item = {"name": "q", "class": "Queue", "icon": [20 + i, 20], "words": [["queue", 40, 30, 40 + i, 30]]}
+                row = {"image": image, "prompt": prompt, "response": response}
+                row["annotation"] = {"size": [96, 48], "objects": [item], "connections": []}
+                file.write(json.dumps(row) + "\n")
     return folder
 
 
@@ -171,14 +175,9 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"data.mixture": "images=much"}, ConfigError, "written as folder=share"),
         ({"optimizer.schedule": "linear"}, ConfigError, "optimizer.schedule='linear'"),
         ({"train.trainable": ((r"^vision/", True),)}, ConfigError, "train.trainable has no rule for: connector/"),
-        ({"train.visual_targets": 1.0}, DataError, "has the column 'annotation', which train.visual_targets is about"),
-        ({"train.visual_targets": 1.0, "model.connector": "qformer"}, ConfigError, "choose 'linear' or 'mlp'"),
+        ({"model.connector": "qformer"}, ConfigError, "choose 'linear' or 'mlp'"),
         ({"train.visual_targets": -1.0}, ConfigError, "visual_targets=-1 is below 0"),
-        (
-            {"train.visual_targets": 1.0, "pipeline.augmentation": 1.0},
-            ConfigError,
-            "augmentation moves what annotations tell the place of",
-        ),
+        ({"pipeline.augmentation": 1.0}, ConfigError, "augmentation moves what annotations tell the place of"),
     ],
 )
 def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
