@@ -87,21 +87,27 @@ def visual_targets(annotation: Mapping[str, Any] | None, tokenizer: Tokenizer, p
 
 def _said(annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float) -> Iterator[tuple[int, Point]]:
     """Yields each token with where in the picture it is said; a patch is as wide as `patch` pixels of it."""
+    spelt: dict[str, list[int]] = {}
+
+    def ids(text: str) -> list[int]:
+        if text not in spelt:
+            spelt[text] = tokenizer.backend.encode(text, add_special_tokens=False).ids
+        return spelt[text]
+
     for item in annotation["objects"]:
         yield from _spelt(item["words"], tokenizer)
     for item in annotation["objects"]:
-        yield _ids(item["class"], tokenizer)[0], item["icon"]
+        yield ids(item["class"])[0], item["icon"]
     for wire in annotation["connections"]:
         path = np.array(wire["path"], float)
         for name, way in ((wire["target"], path), (wire["source"], path[::-1])):
             steps = np.hypot(*np.diff(way, axis=0).T)
             reached = np.concatenate([[0.0], np.cumsum(steps)])
-            ids = _ids(name, tokenizer)
             for distance, token in _ALONG:
                 at = distance * patch
                 if at < reached[-1] / 2:  # The other half is the other end's.
                     point = np.interp(at, reached, way[:, 0]), np.interp(at, reached, way[:, 1])
-                    yield ids[token], point
+                    yield ids(name)[token], point
 
 
 def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tuple[int, Point]]:
@@ -121,7 +127,3 @@ def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tup
         written, x0, y0, x1, y1 = words[number]
         part = min((middle - starts[number]) / max(len(written), 1), 1.0)
         yield token, (x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
-
-
-def _ids(text: str, tokenizer: Tokenizer) -> list[int]:
-    return tokenizer.backend.encode(text, add_special_tokens=False).ids
