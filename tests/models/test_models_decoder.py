@@ -240,7 +240,7 @@ def test_only_one_kind_of_attention_runs_in_a_scan():
         )
     )
     assert text.count("cond[") == 1
-    assert "cond[" not in str(jax.make_jaxpr(lambda p: run(make(small_config()), random_tokens((1, 3))))(params))
+    assert "cond[" not in str(jax.make_jaxpr(lambda p: run(make(small_config()), random_tokens((1, 9))))(params))
 
 
 def test_padding_is_finite_and_sends_no_gradient():

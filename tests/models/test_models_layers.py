@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from vlsm_jax.models import attention as attention_module
 from vlsm_jax.models.attention import AttentionMask, attention
-from vlsm_jax.models.layers import ACTIVATIONS, Axes, Declare, Dense, Embedding, LayerNorm, RmsNorm, activation
+from vlsm_jax.models.layers import (
+    ACTIVATIONS,
+    Axes,
+    Declare,
+    Dense,
+    Embedding,
+    LayerNorm,
+    RmsNorm,
+    activation,
+    few_rows,
+)
 from vlsm_jax.models.rope import rope_table, rotate
 
 
@@ -218,3 +228,14 @@ def test_stacked_parameters_carry_their_axes():
     assert len({float(layer.sum()) for layer in param.get_value()}) == 3  # each layer has its own values
     with pytest.raises(ValueError, match=r"shape \(4, 5\) has 1 logical axes"):
         declare((4, 5), ("embed",), jax.nn.initializers.zeros)
+
+
+def test_a_tpu_multiplies_few_rows_as_a_tile():
+    rows, kernel = jax.random.normal(jax.random.key(0), (3, 16)), jax.random.normal(jax.random.key(1), (16, 5))
+    product = jax.jit(lambda rows, kernel: few_rows(jnp.matmul, rows, kernel))
+    np.testing.assert_array_equal(product(rows, kernel), jnp.matmul(rows, kernel))
+    (gradient,) = jax.grad(lambda rows: few_rows(jnp.matmul, rows, kernel).sum(), argnums=(0,))(rows)
+    np.testing.assert_allclose(gradient, jnp.broadcast_to(kernel.sum(1), rows.shape), rtol=1e-6)
+    texts = {p: product.trace(rows, kernel).lower(lowering_platforms=(p,)).as_text() for p in ("tpu", "cuda", "cpu")}
+    assert ["tensor<8x5xf32>" in text for text in texts.values()] == [True, False, False]
+    assert "pad" not in product.lower(jnp.ones((8, 16)), kernel).as_text()

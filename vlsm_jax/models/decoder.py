@@ -23,7 +23,7 @@ from vlsm_jax.models.attention_kernels import check_platform
 from vlsm_jax.models.cache import CacheSize, Filling, KVCache
 from vlsm_jax.models.cached_attention import cached_attention
 from vlsm_jax.models.decoder_config import DecoderConfig
-from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding
+from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding, few_rows
 from vlsm_jax.models.rope import Rope, rope_table, rotate
 from vlsm_jax.models.stack import check_remat, run_stack
 from vlsm_jax.sharding import constrain_batch
@@ -304,7 +304,8 @@ class Decoder(nnx.Module):
         rows = hidden.astype(self.dtype).reshape(-1, self.config.width)
         weights = (self.head_weights if weights is None else weights).astype(self.dtype)
         form = "rd,cd->rc" if self.head is None else "rd,dc->rc"
-        scores = jnp.einsum(form, rows, weights, preferred_element_type=jnp.float32)
+        product = functools.partial(jnp.einsum, form, preferred_element_type=jnp.float32)
+        scores = few_rows(product, rows, weights)
         if self.config.logit_softcap is not None:
             scores = self.config.logit_softcap * jnp.tanh(scores / self.config.logit_softcap)
         return scores.reshape(*hidden.shape[:-1], scores.shape[-1])
