@@ -112,7 +112,8 @@ class TripletOptions:
             "plain": self.plain,
             "plain_scripts": self.plain_scripts,
             "open_names": self.open_names,
-            "annotated": self.annotated,
+            # Left out where it is not asked for, so that a set made before there was such a thing is still the same.
+            **({"annotated": True} if self.annotated else {}),
         }
 
     @classmethod
