@@ -128,6 +128,17 @@ def test_reading_only_writes_nothing(tmp_path):
     assert begun.exists()
 
 
+def test_what_was_left_half_written_is_gone_before_anything_is_written(tmp_path):
+    """Were it removed meanwhile, what is being written under the same name would go with it."""
+    for name in ("7.orbax-checkpoint-tmp", "frozen.orbax-checkpoint-tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_text("of something")
+    with Checkpoints(tmp_path) as checkpoints:
+        assert not list(tmp_path.iterdir())
+        checkpoints.begin(state_of(0, frozen={"f": jnp.arange(5.0)}))
+    assert [path.name for path in tmp_path.iterdir()] == ["frozen"]
+
+
 def test_the_newest_and_the_best_checkpoint_stay(tmp_path):
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: None, 5: float("nan"), 6: 1.5}
     with Checkpoints(tmp_path, keep=2) as checkpoints:

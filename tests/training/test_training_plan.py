@@ -164,6 +164,20 @@ def test_work_is_counted_as_often_as_it_runs():
     assert count_work(jax.make_jaxpr(jax.grad(loss, (0, 1)))(ws, x)).flops == 4 * 5 * product
 
 
+def test_of_layers_of_two_kinds_each_counts_by_its_share():
+    def step(ws, x):
+        def layer(x, each):
+            w, is_global = each
+            return jax.lax.cond(is_global, lambda x: x @ w @ w @ w, lambda x: x @ w, x), None
+
+        return jax.lax.scan(layer, x, (ws, jnp.arange(6) % 3 == 0))[0]
+
+    ws, x = jax.ShapeDtypeStruct((6, 32, 32), "float32"), jax.ShapeDtypeStruct((7, 32), "float32")
+    product, program = 2 * 7 * 32 * 32, jax.make_jaxpr(step)(ws, x)
+    assert count_work(program).flops == 6 * 3 * product  # not known: at most so many
+    assert count_work(program, 2 / 6).flops == pytest.approx((2 * 3 + 4 * 1) * product)
+
+
 def test_fused_attention_is_counted_by_its_shapes():
     shapes = ((2, 96, 8, 64), (2, 96, 4, 64))
     invars = [types.SimpleNamespace(aval=jax.ShapeDtypeStruct(shape, jnp.bfloat16)) for shape in shapes]

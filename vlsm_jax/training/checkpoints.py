@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -64,10 +65,11 @@ class Checkpoints:
             lowest = policies.BestN(
                 get_metric_fn=_validation_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False
             )
+            if jax.process_count() == 1:
+                _remove_unfinished(self.directory)
             options = ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), lowest]),
                 enable_async_checkpointing=True,
-                cleanup_tmp_directories=jax.process_count() == 1,
                 **best,
             )
         self._frozen = FrozenParameters(self.directory)
@@ -345,6 +347,16 @@ _NOT_DAMAGE = (CheckpointError, jax.errors.JaxRuntimeError, MemoryError)
 def _short(error: Exception) -> str:
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said if len(said) <= 300 else f'{said[:297]}...'}"
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Removes what a run that was ended has left half-written.
+
+    Here and now: Orbax's manager does so in the background, and may find what this run has begun to write by then.
+    """
+    for path in directory.iterdir():
+        if ocp.utils.TMP_DIR_SUFFIX in path.name:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _validation_loss(metrics: Mapping[str, float]) -> float:

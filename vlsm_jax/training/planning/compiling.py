@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch, jit_train_step
+from vlsm_jax.training.loss import CHUNK
 from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.parameters import device_bytes
@@ -145,7 +146,7 @@ def plan_step(
     with jax.set_mesh(mesh):
         step = jit_train_step(network, optimizer, plan, config.accumulation, mesh, config.visual_targets)
         traced = _trace(step, plan, batch, target)
-        work = count_step(traced)
+        work = count_step(traced, network)
         lowered = traced.lower()
         compiled, refused = None, ""
         try:
@@ -296,8 +297,10 @@ def whole_stacks(
         elif "/layers/" in name and name.endswith("/kernel"):
             sizes.setdefault(x.shape[0], set()).add(math.prod(x.shape[1:]))
             parts.add((part[0], math.prod(part[1:])))
-    # What a scan keeps of each layer for the backward pass may have as many elements.
-    boundary = [pipeline.sequence_length, network.config.decoder.width]
+    # Activations may have as many elements: what a scan keeps of each layer for the backward pass, the chunks of the
+    # loss, and what a resampler makes of each picture, where there are as many chunks or pictures as layers.
+    width = network.config.decoder.width
+    activations = ((pipeline.sequence_length, width), (CHUNK, width), (network.config.visual_tokens, width))
     return [
         t
         for t in made
@@ -305,7 +308,7 @@ def whole_stacks(
         and len(t.shape) > 1
         and math.prod(t.shape[1:]) in sizes.get(t.shape[0], ())
         and (t.shape[0], math.prod(t.shape[1:])) not in parts
-        and [n for n in t.shape[1:] if n != 1] != boundary
+        and tuple(n for n in t.shape[1:] if n != 1)[-2:] not in activations
     ]
 
 

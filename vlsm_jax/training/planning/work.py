@@ -39,11 +39,16 @@ class Work:
         return Work(self.products * count, self.kernels * count)
 
 
-def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> Work:
+def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr, taken: float | None = None) -> Work:
     """Returns the work of one run of a program.
 
     Element-wise arithmetic is not counted: it costs memory traffic, not arithmetic. Of branches the costliest counts;
     loops without a known length count once.
+
+    Args:
+      jaxpr: the program.
+      taken: how often, of all times, a condition between two branches holds: the share of the layers of one kind, where
+        a loop over layers of two kinds chooses between them. None: not known.
     """
     inner = getattr(jaxpr, "jaxpr", jaxpr)
     total = Work()
@@ -54,19 +59,23 @@ def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> Work:
         elif name == "conv_general_dilated":
             total += Work(products=_convolution(equation))
         elif name == "scan":
-            total += count_work(params["jaxpr"]).times(params["length"])
+            total += count_work(params["jaxpr"], taken).times(params["length"])
         elif name == "cond":
-            total += max((count_work(branch) for branch in params["branches"]), key=lambda w: w.flops)
+            branches = [count_work(branch, taken) for branch in params["branches"]]  # the one of "false" first
+            if taken is not None and len(branches) == 2:
+                total += branches[0].times(1 - taken) + branches[1].times(taken)
+            else:
+                total += max(branches, key=lambda w: w.flops)
         elif name == "pallas_call":
             total += Work(kernels=_kernel(params))
         elif found := _FUSED_ATTENTION.match(name):
             total += Work(kernels=_fused_attention(equation, backward=found[1] == "bwd"))
         elif name == "shard_map":
-            total += count_work(params["jaxpr"]).times(_shards(equation))
+            total += count_work(params["jaxpr"], taken).times(_shards(equation))
         else:
             for value in params.values():
                 for program in _programs(value):
-                    total += count_work(program)
+                    total += count_work(program, taken)
     return total
 
 
@@ -120,9 +129,11 @@ def _fused_attention(equation: core.JaxprEqn, *, backward: bool) -> float:
     return once * (5 if backward else 2) / (2 if causal else 1)
 
 
-def count_step(step: jax.stages.Traced) -> Work:
-    """Returns the work of one run of a traced function."""
-    return count_work(step.jaxpr)
+def count_step(step: jax.stages.Traced, network: Network) -> Work:
+    """Returns the work of one run of a traced training step."""
+    decoder = network.config.decoder
+    kinds = decoder.global_layers
+    return count_work(step.jaxpr, None if kinds is None else len(kinds) / decoder.layers)
 
 
 def model_flops(network: Network, plan: StatePlan, pipeline: PipelineConfig, pictures: int) -> float:
