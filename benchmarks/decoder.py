@@ -37,7 +37,15 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoder.jsonl"
 
-from benchmarks.training_sides import Machine, params_of, random_batch, their_model, whole_batch  # noqa: E402
+from benchmarks.training_sides import (  # noqa: E402
+    Machine,
+    llama_config,
+    params_of,
+    random_batch,
+    their_model,
+    whole_batch,
+    write_model,
+)
 from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
 
 CPU = Machine(threads=THREADS)
@@ -66,21 +74,8 @@ SIZES = {
 
 def prepare(folder: Path, size: Size) -> None:
     """Writes weights, which are bfloat16 numbers, and a batch."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=size.width,
-        intermediate_size=size.mlp,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        num_key_value_heads=size.kv_heads,
-        vocab_size=size.vocabulary,
-        max_position_embeddings=2048,
-    )
-    config.torch_dtype = torch.bfloat16
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder / "model")
+    config = llama_config(size, max_position_embeddings=2048)
+    write_model(folder, config, layers=size.layers, adapters=False, machine=CPU._replace(dtype="bfloat16"))
     np.savez(folder / "batch.npz", **random_batch(size.rows, size.length, size.vocabulary))
 
 

@@ -44,6 +44,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoding.jsonl"
 
+from benchmarks.training_sides import llama_config  # noqa: E402
 from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
 
 
@@ -96,17 +97,8 @@ def prepare(folder: Path, size: Size, tokenizer_folder: Path | None) -> None:
     from vlsm_jax.data.tokenizer import load_tokenizer, train_bpe
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=size.width,
-        intermediate_size=size.mlp,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        num_key_value_heads=size.kv_heads,
-        vocab_size=size.vocabulary,
-        max_position_embeddings=8192,
-        initializer_range=0.05,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    config = llama_config(size, max_position_embeddings=8192, initializer_range=0.05)
+    LlamaForCausalLM(LlamaConfig(**config)).save_pretrained(folder / "model")
     rng = np.random.default_rng(0)
     np.save(folder / "prompts.npy", rng.integers(3, size.vocabulary, (8, size.prompt)))
     triplets = written_triplets(60)

@@ -48,6 +48,7 @@ from benchmarks.training_sides import (  # noqa: E402
     Machine,
     OurTraining,
     Step,
+    llama_config,
     params_of,
     random_batch,
     their_model,
@@ -102,15 +103,7 @@ RATIOS = {
 
 def prepare(folder: Path, size: Size) -> None:
     """Writes weights, adapters, a batch, and a batch of packed triplets."""
-    config = {
-        "hidden_size": size.width,
-        "intermediate_size": size.mlp,
-        "num_hidden_layers": size.layers,
-        "num_attention_heads": size.heads,
-        "num_key_value_heads": size.kv_heads,
-        "vocab_size": size.vocabulary,
-        "max_position_embeddings": PADDED,
-    }
+    config = llama_config(size, max_position_embeddings=PADDED)
     write_model(folder, config, layers=size.layers, adapters=True, machine=CPU)
     np.savez(folder / "batch.npz", **random_batch(size.rows, size.length, size.vocabulary))
     np.savez(folder / "triplets.npz", **_packed_triplets(folder, size))

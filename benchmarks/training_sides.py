@@ -51,6 +51,24 @@ class Machine(NamedTuple):
 # --- What both sides read ---------------------------------------------------------------------------------------------
 
 
+def llama_config(size: Any, **more: Any) -> dict[str, Any]:
+    """Returns a Llama as Hugging Face describes it.
+
+    Args:
+      size: with `width`, `layers`, `heads`, `kv_heads`, `mlp` and `vocabulary`.
+      more: other fields.
+    """
+    return {
+        "hidden_size": size.width,
+        "intermediate_size": size.mlp,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        "num_key_value_heads": size.kv_heads,
+        "vocab_size": size.vocabulary,
+        **more,
+    }
+
+
 def write_model(folder: Path, config: Mapping[str, Any], *, layers: int, adapters: bool, machine: Machine) -> None:
     """Writes a Llama with random weights, which are bfloat16 numbers for a machine that computes in these."""
     import torch

@@ -79,11 +79,8 @@ def quantise(kernel: jax.Array) -> dict[str, jax.Array]:
 
 def dequantise(arrays: dict[str, jax.Array], dtype: jnp.dtype) -> jax.Array:
     """Maps the arrays of `quantise` or `quantise_double` to the kernel [I, O], rounded to `dtype` once."""
-    absmax = arrays["absmax"]
-    if absmax.dtype == jnp.uint8:
-        absmax = dequantise_absmax(absmax, arrays["nested"], arrays["offset"])
     codes = unpack(arrays["codes"])
-    return (look_up(codes) * absmax[:, None, :]).astype(dtype).reshape(-1, codes.shape[-1])
+    return (look_up(codes) * plain_absmax(arrays)[:, None, :]).astype(dtype).reshape(-1, codes.shape[-1])
 
 
 def quantise_double(kernel: jax.Array) -> dict[str, jax.Array]:
@@ -118,6 +115,14 @@ def quantise_absmax(absmax: jax.Array, offset: jax.Array | None = None) -> dict[
     above = jnp.abs(normed - table[below + 1]) < jnp.abs(normed - table[below])
     codes = (below + above).astype(jnp.uint8).reshape(-1)[: flat.size]
     return {"absmax": codes.reshape(absmax.shape[::-1]).T, "nested": nested, "offset": offset}
+
+
+def plain_absmax(arrays: dict[str, jax.Array]) -> jax.Array:
+    """Returns the `absmax` of `quantise` or `quantise_double` in float32 [I/64, O]."""
+    absmax = arrays["absmax"]
+    if absmax.dtype == jnp.uint8:
+        return dequantise_absmax(absmax, arrays["nested"], arrays["offset"])
+    return absmax
 
 
 def dequantise_absmax(codes: jax.Array, nested: jax.Array, offset: jax.Array) -> jax.Array:

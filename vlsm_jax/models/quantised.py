@@ -194,10 +194,7 @@ def _columns(arrays: Arrays, first: jax.Array, count: int) -> Arrays:
 
 def _plain_statistics(arrays: Arrays) -> Arrays:
     """Returns codes and `absmax` in float32, of which each column stands for itself."""
-    absmax = arrays["absmax"]
-    if absmax.dtype == jnp.uint8:
-        absmax = nf4.dequantise_absmax(absmax, arrays["nested"], arrays["offset"])
-    return {"codes": arrays["codes"], "absmax": absmax}
+    return {"codes": arrays["codes"], "absmax": nf4.plain_absmax(arrays)}
 
 
 class QuantisedDense(Dense):

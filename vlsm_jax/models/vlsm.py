@@ -146,8 +146,7 @@ class Vlsm(nnx.Module):
         table = self.decoder.embedding.table[...] if table is None else table
         x = visual.astype(jnp.float32)
         x = (x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)).astype(self.decoder.dtype)
-        form, dtype = "bmd,cd->bmc", self.decoder.dtype
-        return jnp.einsum(form, x, table.astype(dtype), preferred_element_type=jnp.float32)
+        return jnp.einsum("bmd,cd->bmc", x, table.astype(x.dtype), preferred_element_type=jnp.float32)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Maps hidden [B, S, D] to float32 scores [B, S, C]."""

@@ -17,8 +17,10 @@ from vlsm_jax.processes import in_order
 from vlsm_jax.synth.splits import Split
 
 _CHUNK = 50
-_KEPT = ("split", "industry", "layout", "prompt_style", "script_style", "sketch_style", "objects", "connections")
-_KEPT += ("annotation",)  # where there is one
+_KEPT = (
+    *("split", "industry", "layout", "prompt_style", "script_style", "sketch_style"),
+    *("objects", "connections", "annotation"),
+)
 
 Row = Mapping[str, Any]
 Progress = Callable[[int, int], None]

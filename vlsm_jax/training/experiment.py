@@ -156,12 +156,12 @@ def build_network(config: ConfigDict, model_config: Any, platform: str) -> tuple
         adaptation=adaptation_of(config.model),
     )
     vision = model_config.vision
-    if config.train.get("visual_targets", 0) and model_config.visual_tokens != (0 if vision is None else vision.tokens):
+    annotated = bool(config.train.get("visual_targets", 0)) and vision is not None
+    if annotated and model_config.visual_tokens != vision.tokens:
         raise ConfigError(
             f"train.visual_targets is for visual tokens that stand for patches, and model.connector="
             f"{config.model.connector!r} makes others of them; choose 'linear' or 'mlp'"
         )
-    annotated = vision is not None and config.train.get("visual_targets", 0)
     pipeline = build(
         PipelineConfig,
         config.pipeline,
