@@ -99,6 +99,7 @@ def _settle() -> None:
     """Makes a process that does nothing but make triplets quicker; the caller's own process is left as it is."""
     cv2.setNumThreads(1)  # the processes share the cores already
     gc.disable()
+    gc.collect()
     _tidy()
 
 
@@ -108,7 +109,7 @@ def _tidy() -> None:
     That is what was imported, and what caches hold: words, seeds, constants. It grows to hundreds of thousands of
     objects, and to look at each of them after every chunk would take longer than to draw its sketches.
     """
-    gc.collect()
+    gc.collect(0)  # all that is not frozen is of the youngest generation
     gc.freeze()
 
 

@@ -24,6 +24,7 @@ from vlsm_jax.synth.spots import (
     in_flow_order,
     shares,
     spots_of,
+    unlink,
 )
 from vlsm_jax.synth.trips import duties_of, executer_loads
 from vlsm_jax.twin import Distribution, ParameterValue, Twin
@@ -128,8 +129,10 @@ def arrivals_of(spots: Sequence[Spot]) -> dict[Spot, float]:
 
 def rates(twin: Twin) -> dict[str, float]:
     """Returns how many items enter each object of the flow per second; for a Combiner, how many batches it makes."""
-    order = in_flow_order(spots_of(twin))
+    spots = spots_of(twin)
+    order = in_flow_order(spots)
     solve_rates(order, arrivals_of(order))
+    unlink(spots)
     return {spot.name: spot.rate for spot in order}
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from vlsm_jax.synth.automation import SHARES, draw_crews, staff
+from vlsm_jax.synth.automation import SHARES, Crew, draw_crews, staff
 from vlsm_jax.synth.dice import Dice
 from vlsm_jax.synth.distributions import draw_duration, mean_of
 from vlsm_jax.synth.factory import AUTOMATION, FEATURES, Factory
@@ -26,7 +26,7 @@ from vlsm_jax.synth.layouts import CONVEYOR, LAYOUTS, U_SHAPED, flow_columns, lo
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.loads import solve_rates, station_loads
 from vlsm_jax.synth.settings import choose_evenly, draw_choices, draw_settings
-from vlsm_jax.synth.spots import CONVEYORS, Spot, capacity, in_flow_order, places_of
+from vlsm_jax.synth.spots import CONVEYORS, Spot, capacity, in_flow_order, places_of, unlink
 from vlsm_jax.synth.timing import Pair, draw_families, timing_pairs
 from vlsm_jax.synth.topologies import draw_flow
 from vlsm_jax.synth.trials import check_run, horizon
@@ -242,6 +242,22 @@ def _draw_factory(
     floor = draw_flow(dice, table, layout, flow, allowed)
     if floor is None:
         return None
+    try:
+        return _furnish(floor, crews, automation, avoid, refuses, wants)
+    finally:
+        unlink(floor.spots)
+
+
+def _furnish(
+    floor: Floor,
+    crews: Sequence[Crew],
+    automation: str,
+    avoid: frozenset[Pair],
+    refuses: Refuses,
+    wants: Wants,
+) -> Sampled | None:
+    """Returns the factory of a flow, with settings, people, places and a pace; None where it does not come out."""
+    dice = floor.dice
     order = in_flow_order(floor.spots)
     number = {spot: k for k, spot in enumerate(order)}
     topology = shape_key(tuple([tuple([number[other] for other in spot.outs]) for spot in order]))
@@ -263,7 +279,7 @@ def _draw_factory(
             return None
         twin = _twin(floor, people)
         if wants(twin):
-            return Sampled(Factory(twin, table.key, layout, automation, _features(floor)), topology)
+            return Sampled(Factory(twin, floor.industry.key, floor.layout, automation, _features(floor)), topology)
     raise _RefusedError
 
 

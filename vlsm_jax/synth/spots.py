@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from vlsm_jax.simulator import classes
@@ -82,6 +82,12 @@ def spots_of(twin: Twin) -> list[Spot]:
             a.outs.append(b)
             b.ins.append(a)
     return list(spots.values())
+
+
+def unlink(spots: Iterable[Spot]) -> None:
+    """Lets objects go of each other, for good: so they are freed at once, and nobody has to look for their cycles."""
+    for spot in spots:
+        spot.outs, spot.ins, spot.centers, spot.team = [], [], [], []
 
 
 # --- Single objects ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from vlsm_jax.simulator.statistics import Kpis, ObjectStatistics
 from vlsm_jax.synth.distributions import mean_of
 from vlsm_jax.synth.factory import Factory
 from vlsm_jax.synth.loads import arrivals_of, solve_rates
-from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places_of, seconds_per_item, spots_of
+from vlsm_jax.synth.spots import CONVEYORS, WORKERS, Spot, in_flow_order, places_of, seconds_per_item, spots_of, unlink
 from vlsm_jax.synth.trips import Duty, duties_of
 from vlsm_jax.twin import Twin
 
@@ -143,6 +143,10 @@ class Trial:
             if spot.rate >= RARE * total and spot.cls != "Source":
                 seconds = max(seconds, VISITS / spot.rate)
         self.horizon = float(math.ceil((seconds + course.lead) / 60) * 60)
+
+    def close(self) -> None:
+        """Frees what is expected; the trial cannot be used any more."""
+        unlink(self._course.spots)
 
     @property
     def looks(self) -> tuple[float, ...]:

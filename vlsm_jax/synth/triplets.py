@@ -208,6 +208,7 @@ def check_script(script: str, factory: Factory, *, seed: int = 0) -> str:
             reason = trial.judge(report)
             if not reason:
                 break
+    trial.close()
     if report.ok and report.twin != factory.twin:
         return f"another Twin: {diff(factory.twin, report.twin)[0].kind}"
     return reason
