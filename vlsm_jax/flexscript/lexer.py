@@ -32,20 +32,19 @@ _MASTER = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _CLOSED_COMMENTS = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*(?s:.*?)\*/)*")
-_DIRECTIVE, _STRAY, _SLASH = "directive", "stray", "slash"
 _OPERATORS = (
     "++", "--", "+=", "-=", "*=", "/=", "%=", "==", "!=", "<=", ">=", "&&", "||", "?.", ".#", "<<", ">>", "::",
     *"-+*/%<>=!&|^~?:;,.(){}[]",
 )  # fmt: skip
-_KINDS = {**{text: text for text in (*_OPERATORS, *KEYWORDS)}, "": END, '"': _STRAY, "'": _STRAY}
-"""The kinds of tokens that have but one text; of all others the first character tells the kind."""
+_KINDS = {**{text: text for text in (*_OPERATORS, *KEYWORDS)}, "": "", '"': "", "'": ""}
+"""The kinds of tokens with but one text, "" for what needs a closer look; else the first character tells the kind."""
 
 _FIRST = {
     **dict.fromkeys("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", NAME),
     **dict.fromkeys("0123456789.", NUMBER),
-    '"': STRING, "'": CHARACTER, "/": _SLASH, "\ufeff": _SLASH, "#": _DIRECTIVE,
+    '"': STRING, "'": CHARACTER,
 }  # fmt: skip
-_LOOKED_AT = frozenset((END, _DIRECTIVE, _STRAY, _SLASH))
+_COMMENTS = ("//", "/*", "\ufeff")
 _DEFINE = re.compile(r"#\s*define\s+([A-Za-z_]\w*)[ \t]+([^\n]*)", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "0": "\0"}
 _ESCAPE = re.compile(r"\\(\r\n|(?s:.))")
@@ -81,15 +80,17 @@ def tokenize(source: SourceText) -> Tokens:
     kind_of, kind_by_first = _KINDS.get, _FIRST.get
     for match in _MASTER.finditer(source.text):
         text = match[1]
-        kind = kind_of(text) or kind_by_first(text[0], _STRAY)
-        if kind in _LOOKED_AT:
-            if kind is END:
+        kind = kind_of(text)
+        if kind is None:
+            kind = kind_by_first(text[0])
+        if not kind:
+            if not text:
                 break
-            if kind is _SLASH:
-                if text[:2] in ("//", "/*", "\ufeff"):
-                    continue
+            if text[:2] in _COMMENTS:
+                continue
+            if text[0] == "/":
                 kind = REGEX
-            elif kind is _DIRECTIVE:
+            elif text[0] == "#":
                 _directive(source, text, match.start(1), defines, diagnostics)
                 continue
             elif _stray(source, text, match.start(1), diagnostics):
