@@ -133,4 +133,9 @@ def _twin_object(node: Node, name: str) -> TwinObject:
         changed = node.changed_part(part)
         if changed is not None:
             parameters[part.capitalize()] = tuple(float(to_number(v)) for v in changed)
-    return TwinObject(node.cls.name, name, tuple(float(v) for v in node.location), parameters)
+    # Whole numbers are what a Twin keeps; only those that a float holds exactly stay as they are.
+    location = tuple([v if type(v) is int and -_EXACT < v < _EXACT else float(v) for v in node.location])
+    return TwinObject(node.cls.name, name, location, parameters)
+
+
+_EXACT = 1 << 53

@@ -102,7 +102,8 @@ def ports_beyond(model: Model) -> Iterator[Diagnostic]:
         if node not in model.reached:
             continue
         for name, ports, side in (("SendToPort", node.outputs, "output"), ("PullStrategy", node.inputs, "input")):
-            highest = _highest(node.settings.get(name))
+            value = node.settings.get(name)
+            highest = _highest(value) if value is not None else 0
             if highest > len(ports):
                 count = f"{len(ports)} {side} port{'s' * (len(ports) != 1)}"
                 message = f"{name} of {model.names[node]!r} gives port {highest:g}; the object has {count}"
@@ -110,7 +111,7 @@ def ports_beyond(model: Model) -> Iterator[Diagnostic]:
                 yield finding(node, "port", message, f"use {numbers or 'no port'}, or 0 for any port")
 
 
-def _highest(value: ParameterValue | None) -> float:
+def _highest(value: ParameterValue) -> float:
     if isinstance(value, (int, float)):
         return value
     if isinstance(value, Distribution) and value.name in ("duniform", "uniform") and len(value.arguments) == 2:
@@ -151,8 +152,9 @@ def arrival_columns(model: Model) -> Iterator[Diagnostic]:
     """Columns of an arrival table beyond its own that have no name, so that they become no label."""
     for node in model.objects:
         for name in ("ArrivalSchedule", "ArrivalSequence"):
-            value, info = node.settings.get(name), node.cls.properties.get(name)
-            rows = tables.read_rows(value) if value is not None and info is not None else None
+            value = node.settings.get(name)
+            info = node.cls.properties.get(name) if value is not None else None
+            rows = tables.read_rows(value) if info is not None else None
             if not rows:
                 continue
             own = info.columns
@@ -170,8 +172,7 @@ def negative_times(model: Model) -> Iterator[Diagnostic]:
     """Times that are constant and below zero."""
     for node in model.objects:
         for name, value in node.settings.items():
-            info = node.cls.properties.get(name)
-            if name.endswith("Time") and info is not None and isinstance(value, (int, float)) and value < 0:
+            if isinstance(value, (int, float)) and value < 0 and name.endswith("Time") and name in node.cls.properties:
                 message = f"{name} of {model.names[node]!r} is {value:g}; a time below 0 counts as 0"
                 yield finding(node, "negative time", message, "set a time of 0 or more")
 
@@ -197,11 +198,10 @@ def labels_for_properties(model: Model) -> Iterator[Diagnostic]:
 def without_executer(model: Model) -> Iterator[Diagnostic]:
     """Objects that ask for a transport or operators and have nobody at their center ports."""
     for node in model.objects:
-        if any(is_executer(wire.other(node)) for wire in node.centers):
+        uses = [use for use in USES if node.settings.get(use.setting) and use.setting in node.cls.properties]
+        if not uses or any(is_executer(wire.other(node)) for wire in node.centers):
             continue
-        for use in USES:
-            if not node.settings.get(use.setting) or use.setting not in node.cls.properties:
-                continue
+        for use in uses:
             if not _by_center_port(setting(node, use.reference)):
                 continue
             name = model.names[node]

@@ -17,7 +17,7 @@ STATES = (
 )  # fmt: skip
 """The names of the states; the number of a state is its place."""
 
-_SHOWN = tuple(name.lower().replace("_", " ") for name in STATES)
+STATE_NAMES = tuple(name.lower().replace("_", " ") for name in STATES)
 
 IDLE, PROCESSING, BUSY, BLOCKED, GENERATING, EMPTY, COLLECTING, RELEASING = 1, 2, 3, 4, 5, 6, 7, 8
 WAITING_FOR_OPERATOR, WAITING_FOR_TRANSPORT, BREAKDOWN, SCHEDULED_DOWN, CONVEYING = 9, 10, 11, 12, 13
@@ -70,7 +70,7 @@ def constants() -> Mapping[str, int]:
 
 def state_name(number: int) -> str:
     """Returns the name of a state as reports show it: "waiting for operator"."""
-    return _SHOWN[number]
+    return STATE_NAMES[number]
 
 
 def state_number(name: str) -> int | None:

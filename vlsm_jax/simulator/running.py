@@ -15,6 +15,7 @@ from vlsm_jax.simulator.constants import (
     IDLE,
     PROCESSING,
     SETUP,
+    STATE_NAMES,
     STATES,
     WAITING_FOR_OPERATOR,
     WAITING_FOR_TRANSPORT,
@@ -268,8 +269,7 @@ class _Experiment:
         if len(self.figures) == 1:
             values, seconds, _, _ = self.figures[0][node]
             *numbers, utilisation = single(values)
-            names = map(state_name, itertools.compress(itertools.count(), seconds))
-            states = dict(zip(names, single(filter(None, seconds)), strict=True))
+            states = dict(zip(itertools.compress(STATE_NAMES, seconds), single(filter(None, seconds)), strict=True))
             return ObjectStatistics(node.cls.name, *numbers, MappingProxyType(states), utilisation)
         each = [figures[node] for figures in self.figures]
         *numbers, utilisation = map(estimate, zip(*[figures.numbers for figures in each], strict=True))

@@ -7,6 +7,7 @@ the world keeps open, and what was changed is written back once, at the end.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -50,16 +51,28 @@ def read_rows(value: ParameterValue | None) -> Rows | None:
     """Returns the rows of a kept table; None for code that is no array of plain numbers and strings."""
     if isinstance(value, tuple):
         return [[cell] for cell in value]
-    expression = parse_expression(value.text) if isinstance(value, Code) else None
+    if not isinstance(value, Code):
+        return None
+    rows = _kept_literal(value.text) if len(value.text) <= _SHORT else _literal(value.text)
+    return None if rows is None else list(map(list, rows))
+
+
+def _literal(text: str) -> tuple[tuple[Any, ...], ...] | None:
+    expression = parse_expression(text)
     if type(expression) is not syntax.ArrayLiteral:
         return None
-    rows: Rows = []
+    rows = []
     for row in expression.items:
         cells = row.items if type(row) is syntax.ArrayLiteral else (row,)
         if not all(type(cell) in (syntax.Number, syntax.String) for cell in cells):
             return None
-        rows.append([cell.value for cell in cells])
-    return rows
+        rows.append(tuple([cell.value for cell in cells]))
+    return tuple(rows)
+
+
+_SHORT = 500
+_kept_literal = functools.lru_cache(maxsize=1024)(_literal)
+"""A table is read by the checks before a run, by the run, and by whoever writes its script."""
 
 
 def write_rows(rows: Sequence[Sequence[Any]]) -> Code:
