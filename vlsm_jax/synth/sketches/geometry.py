@@ -59,6 +59,11 @@ class Box(NamedTuple):
         )
 
 
+def boxes(*sides: np.ndarray) -> list[Box]:
+    """Returns rectangles from their left, top, right and bottom sides, each [N]."""
+    return list(map(Box, *[side.tolist() for side in sides]))
+
+
 def crossed(paths: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Returns [P, N]: whether path p, a row of points [P, K, 2], runs through box n of [N, 4].
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vlsm_jax.synth.sketches.connectors import connect
-from vlsm_jax.synth.sketches.geometry import Box, SketchError
+from vlsm_jax.synth.sketches.geometry import Box, SketchError, boxes
 from vlsm_jax.synth.sketches.lettering import LINE_HEIGHT, Lettering, wraps
 from vlsm_jax.synth.sketches.routes import route
 from vlsm_jax.synth.sketches.spacing import Apart, folded, grouped, ranks, spaced, stretched
@@ -419,9 +419,9 @@ def lay_out(
     attempt, page_height, at = found
     x, y = at["x"] + shakes[0], at["y"] + shakes[1]
     (iw, ih), (lw, lh, offset) = at["icon"], at["label"]
-    icons = [Box(*row) for row in np.stack([x - iw, y - ih, x + iw, y + ih], 1).tolist()]
+    icons = boxes(x - iw, y - ih, x + iw, y + ih)
     top = y + offset
-    names = [Box(*row) for row in np.stack([x - lw, top, x + lw, top + lh], 1).tolist()]
+    names = boxes(x - lw, top, x + lw, top + lh)
     frames = icons
     if sheet.framed:
         frames = [a.around(b).grown(_FRAME) for a, b in zip(icons, names, strict=True)]

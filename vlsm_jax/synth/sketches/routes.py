@@ -131,7 +131,7 @@ def _best_bows(
         paths = _bows(straight[left], _BOWS[few:many])
         cost = costs(paths, [wires[i] for i in left.tolist()], obstacles, page) + 0.05 * np.arange(few, many)
         found = cost.argmin(1)
-        bad = np.take_along_axis(cost, found[:, None], 1)[:, 0]
+        bad = cost[np.arange(len(found)), found]
         better = bad < least[left]
         best[left[better]], least[left[better]] = paths[better, found[better]], bad[better]
         left = left[least[left] >= OWN_NAME]

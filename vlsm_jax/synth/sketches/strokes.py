@@ -30,13 +30,14 @@ class _Rope(NamedTuple):
     def of(cls, paths: Sequence[np.ndarray]) -> _Rope:
         """Returns the rope of some paths."""
         points = np.concatenate(paths)
-        ends = np.cumsum([len(path) for path in paths])
+        ends = np.array(list(map(len, paths))).cumsum()
         leaps = np.zeros(len(points))
         delta = points[1:] - points[:-1]
         np.hypot(delta[:, 0], delta[:, 1], out=leaps[1:])
         leaps[ends[:-1]] = 1.0
-        along = np.cumsum(leaps)
-        starts = along[np.concatenate([[0], ends[:-1]])]
+        along = leaps.cumsum()
+        starts = np.zeros(len(paths))
+        starts[1:] = along[ends[:-1]]
         return cls(points, along, starts, along[ends - 1] - starts)
 
     def at(self, places: np.ndarray) -> np.ndarray:
@@ -59,7 +60,7 @@ def trembling(paths: Sequence[np.ndarray], rng: np.random.Generator, shake: floa
     at = np.minimum(np.arange(int(pieces.max()) + 1), pieces)  # [P, K], the last point again and again.
     out = rope.at(rope.starts[:, None] + at * (rope.lengths[:, None] / pieces))
     moved = rng.normal(0, shake, out.shape)
-    return out + np.take_along_axis(moved, at.astype(int)[..., None], 1)
+    return out + moved[np.arange(len(at))[:, None], at.astype(int)]
 
 
 def dashes(paths: Sequence[np.ndarray], length: float = 4.5) -> np.ndarray:
@@ -87,8 +88,9 @@ def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> n
     out = []
     for path in paths:
         straight = len(path) == 2
-        tx, ty = path[-1].tolist()
-        bx, by = (path[0] if straight else _behind(path, length)).tolist()
+        points = path.tolist()
+        tx, ty = points[-1]
+        bx, by = points[0] if straight else _behind(points, length)
         x, y = bx - tx, by - ty
         far = max(math.hypot(x, y), 1e-9)
         scale = min(length, max((0.5 if straight else 0.8) * far, _LEAST_HEAD)) / far
@@ -97,8 +99,10 @@ def heads(paths: Sequence[np.ndarray], length: float, spread: float = 0.42) -> n
     return np.array(out)
 
 
-def _behind(path: np.ndarray, length: float) -> np.ndarray:
+def _behind(points: list[list[float]], length: float) -> list[float]:
     """Returns the last point of a path that is `length` before its end, else its first."""
-    delta = path - path[-1]
-    far = np.flatnonzero(np.hypot(delta[:, 0], delta[:, 1]) >= length)
-    return path[far[-1]] if len(far) else path[0]
+    end = points[-1]
+    for point in reversed(points):
+        if math.dist(point, end) >= length:
+            return point
+    return points[0]
