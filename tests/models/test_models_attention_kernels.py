@@ -67,6 +67,29 @@ def test_splash_without_a_mask():
     np.testing.assert_allclose(out, attention(q, k, v, None), atol=1e-5)
 
 
+@pytest.mark.parametrize("real", [LENGTH - 11, 128])
+def test_tokens_behind_the_real_ones_are_not_seen(real):
+    """Padding changes neither values nor gradients of what is real, in either implementation."""
+    q, k, v, weight = operands(2, 2)
+
+    def loss(attend, q, k, v):
+        return (attend(q, k, v)[:, :real] * weight[:, :real]).sum()
+
+    def value(attend, *x):
+        return jax.jit(jax.value_and_grad(lambda *x: loss(attend, *x), (0, 1, 2)))(*x)
+
+    expected, gradients = value(lambda *x: attention(*x, None, scale=0.3), *(x[:, :real] for x in (q, k, v)))
+    for attend in (
+        lambda *x: attention(*x, None, scale=0.3, real=real),
+        lambda *x: splash_attention(*x, None, scale=0.3, real=real, interpret=True),
+    ):
+        ours, our_gradients = value(attend, q, k, v)
+        np.testing.assert_allclose(ours, expected, rtol=1e-5)
+        for mine, theirs in zip(our_gradients, gradients, strict=True):
+            np.testing.assert_allclose(mine[:, :real], theirs, atol=1e-4)
+            assert not np.asarray(mine[:, real:]).any()
+
+
 CONFIG = DecoderConfig("llama", 61, 32, 2, 4, 2, 8, 48)
 
 

@@ -18,7 +18,10 @@ from vlsm_jax.models import (
     VlsmConfig,
     abstract_model,
     init_params,
+    vision,
+    vlsm,
 )
+from vlsm_jax.models.attention import attention
 from vlsm_jax.sharding import make_mesh, param_shardings
 
 CONFIG = VlsmConfig(
@@ -182,3 +185,45 @@ def test_tied_model_has_no_head():
     params["decoder"]["embedding"]["table"].set_value(jnp.array(table))
     logits = nnx.merge(graphdef, params).logits(jnp.array(hidden))
     np.testing.assert_allclose(logits, hidden @ table.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("connector", ["mlp", "perceiver"])
+def test_a_tpu_gets_the_same_visual_tokens(monkeypatch, connector):
+    """Where tokens are padded to full tiles, and are placed by a product: values and gradients as elsewhere."""
+    sizes = {"queries": 3, "depth": 1, "heads": 2, "kv_heads": 1, "head_dim": 8} if connector == "perceiver" else None
+    config = dataclasses.replace(CONFIG, connector=ConnectorConfig(connector, init_std=0.2, sizes=sizes))
+    graphdef, params = nnx.split(Vlsm(config, rngs=nnx.Rngs(3)))
+    pictures = jnp.stack([jnp.asarray(sample(seed, 1)[0]) for seed in range(6)])
+    count, some = 3 * config.visual_tokens, 2 * config.visual_tokens + 1
+    index = jnp.stack([jnp.r_[-1, jnp.arange(some), -1], jnp.r_[jnp.arange(count - some, count), -1, -1]])
+
+    def loss(params):
+        model = nnx.merge(graphdef, params)
+        visual = model.encode_images(pictures)
+        assert visual.shape == (6, config.visual_tokens, config.decoder.width)
+        visual = vlsm.joined(visual.reshape(2, 3, *visual.shape[1:]))
+        x = jnp.where((index >= 0)[:, :, None], vlsm.placed(visual, index), 0)
+        return jnp.sum(jnp.sin(x)), x
+
+    def value():
+        return jax.jit(jax.value_and_grad(lambda p: loss(p), has_aux=True))(params)
+
+    (_, expected), gradients = value()
+    for module in (vlsm, vision):
+        monkeypatch.setattr(module, "target_platform", lambda: "tpu")
+    padded = []
+    monkeypatch.setattr(vision, "attention", lambda *x, real, **o: padded.append(real) or attention(*x, real=real, **o))
+    (_, ours), our_gradients = value()
+    assert padded == [V]
+    assert expected.any()
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), our_gradients, gradients)
+
+
+def test_a_tpu_places_visual_tokens_bit_by_bit(monkeypatch):
+    visual = jax.random.normal(jax.random.key(0), (2, 7, 16))
+    index = jnp.array([[3, -1, 6, 0], [0, 1, 2, 5]])
+    expected = vlsm.placed(visual, index)
+    monkeypatch.setattr(vlsm, "target_platform", lambda: "tpu")
+    seen = np.asarray(index) >= 0
+    np.testing.assert_array_equal(np.asarray(vlsm.placed(visual, index))[seen], np.asarray(expected)[seen])

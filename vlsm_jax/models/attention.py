@@ -86,6 +86,7 @@ def attention(
     *,
     implementation: str = "xla",
     scale: float | None = None,
+    real: int | None = None,
 ) -> jax.Array:
     """Softmax attention with grouped query heads.
 
@@ -96,6 +97,7 @@ def attention(
       implementation: "xla", plain products with a float32 softmax, anywhere; "splash", a kernel for TPU; "cudnn", one
         for NVIDIA GPUs. With a cache, where queries are few, all three are "xla".
       scale: what scores are multiplied by; None is H ** -0.5.
+      real: without a mask, how many tokens of each row count; those behind them are padding, which no other token sees.
 
     Returns:
       [B, S, N, H] in the dtype of `q`. A query that sees nothing gives a finite value without meaning.
@@ -108,9 +110,9 @@ def attention(
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if implementation != "xla" and (mask is None or mask.aligned):
         kernel = {"splash": splash_attention, "cudnn": cudnn_attention}[implementation]
-        return kernel(q, k, v, mask, scale=scale)
+        return kernel(q, k, v, mask, scale=scale, real=real)
     if mask is None or not mask.aligned or q.shape[1] <= MIN_BLOCK:
-        return _attend(q, k, v, mask=mask, scale=scale)
+        return _attend(q, k, v, mask=mask, scale=scale, real=real)
     # Block by block, each against the keys it can see only: half the work, and scores small enough to stay in the
     # cache of a CPU.
     length = q.shape[1]
@@ -124,13 +126,17 @@ def attention(
     return jnp.concatenate(parts, axis=1)
 
 
-def _attend(q: jax.Array, k: jax.Array, v: jax.Array, *, mask: AttentionMask | None, scale: float) -> jax.Array:
+def _attend(
+    q: jax.Array, k: jax.Array, v: jax.Array, *, mask: AttentionMask | None, scale: float, real: int | None = None
+) -> jax.Array:
     batch, length, heads, width = q.shape
     kv_heads = k.shape[2]
     # Heads first by hand: on CPU a tenth faster than leaving the order to the product.
     q = q.reshape(batch, length, kv_heads, heads // kv_heads, width).transpose(0, 2, 3, 1, 4)
     k, v = (x.astype(q.dtype).transpose(0, 2, 1, 3) for x in (k, v))
     visible = None if mask is None else mask.dense()[:, None, None]
+    if real is not None:
+        visible = jnp.broadcast_to(jnp.arange(k.shape[2]) < real, (batch, 1, 1, length, k.shape[2]))
     out = _weighted(q, k, v, visible, scale)
     return out.transpose(0, 3, 1, 2, 4).reshape(batch, length, heads, width)
 

@@ -62,7 +62,14 @@ def padded_segments(mask: AttentionMask) -> tuple[jax.Array, jax.Array]:
 
 
 def splash_attention(
-    q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMask | None, *, scale: float, interpret: bool = False
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: AttentionMask | None,
+    *,
+    scale: float,
+    real: int | None = None,
+    interpret: bool = False,
 ) -> jax.Array:
     """Splash attention: blocks that the mask hides are skipped, scores never reach memory.
 
@@ -73,13 +80,18 @@ def splash_attention(
       q: [B, S, N, H]. k, v: [B, S, K, H].
       mask: an aligned mask, or None when every query sees every key.
       scale: what scores are multiplied by.
+      real: without a mask, how many tokens of each row are no padding; None is all.
       interpret: run the kernel step by step on any platform, to test it.
 
     Returns:
       [B, S, N, H] in the dtype of `q`.
     """
     batch, length = q.shape[:2]
-    segments = (jnp.zeros((batch, length), jnp.int32),) * 2 if mask is None else padded_segments(mask)
+    if mask is not None:
+        segments = padded_segments(mask)
+    else:
+        place = jax.lax.broadcasted_iota(jnp.int32, (batch, length), 1)
+        segments = (jnp.where(place < (length if real is None else real), 0, PADDING_SEGMENT),) * 2
     window = None if mask is None else mask.window
 
     def local(q: jax.Array, k: jax.Array, v: jax.Array, *segments: jax.Array) -> jax.Array:
@@ -129,7 +141,9 @@ def _splash_rows(q, k, v, segments, causal: bool, window: int | None, interpret:
 # --- GPU --------------------------------------------------------------------------------------------------------------
 
 
-def cudnn_attention(q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMask | None, *, scale: float) -> jax.Array:
+def cudnn_attention(
+    q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMask | None, *, scale: float, real: int | None = None
+) -> jax.Array:
     """cuDNN's fused attention; arguments as those of `splash_attention`.
 
     Segments and padding go in as a mask [B, 1, S, S], since the kernel has no segment ids of its own; without one it is
@@ -146,9 +160,10 @@ def cudnn_attention(q: jax.Array, k: jax.Array, v: jax.Array, mask: AttentionMas
     if odd:
         q, k, v = (jnp.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in (q, k, v))
     if mask is None:
-        real = jnp.full(q.shape[0], length, jnp.int32) if odd else None
+        count = length if real is None else real
+        counts = jnp.full(q.shape[0], count, jnp.int32) if count < q.shape[1] else None
         out = jax.nn.dot_product_attention(
-            q, k, v, scale=scale, query_seq_lengths=real, key_value_seq_lengths=real, implementation="cudnn"
+            q, k, v, scale=scale, query_seq_lengths=counts, key_value_seq_lengths=counts, implementation="cudnn"
         )
     elif mask.leading:
         # An odd row's last key stands behind every query that counts.

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from vlsm_jax.models.attention_kernels import target_platform
 from vlsm_jax.models.cache import CacheSize, KVCache
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder import Decoder
@@ -105,6 +106,8 @@ class Vlsm(nnx.Module):
         """Maps images [N, H, W, 3] to visual tokens [N, V, D]; see `VisionEncoder` for what an image is."""
         if self.vision is None or self.connector is None:
             raise ValueError("this model is for text alone and has no encoder")
+        if self.config.connector.sizes is None:  # token by token, so that padding does no harm
+            return self.connector(self.vision(images, padded=True))[:, : self.config.vision.tokens]
         return self.connector(self.vision(images))
 
     def __call__(
@@ -132,9 +135,7 @@ class Vlsm(nnx.Module):
         is_visual = visual_index >= 0
         x = self.decoder.embed(tokens)
         if visual is not None:
-            at = jnp.maximum(visual_index, 0)[:, :, None]
-            placed = jnp.take_along_axis(visual.astype(x.dtype), at, axis=1, mode="clip")
-            x = jnp.where(is_visual[:, :, None], placed, x)
+            x = jnp.where(is_visual[:, :, None], placed(visual.astype(x.dtype), visual_index), x)
         return self.decoder(x, positions=positions, segment_ids=segment_ids, cache=cache, leading=leading)
 
     def said(self, visual: jax.Array, table: jax.Array | None = None) -> jax.Array:
@@ -151,6 +152,23 @@ class Vlsm(nnx.Module):
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Maps hidden [B, S, D] to float32 scores [B, S, C]."""
         return self.decoder.logits(hidden)
+
+
+def joined(visual: jax.Array) -> jax.Array:
+    """Maps the visual tokens of a row's pictures [B, K, V, D] to [B, K * V, D], one picture after another."""
+    if target_platform() == "tpu":
+        # The tokens of a picture end within a tile. Piece by piece they take their places in a tenth of the program.
+        return jnp.concatenate([visual[:, i] for i in range(visual.shape[1])], axis=1)
+    return visual.reshape(visual.shape[0], -1, visual.shape[-1])
+
+
+def placed(visual: jax.Array, index: jax.Array) -> jax.Array:
+    """Maps visual tokens [B, M, D] to [B, S, D], the one that `index` [B, S] says at each place."""
+    if target_platform() == "tpu":
+        # Rows of a product with ones and zeros, the same values: to look up and to add up rows is slow there.
+        chosen = index[:, :, None] == jnp.arange(visual.shape[1])
+        return jnp.einsum("bsm,bmd->bsd", chosen.astype(visual.dtype), visual, precision="highest")
+    return jnp.take_along_axis(visual, jnp.maximum(index, 0)[:, :, None], axis=1, mode="clip")
 
 
 def init_params(config: VlsmConfig, seed: int | jax.Array, *, param_dtype: jnp.dtype = jnp.float32) -> nnx.State:

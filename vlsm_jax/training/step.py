@@ -11,7 +11,7 @@ import optax
 
 from vlsm_jax.data.pipeline import Batch
 from vlsm_jax.models.lora import gather_adapters, with_dropout
-from vlsm_jax.models.vlsm import Vlsm
+from vlsm_jax.models.vlsm import Vlsm, joined
 from vlsm_jax.training.loss import LossSum, sharded_cross_entropy
 from vlsm_jax.training.network import Params
 
@@ -63,7 +63,7 @@ def visual_tokens(model: Vlsm, batch: Batch) -> jax.Array:
         visual = model.encode_images(pictures)  # [B * K, V, D]
     else:
         visual = model.connector(pictures.astype(model.vision.dtype))
-    return visual.reshape(rows, per_row * visual.shape[1], visual.shape[2])
+    return joined(visual.reshape(rows, per_row, *visual.shape[1:]))
 
 
 class BatchLoss(NamedTuple):
