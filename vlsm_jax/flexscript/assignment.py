@@ -100,7 +100,7 @@ class AssignmentCompiler(CallCompiler):
         slot = local.slot
         operand = value
         if node.operator != "=":
-            here = Operand(lambda frame: frame[slot], local.kind, VARIES, slot)
+            here = operators.local(slot, local.kind)
             operator = node.operator[0]
             if operator == "+" and not (local.kind in NUMERIC and value.kind in NUMERIC):
                 if local.kind == STRING:

@@ -15,7 +15,7 @@ from vlsm_jax.flexscript import misnomers, operators, syntax, values
 from vlsm_jax.flexscript.diagnostics import Diagnostic, Severity, SourceText, did_you_mean
 from vlsm_jax.flexscript.faults import Fault, Unsupported
 from vlsm_jax.flexscript.machine import Machine
-from vlsm_jax.flexscript.operators import VARIES, Operand, Run
+from vlsm_jax.flexscript.operators import Operand, Run
 from vlsm_jax.flexscript.patterns import Pattern
 from vlsm_jax.flexscript.scope import Scopes
 from vlsm_jax.flexscript.texts import text_char, text_length
@@ -116,8 +116,7 @@ class ExpressionCompiler:
     def _name(self, node: syntax.Name) -> Operand:
         local = self.scopes.find(node.name)
         if local is not None:
-            slot = local.slot
-            return Operand(lambda frame: frame[slot], local.kind, VARIES, slot)
+            return operators.local(local.slot, local.kind)
         constants = self.vocabulary.constants
         if node.name in constants:
             value = constants[node.name]

@@ -47,6 +47,12 @@ def common_constant(value: int | str, kind: str) -> Operand:
     return constant(value, kind)
 
 
+@functools.lru_cache(maxsize=2048)
+def local(slot: int, kind: str) -> Operand:
+    """An operand that reads a local variable, kept from script to script."""
+    return Operand(lambda frame: frame[slot], kind, VARIES, slot)
+
+
 def condition(operand: Operand) -> Run:
     """A closure whose result Python takes as true exactly when FlexScript does."""
     run = operand.run

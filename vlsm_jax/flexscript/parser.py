@@ -12,6 +12,7 @@ MAX_DIAGNOSTICS = 50
 """After this many syntax errors the rest of the text is not read."""
 
 _STATEMENT_STARTS = frozenset(("if", "for", "while", "do", "switch", "break", "continue", "return", "case", "default"))
+_new = tuple.__new__
 LATER_KEYWORDS = frozenset(("goto", "static", "const", "class", "struct", "try", "catch", "new", "function"))
 
 
@@ -149,7 +150,7 @@ class Parser(ExpressionParser):
             self.nesting -= 1
             return syntax.LoopMacro(expression.function.name, expression.arguments, body, at)
         self.end_of_statement()
-        return syntax.Evaluate(expression, at)
+        return _new(syntax.Evaluate, (expression, at))
 
     def _block(self) -> syntax.Block:
         index = self.index
@@ -199,7 +200,7 @@ class Parser(ExpressionParser):
             declarators.append(self._declarator(type_name))
         if ends:
             self.end_of_statement()
-        return syntax.Declare(type_name, tuple(declarators), at)
+        return _new(syntax.Declare, (type_name, tuple(declarators), at))
 
     def _declarator(self, type_name: str) -> syntax.Declarator:
         kinds = self.kinds
@@ -227,7 +228,7 @@ class Parser(ExpressionParser):
                 value = syntax.ArrayLiteral(self.items("}"), brace)
             else:
                 value = self.expression()
-        return syntax.Declarator(name, is_array, value, at, length)
+        return _new(syntax.Declarator, (name, is_array, value, at, length))
 
     def _function(self, type_name: str, name: str, at: int) -> syntax.Function:
         """Parses the parameters and the body of a function; raises where neither follows the `(`."""

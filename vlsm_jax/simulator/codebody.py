@@ -36,13 +36,16 @@ class Body(NamedTuple):
     bare: bool
 
 
-@functools.lru_cache(maxsize=4096)
 def understand(text: str) -> Body:
-    """Returns what a code body stands for.
+    """Returns what a code body stands for; short ones, which recur from script to script, are kept.
 
     A distribution may be wrapped in `return`, follow declarations that only name the owner or the parameters, and end
     with a stream, which is dropped: every property draws from a stream of its own here.
     """
+    return _kept(text) if len(text) <= _SHORT else _understood(text)
+
+
+def _understood(text: str) -> Body:
     owner = _OWNER.match(text)
     match = _PLAIN.fullmatch(text, owner.end() if owner else 0)
     if match:
@@ -62,6 +65,10 @@ def understand(text: str) -> Body:
         if value is not None:
             return Body(value, bare)
     return Body(Code(text), bare)
+
+
+_SHORT = 200
+_kept = functools.lru_cache(maxsize=1 << 14)(_understood)
 
 
 def _number(text: str) -> int | float:

@@ -22,6 +22,8 @@ def streams(number: Sequence[int], count: int) -> list[np.random.Generator]:
 
     Their seeds are taken from one sequence of words: to make a sequence takes longer than to draw from all of them.
     """
+    if min(number) >= 0 and max(number) < 1 << 32:
+        number = np.array(number, np.uint32)  # words, which need not be looked at one by one
     words = np.random.SeedSequence(number).generate_state(SEED_WORDS * count, np.uint64)
     return [
         np.random.Generator(np.random.PCG64(KnownSeed(words[SEED_WORDS * k : SEED_WORDS * (k + 1)])))
