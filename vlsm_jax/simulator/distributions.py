@@ -29,7 +29,7 @@ import numpy as np
 from vlsm_jax.twin import Distribution
 
 SEED_WORDS = 4
-_FIRST_BLOCK = 64
+_FIRST_BLOCK = 16
 _BLOCK = 512
 _LARGEST_BLOCK = 16384
 

@@ -58,8 +58,9 @@ def costs(
     weights[every, 1, ends] = OWN_NAME
     paths = paths.reshape(each * tried, -1, 2)
     hits = crossing(paths, obstacles).reshape(each, tried, -1)
-    low, high = paths.min(1), paths.max(1)
-    outside = ((low < page[:2]) | (high > page[2:])).any(1)
+    points = np.ascontiguousarray(paths.T)
+    (left, top), (right, bottom) = points.min(1), points.max(1)
+    outside = (left < page.left) | (top < page.top) | (right > page.right) | (bottom > page.bottom)
     steps = paths[:, 1:] - paths[:, :-1]
     length = np.hypot(steps[..., 0], steps[..., 1]).sum(1)
     alone = OFF_PAGE * outside + 2 / (page.right - page.left) * length
