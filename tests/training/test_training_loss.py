@@ -1,9 +1,13 @@
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from vlsm_jax.models.layers import float32_product
 from vlsm_jax.training.loss import LossSum, cross_entropy
 
 
@@ -27,7 +31,7 @@ def test_chunks_give_the_loss_and_gradient_of_the_whole(problem, chunk):
     hidden, head, targets, weights = problem
 
     def chunked(hidden, head):
-        return cross_entropy(hidden, targets, weights, lambda h: h @ head, chunk).loss
+        return cross_entropy(hidden, targets, weights, head, jnp.matmul, chunk).loss
 
     got, grads = jax.value_and_grad(chunked, argnums=(0, 1))(hidden, head)
     want, wanted = jax.value_and_grad(plain, argnums=(0, 1))(hidden, head, targets, weights)
@@ -38,10 +42,10 @@ def test_chunks_give_the_loss_and_gradient_of_the_whole(problem, chunk):
 
 def test_weight_and_hits_are_counted(problem):
     hidden, head, targets, weights = problem
-    total = cross_entropy(hidden, targets, weights, lambda h: h @ head, 7)
+    total = cross_entropy(hidden, targets, weights, head, jnp.matmul, 7)
     assert total.weight == weights.sum()
     assert total.targets == (weights > 0).sum()
-    halves = cross_entropy(hidden, targets, weights / 2, lambda h: h @ head, 7)
+    halves = cross_entropy(hidden, targets, weights / 2, head, jnp.matmul, 7)
     assert (halves.weight, halves.targets) == (total.weight / 2, total.targets)
     hits = (jnp.argmax(hidden @ head, -1) == targets) * weights
     assert total.correct == hits.sum()
@@ -52,7 +56,7 @@ def test_no_logits_of_the_whole_batch_exist(problem):
     head = jnp.zeros((8, 4096))
 
     def loss(hidden):
-        return cross_entropy(hidden, targets, weights, lambda h: h @ head, 2).loss
+        return cross_entropy(hidden, targets, weights, head, jnp.matmul, 2).loss
 
     compiled = jax.jit(jax.grad(loss)).lower(jax.ShapeDtypeStruct((3, 20, 8), jnp.float32)).compile()
     whole = 3 * 20 * 4096 * 4
@@ -62,3 +66,46 @@ def test_no_logits_of_the_whole_batch_exist(problem):
 def test_sums_add():
     total = LossSum.zero() + LossSum(*map(jnp.float32, (2, 3, 1, 4)))
     assert tuple(map(float, total)) == (2, 3, 1, 4)
+
+
+def gradients(head, wanted):
+    """Returns the program that makes the gradients `wanted`, of hidden states (0) and of `head` (1)."""
+
+    def loss(hidden, head, targets, weights):
+        to_logits = functools.partial(float32_product, "bnd,cd->bnc")
+        return cross_entropy(hidden, targets, weights, head, to_logits, 4).loss
+
+    arguments = [
+        jax.ShapeDtypeStruct((3, 20, 8), head.dtype),
+        head,
+        jax.ShapeDtypeStruct((3, 20), jnp.int32),
+        jax.ShapeDtypeStruct((3, 20), jnp.float32),
+    ]
+    return jax.jit(jax.grad(loss, wanted)).lower(*arguments)
+
+
+def test_a_frozen_head_costs_no_gradient():
+    head = jax.ShapeDtypeStruct((13, 8), jnp.float32)
+    both, hidden_alone = (gradients(head, wanted).compile().as_text().count(" dot(") for wanted in ((0, 1), (0,)))
+    assert (both, hidden_alone) == (3, 2), "logits are made once, and what is not asked for is left out"
+
+
+def test_products_of_bfloat16_meet_no_float32():
+    head = jax.ShapeDtypeStruct((13, 8), jnp.bfloat16)
+    text = gradients(head, (0, 1)).as_text()
+    operands = re.findall(r"dot_general.*: \(tensor<\S*x(\w+)>, tensor<\S*x(\w+)>\)", text)
+    assert operands == [("bf16", "bf16")] * 3
+
+
+def test_the_gradient_of_bfloat16_is_that_of_float32_rounded(problem):
+    hidden, head, targets, weights = problem
+    hidden, head = hidden.astype(jnp.bfloat16), head.astype(jnp.bfloat16)
+
+    def loss(hidden, head):
+        return cross_entropy(hidden, targets, weights, head, functools.partial(float32_product, "bnd,dc->bnc"), 7).loss
+
+    found = jax.grad(loss, (0, 1))(hidden, head)
+    wanted = jax.grad(loss, (0, 1))(hidden.astype(jnp.float32), head.astype(jnp.float32))
+    for got, want in zip(found, wanted, strict=True):
+        assert got.dtype == jnp.bfloat16
+        np.testing.assert_allclose(got.astype(jnp.float32), want, atol=0.02 * float(jnp.abs(want).max()))

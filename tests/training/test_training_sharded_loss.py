@@ -21,7 +21,7 @@ def to_logits(rows, head):
     return jnp.einsum("bnd,dc->bnc", rows, head.astype(rows.dtype), preferred_element_type=jnp.float32)
 
 def one(hidden, head):
-    total = cross_entropy(hidden, targets, weights, lambda rows: to_logits(rows, head), chunk=600)
+    total = cross_entropy(hidden, targets, weights, head, to_logits, chunk=600)
     return total.loss, total
 
 def many(hidden, head):

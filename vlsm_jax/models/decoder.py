@@ -304,8 +304,7 @@ class Decoder(nnx.Module):
         rows = hidden.astype(self.dtype).reshape(-1, self.config.width)
         weights = (self.head_weights if weights is None else weights).astype(self.dtype)
         form = "rd,cd->rc" if self.head is None else "rd,dc->rc"
-        product = functools.partial(jnp.einsum, form, preferred_element_type=jnp.float32)
-        scores = few_rows(product, rows, weights)
+        scores = few_rows(functools.partial(layers.float32_product, form), rows, weights)
         if self.config.logit_softcap is not None:
             scores = self.config.logit_softcap * jnp.tanh(scores / self.config.logit_softcap)
         return scores.reshape(*hidden.shape[:-1], scores.shape[-1])

@@ -127,6 +127,23 @@ def few_rows(product: Callable[[jax.Array, jax.Array], jax.Array], rows: jax.Arr
     return jax.lax.platform_dependent(rows, kernel, tpu=filled, default=product)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def float32_product(form: str, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Returns `jnp.einsum(form, x, kernel)` in float32, whatever the dtype of the two.
+
+    Its gradient is rounded to the dtype of `x` before it meets them: a product of float32 with bfloat16 is made in
+    float32, at half the speed or less.
+    """
+    return jnp.einsum(form, x, kernel, preferred_element_type=jnp.float32)
+
+
+def _product_backward(form: str, operands: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, ...]:
+    return jax.vjp(functools.partial(jnp.einsum, form), *operands)[1](gradient.astype(operands[0].dtype))
+
+
+float32_product.defvjp(lambda form, x, kernel: (float32_product(form, x, kernel), (x, kernel)), _product_backward)
+
+
 class Embedding(nnx.Module):
     """A table of C rows of width D, looked up by index or, when tied, used as the output head."""
 
@@ -137,11 +154,6 @@ class Embedding(nnx.Module):
     def __call__(self, index: jax.Array) -> jax.Array:
         """Maps int [...] to [..., D]; an index outside the table reads its nearest row."""
         return _rows_of(self.table[...], index, jnp.dtype(self.dtype))
-
-    def attend(self, x: jax.Array) -> jax.Array:
-        """Maps [R, D] to scores [R, C] in float32."""
-        table = self.table[...].astype(self.dtype)
-        return jnp.einsum("rd,cd->rc", x.astype(self.dtype), table, preferred_element_type=jnp.float32)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -21,6 +21,7 @@ from vlsm_jax.models.cache import CacheSize, KVCache
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder import Decoder
 from vlsm_jax.models.decoder_config import DecoderConfig
+from vlsm_jax.models.layers import float32_product
 from vlsm_jax.models.vision import VisionConfig, VisionEncoder
 
 
@@ -147,7 +148,7 @@ class Vlsm(nnx.Module):
         table = self.decoder.embedding.table[...] if table is None else table
         x = visual.astype(jnp.float32)
         x = (x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)).astype(self.decoder.dtype)
-        return jnp.einsum("bmd,cd->bmc", x, table.astype(x.dtype), preferred_element_type=jnp.float32)
+        return float32_product("bmd,cd->bmc", x, table.astype(x.dtype))
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Maps hidden [B, S, D] to float32 scores [B, S, C]."""

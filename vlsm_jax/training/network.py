@@ -17,6 +17,7 @@ from vlsm_jax.models.lora import LoraConfig, LoraParam
 from vlsm_jax.models.quantised import Frozen
 from vlsm_jax.models.vlsm import Vlsm, VlsmConfig, abstract_model
 from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
+from vlsm_jax.training.compiler_memory import give_back_after_compiling
 from vlsm_jax.training.config import ConfigError, build
 
 Params = dict[str, jax.Array]
@@ -57,6 +58,8 @@ class Network:
     ) -> Network:
         """Returns the network; `dtype` is what it computes in, `param_dtype` what its parameters are kept in.
 
+        From now on the process gives back what compiling leaves free, which is mostly what a network is made for.
+
         Args:
           config: sizes.
           dtype, param_dtype: see above.
@@ -67,6 +70,7 @@ class Network:
         Raises:
           ConfigError: `adaptation` names no layer, or one that cannot be quantised, or a choice that there is not.
         """
+        give_back_after_compiling()
         if isinstance(remat, bool):
             remat = "full" if remat else "none"
         options = {"dtype": dtype, "param_dtype": param_dtype, "remat": remat, "attention_implementation": attention}
