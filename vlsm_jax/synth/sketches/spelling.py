@@ -37,8 +37,8 @@ def spell(names: Sequence[str], rng: np.random.Generator, rate: float) -> dict[s
 
     No two objects get the same text, letter case aside, and none the name of another.
     """
-    slips = np.flatnonzero(rng.random(len(names)) < rate)
-    if not len(slips):
+    slips = [i for i, chance in enumerate(rng.random(len(names)).tolist()) if chance < rate]
+    if not slips:
         return {}
     taken = {name.casefold() for name in names}
     out: dict[str, str] = {}
