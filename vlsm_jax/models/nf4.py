@@ -156,7 +156,7 @@ def unpack(packed: jax.Array) -> jax.Array:
 
 def look_up(codes: jax.Array) -> jax.Array:
     """Maps codes to their float32 values: from a table on CPU, by selection elsewhere, where tables are slow."""
-    return jax.lax.platform_dependent(codes, cpu=lambda c: _take(jnp.asarray(CODEBOOK), c), default=select)
+    return jax.lax.platform_dependent(codes, cpu=lambda c: _take(jnp.asarray(CODEBOOK), c), default=_select_once)
 
 
 def select(codes: jax.Array) -> jax.Array:
@@ -164,12 +164,16 @@ def select(codes: jax.Array) -> jax.Array:
     return _select(codes, CODEBOOK)
 
 
+# Traced once for all kernels of a shape: the selections of a step's kernels were most of its trace.
+_select_once = jax.jit(select)
+
+
 def _select(codes: jax.Array, values: np.ndarray) -> jax.Array:
     # Made of the codes: a scan takes plain constants out of its loop, each as an array of the kernel's size.
     level = [(codes & 0).astype(jnp.float32) + float(v) for v in values]
     for bit in range(len(values).bit_length() - 1):
         is_set = (codes >> bit) & 1 != 0
-        level = [jnp.where(is_set, level[i + 1], level[i]) for i in range(0, len(level), 2)]
+        level = [jax.lax.select(is_set, level[i + 1], level[i]) for i in range(0, len(level), 2)]
     return level[0]
 
 
@@ -179,6 +183,7 @@ def _look_up_dynamic(codes: jax.Array) -> jax.Array:
     return jax.lax.platform_dependent(codes, tpu=select_dynamic, default=by_table)
 
 
+@jax.jit
 def select_dynamic(codes: jax.Array) -> jax.Array:
     """Maps codes, uint8, to their values on the dynamic map, by selection."""
     # The map mirrors itself about its zero, but for a lone 1 at its end.
