@@ -306,7 +306,8 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
     from vlsm_jax.training.sections import check_sections
 
     check_sections(config)
-    target = find_target(topology)
+    section = config.get("plan", {})
+    target = find_target(topology, quick=section.get("quick", False))
     try:
         mesh = make_mesh(**config.mesh, devices=target.devices)
     except (TypeError, ValueError) as error:
@@ -320,7 +321,7 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
         build(OptimizerConfig, config.optimizer, "optimizer"),
         train_config,
         pipeline,
-        pictures=config.get("plan", {}).get("pictures", 1),
+        pictures=section.get("pictures", 1),
     )
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / f"plan-{topology.replace(':', '-').replace('*', '-times-')}.json"

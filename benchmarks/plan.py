@@ -3,6 +3,7 @@
     python benchmarks/plan.py                              every plan that has no line yet, the most telling first
     python benchmarks/plan.py vlsm_1b@v5e:4x4              these, made anew
     python benchmarks/plan.py --backwards                  those without a line from the end, beside the first
+    python benchmarks/plan.py --quick                      compiled in a third of the time (TPUs): a little more memory
     python benchmarks/plan.py --check                      the last lines again, without compiling anything
     python benchmarks/plan.py --table                      docs/plans.md from the last lines
 
@@ -100,7 +101,7 @@ def every_config() -> list[str]:
 # --- One plan ---------------------------------------------------------------------------------------------------------
 
 
-def make_plan(name: str) -> Line:
+def make_plan(name: str, *, quick: bool = False) -> Line:
     """Returns the line of one plan. To be called once in a process: devices are chosen for good."""
     from vlsm_jax.sharding import make_mesh
     from vlsm_jax.training import experiment
@@ -112,7 +113,7 @@ def make_plan(name: str) -> Line:
     file, _, topology = name.partition("@")
     module, _, arg = file.partition(":")
     config = importlib.import_module(f"configs.{module}").get_config(arg)
-    target = find_target(topology)
+    target = find_target(topology, quick=quick)
     if not arg:
         config.mesh.fsdp = min(config.mesh.fsdp, len(target.devices))
         config.pipeline.batch_size = ROWS_PER_DEVICE * len(target.devices)
@@ -129,7 +130,7 @@ def make_plan(name: str) -> Line:
         pipeline,
         pictures=config.plan.pictures,
     )
-    return shorten(plan.to_json(), detailed=not arg)
+    return shorten(plan.to_json(), detailed=not arg) | ({"quick": True} if quick and target.platform == "tpu" else {})
 
 
 def shorten(line: Line, *, detailed: bool) -> Line:
@@ -149,10 +150,10 @@ def shorten(line: Line, *, detailed: bool) -> Line:
     return line
 
 
-def plan_apart(name: str) -> Line:
+def plan_apart(name: str, *, quick: bool = False) -> Line:
     """Returns the line of a plan that a process of its own makes; raises RuntimeError with what it said last."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, __file__, "--one", name]
+    command = [sys.executable, __file__, "--one", name, *(["--quick"] if quick else [])]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -203,7 +204,8 @@ def check(line: Line, before: Line | None) -> list[str]:
     most = MOST_TEMPORARY.get((model, "gpu" if topology.startswith("h") else "tpu"))
     if most is not None and line["mesh"]["fsdp"] == 8 and memory["temporary"] > most * GIB:
         wrong.append(f"temporaries of {memory['temporary'] / GIB:.2f} GiB are over the bound of {most} GiB")
-    return wrong + (_changes(line, before) if before else [])
+    comparable = before is not None and before.get("quick", False) == line.get("quick", False)
+    return wrong + (_changes(line, before) if comparable else [])
 
 
 def _changes(line: Line, before: Line) -> list[str]:
@@ -255,11 +257,12 @@ def main() -> None:
     parser.add_argument("plans", nargs="*", metavar="PLAN", help=f"such as {REFUSED[0]}; none: those without a line")
     parser.add_argument("--check", action="store_true", help="only check the lines there are")
     parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--quick", action="store_true", help="without the compiler's efforts at speed (TPUs)")
     parser.add_argument("--backwards", action="store_true", help="from the end: a second process beside the first")
     parser.add_argument("--one", metavar="PLAN", help="print the line of one plan, unchecked")
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(make_plan(arguments.one)))
+        print(json.dumps(make_plan(arguments.one, quick=arguments.quick)))
         return
     if arguments.check:
         sys.exit(not check_again())
@@ -271,7 +274,7 @@ def main() -> None:
         if name in missing and name in read_results():
             continue  # or another process has made it in the meantime
         try:
-            line = plan_apart(name)
+            line = plan_apart(name, quick=arguments.quick)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             print(f"{name}: {error}", flush=True)
             good = False

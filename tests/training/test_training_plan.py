@@ -87,6 +87,26 @@ def test_collectives_count_as_often_as_their_loops_run():
     }
 
 
+def test_a_loop_may_count_by_twos():
+    """As XLA's loops of products do, unrolled, which send a kernel round a ring of devices piece by piece."""
+    turn = """calls=%all-reduce-scatter.1
+  %two = s32[]{:T(128)} constant(2)
+  %count = s32[] get-tuple-element(%s), index=0
+  %next = s32[] add(%count, %two)
+  %rest = f32[64]{0} get-tuple-element(%s), index=1"""
+    loop = """c={"known_trip_count":{"n":"3"}}
+  ROOT %both = (s32[], f32[64]{0}) tuple(%next, %rest)
+}
+
+%cond"""
+    program = PROGRAM.replace("calls=%all-reduce-scatter.1", turn, 1).replace(
+        'c={"known_trip_count":{"n":"3"}}\n}\n\n%cond', loop
+    )
+    assert program.count("ROOT %both") == 1
+    counts = {c.kind: c.count for c in collectives(Module.parse(program), MESH) if c.axes == ("fsdp",)}
+    assert counts == {"all-reduce": 9, "all-gather": 3, "reduce-scatter": 4}  # 1, 3, 5 of less than 6
+
+
 @pytest.mark.parametrize(
     ("groups", "group", "axes"),
     [

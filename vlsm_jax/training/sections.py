@@ -150,9 +150,10 @@ class EvaluateSection:
 
 @dataclasses.dataclass(frozen=True)
 class PlanSection:
-    """`config.plan`: places for pictures in a row, which a plan cannot read in the data."""
+    """`config.plan`: places for pictures in a row, which a plan cannot read in the data; and whether to be quick."""
 
     pictures: int = 1
+    quick: bool = False
 
     def __post_init__(self):
         if self.pictures < 0:

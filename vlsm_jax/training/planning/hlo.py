@@ -275,7 +275,26 @@ def _trips(computations: dict[str, list[Instruction]], around: Sequence[Instruct
     if end is None or place is None:
         return 1
     start = _first_value({i.name: i for i in around}, loop, int(place[1]))
-    return max(1, int(end[1]) - start + ("direction=LE" in compared.text))
+    body = re.search(r"body=%?([\w.\-]+)", loop.text)
+    stride = _stride(computations.get(body[1], ()) if body else (), int(place[1]))
+    return max(1, -(-(int(end[1]) - start + ("direction=LE" in compared.text)) // stride))
+
+
+def _stride(body: Sequence[Instruction], place: int) -> int:
+    """Returns what a loop adds to its counter in one turn; 1 where that is no sum of plain constants."""
+    inside = {i.name: i for i in body}
+    parts = _operands(body[-1]) if body and body[-1].opcode == "tuple" else []
+    value, stride = inside.get(parts[place]) if place < len(parts) else None, 0
+    while value is not None and value.opcode in ("copy", "bitcast", "add"):
+        operands = [inside[name] for name in _operands(value) if name in inside]
+        added = [int(found[1]) for i in operands if i.opcode == "constant" and (found := _CONSTANT.search(i.text))]
+        stride += sum(added)
+        value = next((i for i in operands if i.opcode != "constant"), None)
+    return stride if stride > 0 and value is not None and value.opcode == "get-tuple-element" else 1
+
+
+def _operands(instruction: Instruction) -> list[str]:
+    return [name.lstrip("%") for name in _OPERANDS.findall(instruction.text.partition(")")[0])]
 
 
 def _first_value(around: dict[str, Instruction], loop: Instruction, place: int) -> int:

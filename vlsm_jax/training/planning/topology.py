@@ -21,6 +21,12 @@ _SIMULATED = (
     "these devices are simulated on a CPU, without an accelerator's attention kernel and fusions: parameters, "
     "optimizer and arithmetic are the same elsewhere, temporaries and collectives are about the same at best",
 )
+# Two thirds to three quarters of the time of the compiler for TPUs goes at the speed of what it compiles.
+_QUICK = (("exec_time_optimization_effort", -1.0),)
+_QUICK_NOTES = (
+    "compiled without the compiler's efforts at speed: temporaries may be some hundredths more than those of the "
+    "program that trains, and collectives differ a little",
+)
 # What jax takes of a GPU's memory unless it is told another share.
 _SHARE_VARIABLE, _SHARE = "XLA_PYTHON_CLIENT_MEM_FRACTION", 0.75
 
@@ -48,7 +54,7 @@ class Target:
     chip: Chip | None
     shape: tuple[int, ...]
     slices: int = 1
-    compiler_options: tuple[tuple[str, str], ...] = ()
+    compiler_options: tuple[tuple[str, str | float], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -57,10 +63,14 @@ class Target:
         return "cpu" if self.chip is None else self.chip.platform
 
 
-def find_target(name: str) -> Target:
+def find_target(name: str, *, quick: bool = False) -> Target:
     """Returns the devices that `name` describes, such as "v5e:16x16", "v6e:16x16*4", "h200:8" or "cpu:8".
 
     To be called before anything has asked jax for a device: the process then computes on its CPU alone.
+
+    Args:
+      name: of the devices.
+      quick: compile for TPUs in a third of the time, without what makes a step quick; see the target's notes.
 
     Raises:
       PlanError: no such topology, or the compiler for it is not installed.
@@ -78,7 +88,10 @@ def find_target(name: str) -> Target:
     known = [c.name for c in CHIPS.values() if c.platform == "tpu"] + list(nvidia.described())
     if chip is None or kind not in known:
         raise PlanError(f"topology {name!r}: {kind!r} is not one of cpu, {', '.join(known)}; examples are {_EXAMPLES}")
-    return (_tpu if chip.platform == "tpu" else _gpu)(name, chip, shape, slices)
+    if chip.platform == "gpu":
+        return _gpu(name, chip, shape, slices)
+    target = _tpu(name, chip, shape, slices)
+    return dataclasses.replace(target, compiler_options=_QUICK, notes=_QUICK_NOTES) if quick else target
 
 
 def _simulated(name: str, count: int) -> Target:
