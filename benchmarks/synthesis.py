@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="write the data set here and leave it")
+    parser.add_argument("--note", help="whatever the figures depend on, such as whose interpreter it is")
     options = parser.parse_args()
     machine = {
         "seed": options.seed,
@@ -71,6 +72,8 @@ def main() -> None:
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }
+    if options.note:
+        machine["note"] = options.note
     for part, milliseconds in parts(400, options.seed).items():
         figure = {"figure": f"synthesis.{part}", "value": round(milliseconds, 3), "unit": "ms of CPU", "triplets": 400}
         print(json.dumps(figure | machine), flush=True)
