@@ -14,6 +14,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -41,38 +42,48 @@ class ImageError(ValueError):
     """A picture that is missing, unreadable or unreasonable; the message names the file."""
 
 
+class _Fitting(NamedTuple):
+    """How a picture becomes a square: laid on a canvas, resized, and cut; widths and heights, in pixels.
+
+    Attributes:
+      canvas: of what is resized. corner: where the picture's upper left corner lies on it.
+      resized: what it becomes. cut: the upper left corner of the square in that.
+    """
+
+    canvas: tuple[int, int]
+    corner: tuple[int, int]
+    resized: tuple[int, int]
+    cut: tuple[int, int]
+
+
+def _fitting(picture: tuple[int, int], size: int, fit: Fit) -> _Fitting:
+    if fit is Fit.PAD:
+        side = max(picture)
+        return _Fitting((side, side), ((side - picture[0]) // 2, (side - picture[1]) // 2), (size, size), (0, 0))
+    if fit is Fit.SQUASH:
+        return _Fitting(picture, (0, 0), (size, size), (0, 0))
+    # The longer side is cut to whole pixels, not rounded, as in CLIP's own preprocessing.
+    wide, high = (int(size * side / min(picture)) for side in picture)
+    return _Fitting(picture, (0, 0), (wide, high), ((wide - size) // 2, (high - size) // 2))
+
+
 def fit_image(image: Image.Image, size: int, fit: Fit = Fit.PAD) -> np.ndarray:
     """Returns `image` as uint8 RGB [size, size, 3]."""
     image = image.convert("RGB")
-    width, height = image.size
-    if fit is Fit.PAD:
-        side = max(width, height)
-        if width != height:
-            square = Image.new("RGB", (side, side), PAD_COLOUR)
-            square.paste(image, ((side - width) // 2, (side - height) // 2))
-            image = square
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
-    elif fit is Fit.SQUASH:
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
-    else:
-        # The longer side is cut to whole pixels, not rounded, as in CLIP's own preprocessing.
-        wide = tuple(int(size * side / min(width, height)) for side in (width, height))
-        image = image.resize(wide, Image.Resampling.BICUBIC)
-        left, top = (wide[0] - size) // 2, (wide[1] - size) // 2
-        image = image.crop((left, top, left + size, top + size))
-    return np.asarray(image, dtype=np.uint8)
+    made = _fitting(image.size, size, fit)
+    if made.canvas != image.size:
+        canvas = Image.new("RGB", made.canvas, PAD_COLOUR)
+        canvas.paste(image, made.corner)
+        image = canvas
+    image = image.resize(made.resized, Image.Resampling.BICUBIC)
+    left, top = made.cut
+    return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
 
 
 def fitted(points: np.ndarray, picture: tuple[int, int], size: int, fit: Fit = Fit.PAD) -> np.ndarray:
     """Returns where points [N, 2], (x, y) in a picture of (width, height), are in the square made by `fit_image`."""
-    width, height = picture
-    if fit is Fit.SQUASH:
-        return points * (size / width, size / height)
-    if fit is Fit.PAD:
-        side = max(width, height)
-        return (points + np.array([(side - width) // 2, (side - height) // 2])) * (size / side)
-    wide = tuple(int(size * side / min(width, height)) for side in picture)
-    return points * (wide[0] / width, wide[1] / height) - np.array([(wide[0] - size) // 2, (wide[1] - size) // 2])
+    made = _fitting((picture[0], picture[1]), size, fit)
+    return (points + np.array(made.corner)) * (np.array(made.resized) / made.canvas) - np.array(made.cut)
 
 
 def load_image(
