@@ -3,7 +3,7 @@
     python benchmarks/plan.py                              every plan that has no line yet, the most telling first
     python benchmarks/plan.py vlsm_1b@v5e:4x4              these, made anew
     python benchmarks/plan.py --backwards                  those without a line from the end, beside the first
-    python benchmarks/plan.py --quick                      compiled in a third of the time (TPUs): a little more memory
+    python benchmarks/plan.py --quick                      in a third of the time (TPUs), within a tenth of the memory
     python benchmarks/plan.py --check                      the last lines again, without compiling anything
     python benchmarks/plan.py --table                      docs/plans.md from the last lines
 

@@ -177,7 +177,7 @@ def make(choice: Choice) -> ConfigDict:
     config.mesh = ConfigDict({"data": -1, "fsdp": 8, "tensor": 1})
 
     # What a plan cannot read in the data: places for pictures in a row, of which a packed row has several. Quick plans
-    # for TPUs take a third of the time, and say a little more memory than training takes.
+    # for TPUs take a third of the time; training may take a tenth more or less of temporary memory than they say.
     config.plan = ConfigDict({"pictures": 4, "quick": False})
 
     config.evaluate = ConfigDict({"samples": 500, "batch_size": 32, "max_tokens": 2048})

@@ -24,7 +24,7 @@ _SIMULATED = (
 # Two thirds to three quarters of the time of the compiler for TPUs goes at the speed of what it compiles.
 _QUICK = (("exec_time_optimization_effort", -1.0),)
 _QUICK_NOTES = (
-    "compiled without the compiler's efforts at speed: temporaries may be some hundredths more than those of the "
+    "compiled without the compiler's efforts at speed: temporaries may be a tenth more or less than those of the "
     "program that trains, and collectives differ a little",
 )
 # What jax takes of a GPU's memory unless it is told another share.
