@@ -18,7 +18,7 @@ from vlsm_jax.training.planning.groups import exchange
 from vlsm_jax.training.planning.hlo import Collective, Module, collectives, temporaries
 from vlsm_jax.training.planning.roofline import roofline, traffic_of
 from vlsm_jax.training.planning.topology import PlanError, find_target
-from vlsm_jax.training.planning.work import count_work
+from vlsm_jax.training.planning.work import count_work, without_unused
 
 ROOT = Path(__file__).parents[2]
 MESH = {"data": 2, "fsdp": 4, "tensor": 1}
@@ -182,6 +182,23 @@ def test_work_is_counted_as_often_as_it_runs():
     assert count_work(jax.make_jaxpr(loss)(ws, x)).flops == 5 * product
     # Forward, forward again, and two products backward.
     assert count_work(jax.make_jaxpr(jax.grad(loss, (0, 1)))(ws, x)).flops == 4 * 5 * product
+
+
+def test_work_that_nothing_depends_on_is_not_counted():
+    """A gradient that a loop adds up, and that nobody asks for."""
+    ws, x = jnp.ones((5, 16, 16)), jnp.ones((8, 16))
+    product = 2 * 8 * 16 * 16
+
+    def both(ws, x):
+        def add(carry, w):
+            y, unasked = carry
+            return (y @ w, unasked + y.T @ y), None
+
+        return jax.lax.scan(add, (x, jnp.zeros((16, 16))), ws)[0]
+
+    program = jax.make_jaxpr(lambda ws, x: both(ws, x)[0])(ws, x)
+    assert count_work(program).flops == 2 * 5 * product
+    assert count_work(without_unused(program)).flops == 5 * product
 
 
 def test_of_layers_of_two_kinds_each_counts_by_its_share():

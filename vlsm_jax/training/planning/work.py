@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 from vlsm_jax.data.pipeline import PipelineConfig
 from vlsm_jax.training.flops import BatchCounts, StepFlops
@@ -129,11 +130,19 @@ def _fused_attention(equation: core.JaxprEqn, *, backward: bool) -> float:
     return once * (5 if backward else 2) / (2 if causal else 1)
 
 
+def without_unused(program: core.ClosedJaxpr) -> core.Jaxpr:
+    """Returns a program without what no result depends on, which a compiler leaves out, within loops as well.
+
+    Such as the gradient of a head that is frozen, where a loss makes gradients with its logits.
+    """
+    return partial_eval.dce_jaxpr(program.jaxpr, [True] * len(program.jaxpr.outvars))[0]
+
+
 def count_step(step: jax.stages.Traced, network: Network) -> Work:
     """Returns the work of one run of a traced training step."""
     decoder = network.config.decoder
     kinds = decoder.global_layers
-    return count_work(step.jaxpr, None if kinds is None else len(kinds) / decoder.layers)
+    return count_work(without_unused(step.jaxpr), None if kinds is None else len(kinds) / decoder.layers)
 
 
 def model_flops(network: Network, plan: StatePlan, pipeline: PipelineConfig, pictures: int) -> float:
