@@ -30,8 +30,8 @@ _PERMUTATIONS = (
     "  the ring of chips both ways, each multiplied while the next ones come (`windowed_dot_general`). Nine parts are",
     "  sent where a gather among eight sends seven, behind arithmetic. Codes of four bits are unpacked before they are",
     "  multiplied, and are gathered as they are.",
-    "- of the reduce-scatter of a gradient, in larger meshes: of vlsm_1b on a v5e XLA cuts 2,048 rows into pieces of 288,",
-    "  and a permutation of 224 rows brings each chip the 256 that are its own; a seventieth of what is sent.",
+    "- of the reduce-scatter of a gradient, in larger meshes: XLA cuts the 2,048 rows of vlsm_1b into pieces of 288 on",
+    "  a v5e, and a permutation of 224 rows brings each chip the 256 that are its own; a seventieth of what is sent.",
     "",
 )
 
