@@ -10,7 +10,7 @@ Arguments: encoder, connector, stage, preset, split, tiny; `configs/common.py` s
 decoder alone; stage 2 goes on from it with `--config.model.init.decoder=runs/vlsm_7b_stage_1/export`. The decoder's
 layers are frozen in 4 bits (NF4); adapters on all of them are trained, with the connector; the encoder is frozen.
 
-On a node of eight H200 (h200:8), 8 packed rows of 4,608 positions: 4.53 GiB a GPU, no less than 0.208 s a step.
+On a node of eight H200 (h200:8), 8 packed rows of 4,608 positions: 4.53 GiB a GPU, no less than 0.206 s a step.
 Planned by compiling the step for it (2026-11-26), not measured; other hardware, and what was assumed, in
 `docs/plans.md`. The `paper` preset has not been planned; upstream ran its stage 2 on one GPU (mesh.fsdp=1).
 """
