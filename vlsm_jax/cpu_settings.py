@@ -2,8 +2,7 @@
 
 The C library gives arrays back to the system and takes them again, zeroed page by page, for every step of training.
 Huge pages, and thresholds that keep what is freed, save that: `benchmarks/training.py`, with and without `--plain`,
-measures it. All threads share one heap: whatever the thresholds, what a thread's own heap cannot hold, 64 MiB and more,
-goes back to the system, and beside other programs huge pages are slow to come by.
+measures it.
 
 Nothing is done where an accelerator computes, where the system has another C library, or about a variable that is set
 already: the user's value stays, and an empty one turns the setting off.
@@ -21,7 +20,6 @@ SETTINGS: Mapping[str, str] = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "MALLOC_MMAP_THRESHOLD_": str(16 * 2**30),
     "MALLOC_TRIM_THRESHOLD_": str(32 * 2**30),
-    "MALLOC_ARENA_MAX": "1",
 }
 # The first release with huge pages for malloc.
 _GLIBC = (2, 35)
