@@ -303,11 +303,11 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
     from vlsm_jax.training.loop import TrainConfig
     from vlsm_jax.training.optimizer import OptimizerConfig
     from vlsm_jax.training.planning import find_target, format_plan, plan_step
-    from vlsm_jax.training.sections import check_sections
+    from vlsm_jax.training.sections import PlanSection, check_sections
 
     check_sections(config)
-    section = config.get("plan", {})
-    target = find_target(topology, quick=section.get("quick", False))
+    section = build(PlanSection, config.get("plan", {}), "plan")
+    target = find_target(topology, quick=section.quick)
     try:
         mesh = make_mesh(**config.mesh, devices=target.devices)
     except (TypeError, ValueError) as error:
@@ -321,7 +321,7 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
         build(OptimizerConfig, config.optimizer, "optimizer"),
         train_config,
         pipeline,
-        pictures=section.get("pictures", 1),
+        pictures=section.pictures,
     )
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / f"plan-{topology.replace(':', '-').replace('*', '-times-')}.json"

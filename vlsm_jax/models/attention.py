@@ -136,14 +136,14 @@ def _attend(
     k, v = (x.astype(q.dtype).transpose(0, 2, 1, 3) for x in (k, v))
     visible = None if mask is None else mask.dense()[:, None, None]
     if real is not None:
-        visible = jnp.broadcast_to(jnp.arange(k.shape[2]) < real, (batch, 1, 1, length, k.shape[2]))
+        visible = (jnp.arange(k.shape[2]) < real)[None, None, None, None]  # of every query the same
     out = _weighted(q, k, v, visible, scale)
     return out.transpose(0, 3, 1, 2, 4).reshape(batch, length, heads, width)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _weighted(q: jax.Array, k: jax.Array, v: jax.Array, visible: jax.Array | None, scale: float) -> jax.Array:
-    """Attention of q [B, K, G, S, H] over k, v [B, K, T, H], where `visible` [B, 1, 1, S, T].
+    """Attention of q [B, K, G, S, H] over k, v [B, K, T, H], where `visible` [B or 1, 1, 1, S or 1, T].
 
     The backward pass makes the weights again from one number for each query, as FlashAttention does (Dao et al., 2022):
     scores, [S, T] for each head, are larger than all else that it would have to find stored.

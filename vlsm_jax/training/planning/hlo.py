@@ -262,12 +262,11 @@ def _trips(computations: dict[str, list[Instruction]], around: Sequence[Instruct
     known = _TRIPS.search(loop.text)
     if known:
         return int(known[1])
-    condition = re.search(r"condition=%?([\w.\-]+)", loop.text)
-    inside = {i.name: i for i in computations.get(condition[1], ())} if condition else {}
+    inside = {i.name: i for i in _called(computations, loop, "condition")}
     compared = next((i for i in inside.values() if _LIMIT.search(i.text)), None)
     if compared is None:
         return 1
-    operands = [inside.get(name.lstrip("%")) for name in _OPERANDS.findall(compared.text.partition(")")[0])]
+    operands = [inside.get(name) for name in _operands(compared)]
     if len(operands) != 2 or None in operands:
         return 1
     counter, limit = operands
@@ -275,9 +274,14 @@ def _trips(computations: dict[str, list[Instruction]], around: Sequence[Instruct
     if end is None or place is None:
         return 1
     start = _first_value({i.name: i for i in around}, loop, int(place[1]))
-    body = re.search(r"body=%?([\w.\-]+)", loop.text)
-    stride = _stride(computations.get(body[1], ()) if body else (), int(place[1]))
+    stride = _stride(_called(computations, loop, "body"), int(place[1]))
     return max(1, -(-(int(end[1]) - start + ("direction=LE" in compared.text)) // stride))
+
+
+def _called(computations: dict[str, list[Instruction]], loop: Instruction, role: str) -> Sequence[Instruction]:
+    """Returns the instructions of what a loop calls its "condition" or its "body"."""
+    name = re.search(rf"{role}=%?([\w.\-]+)", loop.text)
+    return computations.get(name[1], ()) if name else ()
 
 
 def _stride(body: Sequence[Instruction], place: int) -> int:
@@ -294,20 +298,21 @@ def _stride(body: Sequence[Instruction], place: int) -> int:
 
 
 def _operands(instruction: Instruction) -> list[str]:
+    """Returns the names of what an instruction reads."""
     return [name.lstrip("%") for name in _OPERANDS.findall(instruction.text.partition(")")[0])]
 
 
 def _first_value(around: dict[str, Instruction], loop: Instruction, place: int) -> int:
     """Returns what a loop's counter starts with; 0 where it is no plain constant."""
-    names = _OPERANDS.findall(loop.text.partition(")")[0])
-    state = around.get(names[0].lstrip("%")) if names else None
+    names = _operands(loop)
+    state = around.get(names[0]) if names else None
     if state is None or state.opcode != "tuple":
         return 0
-    parts = _OPERANDS.findall(state.text.partition(")")[0])
-    value = around.get(parts[place].lstrip("%")) if place < len(parts) else None
+    parts = _operands(state)
+    value = around.get(parts[place]) if place < len(parts) else None
     while value is not None and value.opcode in ("copy", "bitcast", "copy-done"):
-        inner = _OPERANDS.findall(value.text)
-        value = around.get(inner[0].lstrip("%")) if inner else None
+        inner = _operands(value)
+        value = around.get(inner[0]) if inner else None
     found = _CONSTANT.search(value.text) if value is not None else None
     return int(found[1]) if found else 0
 
