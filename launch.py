@@ -32,6 +32,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from vlsm_jax.cpu_settings import compute_in_calling_thread
 from vlsm_jax.data.images import ImageError
 from vlsm_jax.data.mixture import Mixture
 from vlsm_jax.data.tokenizer import Tokenizer, TokenizerError
@@ -104,6 +105,7 @@ def main(argv: Sequence[str]) -> None:
         if _MODE.value == "plan":
             plan(_CONFIG.value, Path(_WORKDIR.value), _TOPOLOGY.value)
             return
+        compute_in_calling_thread()
         processes = start_processes(_COORDINATOR.value, _PROCESS_ID.value, _PROCESS_COUNT.value, _PATIENCE.value)
         run(_CONFIG.value, Path(_WORKDIR.value), _MODE.value, processes, _PROFILE_STEPS.value)
         processes.close()

@@ -85,12 +85,14 @@ def ours(folder: Path, remat: str):
     import jax.numpy as jnp
 
     from convert.checkpoint_reader import read_json
+    from vlsm_jax.cpu_settings import compute_in_calling_thread
     from vlsm_jax.data.pipeline import Batch
     from vlsm_jax.models import DecoderConfig, VlsmConfig
     from vlsm_jax.sharding import make_mesh
     from vlsm_jax.training.network import Network
     from vlsm_jax.training.step import batch_loss
 
+    compute_in_calling_thread()
     config = DecoderConfig.from_hf_config(read_json(folder / "model" / "config.json"))
     network = Network.create(VlsmConfig(None, None, config, image_token_id=config.vocabulary), remat=remat)
     mesh = make_mesh(devices=jax.devices()[:1])

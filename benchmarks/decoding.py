@@ -117,12 +117,14 @@ def ours(folder: Path, rows: int, size: Size) -> Step:
     """Returns a generation by the loop of the product, from a Hugging Face folder."""
     from convert.checkpoint_reader import read_json
     from convert.huggingface import read_hf_decoder
+    from vlsm_jax.cpu_settings import compute_in_calling_thread
     from vlsm_jax.generation.loop import Limits
     from vlsm_jax.generation.prompts import Prompts
     from vlsm_jax.models import DecoderConfig, VlsmConfig
     from vlsm_jax.models.layerwise import take_apart
     from vlsm_jax.training.network import Network, flatten
 
+    compute_in_calling_thread()
     config = DecoderConfig.from_hf_config(read_json(folder / "model" / "config.json"))
     network = Network.create(VlsmConfig(None, None, config, image_token_id=config.vocabulary))
     params = {f"decoder/{k}": v for k, v in flatten(read_hf_decoder(folder / "model")[1]).items()}
@@ -210,6 +212,7 @@ def scripts(folder: Path, way: str, rows: int, size: Size) -> Step:
     import jax
 
     from benchmarks.dictation import Dictated
+    from vlsm_jax.cpu_settings import compute_in_calling_thread
     from vlsm_jax.data.tokenizer import load_tokenizer
     from vlsm_jax.generation.constrained import ConstrainedDecoder
     from vlsm_jax.generation.constraint import Constraint
@@ -220,6 +223,7 @@ def scripts(folder: Path, way: str, rows: int, size: Size) -> Step:
     from vlsm_jax.models.layerwise import take_apart
     from vlsm_jax.training.network import Network
 
+    compute_in_calling_thread()
     given = json.loads((folder / "triplets.json").read_text())
     tokenizer, triplets = load_tokenizer(given["tokenizer"]), given["rows"][:rows]
     decoder = DecoderConfig(

@@ -131,6 +131,7 @@ class OurTraining:
         import jax
         import jax.numpy as jnp
 
+        from vlsm_jax.cpu_settings import compute_in_calling_thread
         from vlsm_jax.models import DecoderConfig, VlsmConfig
         from vlsm_jax.models.adaptation import Adaptation
         from vlsm_jax.models.lora import LoraConfig
@@ -139,6 +140,7 @@ class OurTraining:
         from vlsm_jax.training.network import Network, attention_for
         from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 
+        compute_in_calling_thread()
         decoder = DecoderConfig.from_hf_config(config)
         self.network = Network.create(
             VlsmConfig(None, None, decoder, image_token_id=decoder.vocabulary),

@@ -61,6 +61,43 @@ def test_what_is_set_stays_and_another_platform_is_left_alone():
     assert len(start(JAX_PLATFORMS="tpu")) == 3
 
 
+# Says how many MiB more are resident after a program that took an array of 256 MiB for a while.
+LARGE = """
+import os, sys, time
+from vlsm_jax.cpu_settings import start_with_cpu_settings
+start_with_cpu_settings()
+from vlsm_jax.cpu_settings import compute_in_calling_thread
+if sys.argv[1:] == ["calling"]:
+    compute_in_calling_thread()
+import jax, jax.numpy as jnp
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+large = jax.jit(lambda x: (x @ x.T) @ x)
+x = jnp.ones((8192, 4)).block_until_ready()
+before = resident()
+for _ in range(3):
+    large(x).block_until_ready()
+time.sleep(0.5)  # another thread may still be about to free it
+print(resident() - before)
+"""
+
+
+@needs_glibc
+@pytest.mark.parametrize(("where", "kept"), [("calling", True), ("other", False)])
+def test_a_large_temporary_array_stays_in_the_heap_of_the_main_thread(where, kept):
+    made = subprocess.run(
+        [sys.executable, "-c", LARGE, where],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert (int(made.stdout) > 200) == kept, f"{made.stdout} MiB more are resident than before"
+
+
 @pytest.mark.parametrize(
     ("platforms", "libc", "accelerator", "some"),
     [

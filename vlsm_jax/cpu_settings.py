@@ -44,6 +44,18 @@ def start_with_cpu_settings() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **missing, _AGAIN: "1"})
 
 
+def compute_in_calling_thread() -> None:
+    """Makes JAX's CPU devices compute in the thread that asks for it. To be called before JAX starts them.
+
+    Else a thread of XLA's does, and the C library's heap of any but the main thread holds 64 MiB at most: the temporary
+    array of a large training step would go back to the system after each step, whatever the thresholds above say, and
+    come again zeroed page by page. Nothing is lost: there is nothing to do meanwhile that other threads cannot.
+    """
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
 def missing_settings(environment: Mapping[str, str], *, libc: tuple[int, int] | None, accelerator: bool) -> dict:
     """Returns the variables to set.
 

@@ -72,6 +72,7 @@ def generate(
     Several candidates are written and run; the best by verdict, by what the prompt states and by its goals is given.
     Status 0 where it runs and every goal, of --goal or else of the prompt, is met; 1 where not.
     """
+    from vlsm_jax.cpu_settings import compute_in_calling_thread
     from vlsm_jax.data.images import ImageError
     from vlsm_jax.generation.compiled import keep_compiled
     from vlsm_jax.generation.constraint import ConstraintError, available
@@ -93,6 +94,7 @@ def generate(
     sampling = Sampling() if candidates > 1 else GREEDY
     settings = {"max_tokens": max_tokens, "constrain": constrain, "candidates": candidates}
     keep_compiled()
+    compute_in_calling_thread()
     try:
         generator = load_generator(model)
 

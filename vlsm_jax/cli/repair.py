@@ -82,6 +82,7 @@ def _rewritten(
     """Returns what a model writes in the place of a script, judged, where that is strictly better."""
     import PIL.Image
 
+    from vlsm_jax.cpu_settings import compute_in_calling_thread
     from vlsm_jax.data.images import ImageError
     from vlsm_jax.generation.compiled import keep_compiled
     from vlsm_jax.generation.constraint import ConstraintError, available
@@ -91,6 +92,7 @@ def _rewritten(
     from vlsm_jax.verification import Asked, Checks, verify
 
     keep_compiled()
+    compute_in_calling_thread()
     with tempfile.TemporaryDirectory() as scratch:
         if sketch is None:
             sketch = Path(scratch, "page.png")
