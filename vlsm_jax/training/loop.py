@@ -27,6 +27,7 @@ from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.data.triplets import TripletSource
 from vlsm_jax.sharding import batch_sharding, batch_share
 from vlsm_jax.training.checkpoints import Checkpoints, Which, to_json
+from vlsm_jax.training.compiler_memory import compiler_options
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.flops import StepFlops
 from vlsm_jax.training.frozen_features import keep_features
@@ -288,6 +289,7 @@ def jit_train_step(
         in_shardings=(plan.shardings, batch_sharding(mesh)),
         out_shardings=(plan.shardings, NamedSharding(mesh, PartitionSpec())),
         donate_argnums=0,
+        compiler_options=compiler_options(network.remat, mesh.devices.flat[0].platform),
     )
 
 

@@ -37,6 +37,7 @@ class Network:
       abstract: parameter shapes, with their logical axes.
       param_dtype: of the parameters, those of quantised kernels apart.
       adaptation: which layers are quantised, and which have adapters.
+      remat: what the backward pass makes again: see `models.stack`.
     """
 
     config: VlsmConfig
@@ -44,6 +45,7 @@ class Network:
     abstract: nnx.State
     param_dtype: Any = jnp.float32
     adaptation: Adaptation = PLAIN
+    remat: str = "none"
 
     @classmethod
     def create(
@@ -83,7 +85,7 @@ class Network:
             graphdef, abstract = nnx.split(nnx.eval_shape(make))
         except ValueError as error:
             raise ConfigError(f"model: {error}") from error
-        return cls(config, graphdef, abstract, param_dtype, adaptation)
+        return cls(config, graphdef, abstract, param_dtype, adaptation, remat)
 
     @property
     def shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
