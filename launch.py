@@ -246,7 +246,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     def finish() -> str:
         if exporting:
-            export_model(workdir / "export", network, params, tokenizer, pipeline)
+            export_model(workdir / "export", network, params, tokenizer, pipeline, data["train"])
         print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
         return "done"
 
@@ -331,11 +331,14 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
     print(f"{config.name}\n{format_plan(made)}\nwritten  {path}")
 
 
-def export_model(target: Path, network: Any, params: dict[str, Any], tokenizer: Tokenizer, pipeline: Any) -> None:
+def export_model(
+    target: Path, network: Any, params: dict[str, Any], tokenizer: Tokenizer, pipeline: Any, train: TripletSource
+) -> None:
     """Writes the model as a Hugging Face checkpoint; one of text alone as a decoder, with its tokenizer."""
     from convert.huggingface import write_hf_decoder
     from convert.tables import fits_llava
     from convert.to_hf import to_hf
+    from vlsm_jax.generation.draft_examples import MOST, write_examples
     from vlsm_jax.training.start import TOKENIZER_FILES
 
     config, params = network.config, network.plain(params)
@@ -350,6 +353,7 @@ def export_model(target: Path, network: Any, params: dict[str, Any], tokenizer: 
             layout = "a decoder"
         else:
             to_hf(draft, config, params, tokenizer=tokenizer, fit=pipeline.fit)
+            write_examples(draft, [train[i].response for i in range(min(len(train), MOST))])
             layout = "LLaVA layout" if fits_llava(config) else "in parts, which no one model of transformers holds"
         if target.exists():  # of an earlier run; replaced as a whole
             target.rename(Path(scratch, "old"))

@@ -16,7 +16,8 @@ Comparisons
     equal.
   scripts1, scripts8: what drafts by lookup and the grammar constraint change, on scripts. The same model at random is
     dictated real scripts of sampled factories for real prompts, so that it does all of its work, and drafts prove right
-    as often as they would with a model that writes these scripts. A model that errs needs the bits of the grammar
+    as often as they would with a model that writes these scripts; as in a model folder, scripts of other factories are
+    there to draft from. A model that errs needs the bits of the grammar
     filled for each token that it may not write (`fillings`); here it needs none.
 
 Each figure is one JSON line in benchmarks/results/decoding.jsonl. Ours runs with the settings of
@@ -95,6 +96,7 @@ def prepare(folder: Path, size: Size, tokenizer_folder: Path | None) -> None:
 
     from benchmarks.constrain import written_triplets
     from vlsm_jax.data.tokenizer import load_tokenizer, train_bpe
+    from vlsm_jax.generation.draft_examples import MOST
 
     torch.manual_seed(0)
     config = llama_config(size, max_position_embeddings=8192, initializer_range=0.05)
@@ -107,7 +109,8 @@ def prepare(folder: Path, size: Size, tokenizer_folder: Path | None) -> None:
     else:
         tokenizer = load_tokenizer(tokenizer_folder)
     rows = [{"prompt": prompt, "script": script} for prompt, script in triplets]
-    (folder / "triplets.json").write_text(json.dumps({"tokenizer": str(tokenizer.directory), "rows": rows[-8:]}))
+    given = {"tokenizer": str(tokenizer.directory), "rows": rows[-8:], "examples": [row["script"] for row in rows[:MOST]]}
+    (folder / "triplets.json").write_text(json.dumps(given))
 
 
 # --- Sides ------------------------------------------------------------------------------------------------------------
@@ -242,7 +245,8 @@ def scripts(folder: Path, way: str, rows: int, size: Size) -> Step:
     texts = [tokenizer.encode_response(row["script"]) for row in triplets]
     dictated = Dictated(network, batch.positions.max(axis=1) + 1, texts)
     longest = max(map(len, texts)) if size is not TINY else 48
-    lookup = Lookup() if "drafts" in way else None
+    examples = tuple(tuple(tokenizer.encode_response(script)) for script in given["examples"])
+    lookup = Lookup(examples=examples) if "drafts" in way else None
     limits = Limits(longest, tokenizer.eos_id, tokenizer.size, lookup=lookup)
     if "grammar" not in way:
         return compiled(dictated, params, batch, limits)

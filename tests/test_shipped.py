@@ -67,6 +67,8 @@ def test_it_writes_a_script_that_runs(tmp_path):
     options = TripletOptions.from_json({**styles, "most_objects": 6})
     write_dataset(tmp_path / "data", {Split.IID: 1}, seed=11, options=options)
     row = json.loads((tmp_path / "data" / "iid.jsonl").read_text())
-    (made,) = load_generator().generate([tmp_path / "data" / row["image"]], [row["prompt"]], max_tokens=1024)
+    generator = load_generator()
+    (made,) = generator.generate([tmp_path / "data" / row["image"]], [row["prompt"]], max_tokens=1024)
+    assert generator.speed.taken > made[0].tokens / 2, "most of what is common to scripts is drafted"
     assert made[0].ended
     assert check(made[0].text).ok

@@ -204,7 +204,7 @@ def test_drafts_change_nothing_under_the_constraint(network, constraint, tokeniz
     decoder = ConstrainedDecoder(network, constraint)
     plain, drafted = (
         decoder.decode(params, batch, limits(tokenizer, 60, sampling=sampling, lookup=lookup), seed=4)
-        for lookup in (None, Lookup(3))
+        for lookup in (None, Lookup(3, least=1))
     )
     np.testing.assert_array_equal(plain.tokens, drafted.tokens)
     np.testing.assert_array_equal(plain.lengths, drafted.lengths)

@@ -9,6 +9,7 @@ from convert.to_hf import to_hf
 from vlsm_jax.data.images import Fit
 from vlsm_jax.data.tokenizer import train_bpe
 from vlsm_jax.generation.decode import Generator
+from vlsm_jax.generation.draft_examples import FILE, ExamplesError, find_lookup, write_examples
 from vlsm_jax.generation.load import ModelError, load_generator
 from vlsm_jax.models import ConnectorConfig, DecoderConfig, PerceiverSizes, QFormerSizes, VisionConfig, VlsmConfig
 from vlsm_jax.sharding import make_mesh
@@ -39,7 +40,24 @@ def test_an_export_writes_what_the_model_does(kind, tmp_path):
     assert (tmp_path / "export" / "connector.safetensors").exists() == (kind != "llava")
     wanted = write(Generator(network, params, tokenizer, fit=Fit.SQUASH, mesh=mesh))
     assert write(load_generator(tmp_path / "export")) == wanted
+    write_examples(tmp_path / "export", ["Object.create(); Object.create();"])
+    drafting = load_generator(tmp_path / "export")
+    assert [made[0].text for made in write(drafting)] == [made[0].text for made in wanted]
     assert wanted != write(Generator(network, network.init(2), tokenizer, fit=Fit.SQUASH, mesh=mesh))
+
+
+def test_examples_of_a_folder_are_drafted_from(tmp_path):
+    script = "Object.create(); Object.create();"
+    tokenizer = train_bpe([PROMPT, script], 300, tmp_path / "tokenizer")
+    assert find_lookup(tmp_path, tokenizer) is None
+    write_examples(tmp_path, [script, "Größe"])
+    found = find_lookup(tmp_path, tokenizer)
+    assert [tokenizer.decode(ids) for ids in found.examples] == [script, "Größe"]
+    assert all(ids[-1] == tokenizer.eos_id for ids in found.examples), "where a script ends is drafted, too"
+    for text in ("{", "[]", '{"scripts": 3}', '{"scripts": [3]}', "{}"):
+        (tmp_path / FILE).write_text(text)
+        with pytest.raises(ExamplesError, match=r'draft_examples.json: not an object with "scripts"'):
+            find_lookup(tmp_path, tokenizer)
 
 
 def test_other_models_are_refused_by_name(tmp_path):

@@ -12,22 +12,40 @@ from vlsm_jax.generation.speculation import Drafts, Lookup, accepted, look_up
 WIDTH = 12
 
 
-def defined(text, lookup):
-    """What follows the last place where the most of the last tokens stood before."""
-    best, start = 0, None
+def matches(text, last, most):
+    """Of each place in a text, how many of the last tokens end there; what follows it must exist."""
+    out = []
     for end in range(1, len(text)):
         alike = 0
-        while alike < min(lookup.most, end) and text[end - 1 - alike] == text[len(text) - 1 - alike]:
+        while alike < min(most, end, len(last)) and text[end - 1 - alike] == last[len(last) - 1 - alike]:
             alike += 1
+        out.append((alike, end))
+    return out
+
+
+def defined(text, lookup):
+    """What follows the place where the most of the last tokens stood before: in the row itself rather than in an
+    example, and there the last."""
+    best, draft = lookup.least - 1, []
+    for example in lookup.examples:
+        for alike, end in matches(example, text, lookup.most):
+            if alike >= max(best, lookup.least):
+                best, draft = alike, list(example[end : end + lookup.size])
+    for alike, end in matches(text, text, lookup.most):
         if alike >= max(best, lookup.least):
-            best, start = alike, end
-    return [] if start is None else text[start : start + lookup.size]
+            best, draft = alike, text[end : end + lookup.size]
+    return draft
 
 
-@settings(max_examples=200, deadline=None)
+EXAMPLES = ((0, 1, 2, 2, 1), (2,), (1, 0, 0, 2, 1, 1, 0))
+
+
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=WIDTH), min_size=3, max_size=3),
-    st.sampled_from([Lookup(3, 1, 2), Lookup(5, 2, 3), Lookup(2, 2, 2)]),
+    st.sampled_from(
+        [Lookup(3, 1, 2), Lookup(5, 2, 3), Lookup(2, 2, 2), Lookup(3, 1, 4, EXAMPLES), Lookup(4, 2, 3, EXAMPLES[:1])]
+    ),
 )
 def test_a_draft_is_what_followed_the_longest_match(rows, lookup):
     text = np.full((3, WIDTH), -1, np.int32)

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from vlsm_jax.data.tokenizer import TokenizerError, load_tokenizer
 from vlsm_jax.generation.decode import Generator
+from vlsm_jax.generation.draft_examples import ExamplesError, find_lookup
 from vlsm_jax.models import UnsupportedConfigError
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.shipped import NANO, NotShipped, model_folder
@@ -26,6 +27,8 @@ class ModelError(ValueError):
 
 def load_generator(directory: str | Path = NANO, *, mesh: Mesh | None = None) -> Generator:
     """Returns a generator with the weights, tokenizer and image processing of a folder.
+
+    Where the folder has examples, tokens are drafted from them; the same is written without.
 
     Args:
       directory: config, weights, tokenizer and preprocessor files; or the name of a shipped model.
@@ -55,7 +58,10 @@ def load_generator(directory: str | Path = NANO, *, mesh: Mesh | None = None) ->
             raise ModelError(f"{directory}: model_type {kind!r} is not one of {', '.join(readers)}")
         config, params = readers[kind](directory, mesh=mesh)
         tokenizer = load_tokenizer(directory)
-    except (CheckpointError, TokenizerError, UnsupportedConfigError) as error:
+        lookup = find_lookup(directory, tokenizer)
+    except (CheckpointError, ExamplesError, TokenizerError, UnsupportedConfigError) as error:
         raise ModelError(str(error)) from error
     network, params = Network.create(config), flatten(params)
-    return Generator(network, params, tokenizer, fit=read_fit(directory), mesh=mesh, take_params=True)
+    return Generator(
+        network, params, tokenizer, fit=read_fit(directory), mesh=mesh, lookup=lookup, take_params=True
+    )

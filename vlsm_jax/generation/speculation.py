@@ -1,10 +1,11 @@
 """Drafts by lookup: where the last tokens stood before, what followed them there may follow again.
 
-Names and numbers of a prompt return in its script, and statements of a script in its other statements. A draft is read
-together with the token before it, in one step; what the model would have written otherwise is thrown away, so that the
-same is written as without drafts. (Saxena's prompt lookup decoding, 2023, over all of the text.)
+Names and numbers of a prompt return in its script, statements of a script in its other statements, and what is common to
+scripts in the examples that come with a model. A draft is read together with the token before it, in one step; what the
+model would have written otherwise is thrown away, so that the same is written as without drafts. (Saxena's prompt lookup
+decoding, 2023, over all of the text; with examples as in llama.cpp's static lookup, there of n-grams.)
 
-Letters: R rows, T text positions, D draft tokens.
+Letters: R rows, T text positions, D draft tokens, E tokens of examples.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +26,24 @@ class Lookup:
       size: D, the tokens of a draft at most.
       least: how many of the last tokens must have stood together before.
       most: of how many a longer match counts more.
+      examples: ids of scripts in which is looked as well.
 
     Raises:
       ValueError: sizes that make no draft.
     """
 
     size: int = 4
-    least: int = 1
-    most: int = 4
+    least: int = 2
+    most: int = 8
+    examples: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self):
         if self.size < 1 or not 1 <= self.least <= self.most:
             raise ValueError(f"{self}: size is at least 1, and least from 1 to most")
+
+    def example_text(self) -> np.ndarray:
+        """Returns int32 [E]: the examples, an id of -1 behind each."""
+        return np.array([token for example in self.examples for token in (*example, -1)], np.int32)
 
 
 class Drafts(NamedTuple):
@@ -53,23 +61,48 @@ class Drafts(NamedTuple):
 def look_up(text: jax.Array, lengths: jax.Array, lookup: Lookup) -> Drafts:
     """Returns drafts for rows of int text [R, T] of int lengths [R]; traceable.
 
-    The longest match counts, of equal ones the last. Text of negative ids matches nothing.
+    The longest match counts, of equal ones one in the row before one in an example, and then the last. Text of negative
+    ids matches nothing.
     """
+    back = jnp.arange(lookup.most)
+    last = jnp.take_along_axis(text, jnp.maximum(lengths[:, None] - 1 - back, 0), axis=1)
+    last = jnp.where(lengths[:, None] > back, last, -1)
+    best = _longest(text, lengths, last)
+    ahead = jnp.arange(lookup.size)
+    after = best.place[:, None] + 1 + ahead
+    tokens = jnp.take_along_axis(text, jnp.minimum(after, text.shape[1] - 1), axis=1)
+    good, matched = after < lengths[:, None], best.matched
+    if lookup.examples:
+        examples = jnp.asarray(lookup.example_text())
+        found = _longest(examples[None], jnp.full_like(lengths, len(examples)), last)
+        behind = found.place[:, None] + 1 + ahead
+        better = (found.matched > matched)[:, None]
+        tokens = jnp.where(better, examples[jnp.minimum(behind, len(examples) - 1)], tokens)
+        good, matched = jnp.where(better, behind < len(examples), good), jnp.maximum(found.matched, matched)
+    count = jnp.cumprod(good & (tokens >= 0), axis=1).sum(axis=1)
+    return Drafts(tokens, jnp.where(matched >= lookup.least, count, 0).astype("int32"))
+
+
+class _Match(NamedTuple):
+    """Where the longest match ends, int [R], and how many tokens it has, int32 [R]."""
+
+    place: jax.Array
+    matched: jax.Array
+
+
+def _longest(text: jax.Array, lengths: jax.Array, last: jax.Array) -> _Match:
+    """Returns the longest match of the tokens `last` [R, most], from the last one backwards, in text [R or 1, T]."""
     width = text.shape[1]
     place = jnp.arange(width)
-    matched = jnp.zeros(text.shape, "int32")
-    alike = (place < lengths[:, None] - 1) & (text >= 0)
-    for back in range(lookup.most):
-        last = jnp.take_along_axis(text, jnp.maximum(lengths[:, None] - 1 - back, 0), axis=1)
+    follows = jnp.pad(text[:, 1:], ((0, 0), (0, 1)), constant_values=-1) >= 0
+    alike = (place < lengths[:, None] - 1) & (text >= 0) & follows
+    matched = jnp.zeros(alike.shape, "int32")
+    for back in range(last.shape[1]):
         there = jnp.pad(text, ((0, 0), (back, 0)), constant_values=-1)[:, :width]  # `back` tokens earlier
-        alike = alike & (there == last) & (lengths[:, None] > back)
+        alike = alike & (there == last[:, back, None]) & (there >= 0)
         matched = matched + alike
-    best = jnp.argmax(matched * width + place, axis=1)[:, None]
-    enough = jnp.take_along_axis(matched, best, axis=1)[:, 0] >= lookup.least
-    after = best + 1 + jnp.arange(lookup.size)
-    tokens = jnp.take_along_axis(text, jnp.minimum(after, width - 1), axis=1)
-    good = jnp.cumprod((after < lengths[:, None]) & (tokens >= 0), axis=1)
-    return Drafts(tokens, jnp.where(enough, good.sum(axis=1), 0).astype("int32"))
+    best = jnp.argmax(matched * width + place, axis=1)
+    return _Match(best, jnp.take_along_axis(matched, best[:, None], axis=1)[:, 0])
 
 
 def accepted(drafts: Drafts, chosen: jax.Array) -> jax.Array:
