@@ -19,6 +19,8 @@ Comparisons
     as often as they would with a model that writes these scripts; as in a model folder, scripts of other factories are
     there to draft from. A model that errs needs the bits of the grammar
     filled for each token that it may not write (`fillings`); here it needs none.
+  nano1, nano4: what drafts change for vlsm-nano, which comes with examples: the scripts of four sketches and prompts of
+    industries that it knows, one after another, one greedy or four candidates of each.
 
 Each figure is one JSON line in benchmarks/results/decoding.jsonl. Ours runs with the settings of
 `vlsm_jax/cpu_settings.py`; `--plain` leaves those out, and `--peers-too` gives them to PyTorch as well.
@@ -71,6 +73,7 @@ COMPARISONS = {
         f"scripts{rows}": tuple(f"{way}.{rows}" for way in ("plain", "drafts", "grammar", "grammar_drafts"))
         for rows in (1, 8)
     },
+    **{f"nano{rows}": (f"nano_plain.{rows}", f"nano_drafts.{rows}") for rows in (1, 4)},
 }
 # (one, other): what is divided by what.
 RATIOS = {
@@ -82,6 +85,7 @@ RATIOS = {
         )
         for rows in (1, 8)
     },
+    **{f"nano{rows}": ((f"nano_drafts.{rows}", f"nano_plain.{rows}"),) for rows in (1, 4)},
 }
 Step = Callable[[], dict[str, Any]]
 
@@ -97,6 +101,7 @@ def prepare(folder: Path, size: Size, tokenizer_folder: Path | None) -> None:
     from benchmarks.constrain import written_triplets
     from vlsm_jax.data.tokenizer import load_tokenizer, train_bpe
     from vlsm_jax.generation.draft_examples import MOST
+    from vlsm_jax.synth import Split, TripletOptions, write_dataset
 
     torch.manual_seed(0)
     config = llama_config(size, max_position_embeddings=8192, initializer_range=0.05)
@@ -109,8 +114,14 @@ def prepare(folder: Path, size: Size, tokenizer_folder: Path | None) -> None:
     else:
         tokenizer = load_tokenizer(tokenizer_folder)
     rows = [{"prompt": prompt, "script": script} for prompt, script in triplets]
-    given = {"tokenizer": str(tokenizer.directory), "rows": rows[-8:], "examples": [row["script"] for row in rows[:MOST]]}
+    given = {
+        "tokenizer": str(tokenizer.directory),
+        "rows": rows[-8:],
+        "examples": [row["script"] for row in rows[:MOST]],
+    }
     (folder / "triplets.json").write_text(json.dumps(given))
+    options = TripletOptions.from_json({"script_styles": ("dictated",), "plain_scripts": True})
+    write_dataset(folder / "nano", {Split.IID: 4}, seed=77, options=options)
 
 
 # --- Sides ------------------------------------------------------------------------------------------------------------
@@ -260,6 +271,34 @@ def scripts(folder: Path, way: str, rows: int, size: Size) -> Step:
     return step
 
 
+def nano(folder: Path, way: str, rows: int) -> Step:
+    """Returns a generation by the shipped model, as `vlsm generate` has it but for the grammar."""
+    from vlsm_jax.cpu_settings import compute_in_calling_thread
+    from vlsm_jax.data.tokenizer import load_tokenizer
+    from vlsm_jax.generation.load import load_generator
+    from vlsm_jax.generation.sampling import GREEDY, Sampling
+    from vlsm_jax.generation.speed import Speed
+    from vlsm_jax.shipped import model_folder
+
+    compute_in_calling_thread()
+    generator = load_generator("nano", drafts=way == "nano_drafts")
+    tokenizer = load_tokenizer(model_folder("nano"))
+    triplets = [json.loads(line) for line in (folder / "nano" / "iid.jsonl").read_text().splitlines()]
+    sampling = Sampling() if rows > 1 else GREEDY
+
+    def step() -> dict[str, Any]:
+        tokens, speed = [], Speed()
+        for row in triplets:
+            made = generator.generate(
+                [folder / "nano" / row["image"]], [row["prompt"]], max_tokens=1024, candidates=rows, sampling=sampling
+            )
+            tokens += [tokenizer.encode_response(candidate.text) for candidate in made[0]]
+            speed = speed.plus(generator.speed)
+        return {"first": speed.first_token_seconds, "tokens": tokens, "drafted": speed.drafted, "taken": speed.taken}
+
+    return step
+
+
 def side_of(name: str, folder: Path, size: Size) -> Callable[[], Step]:
     """Returns what makes the step of a side."""
     way, rows = name.rsplit(".", 1)
@@ -267,6 +306,8 @@ def side_of(name: str, folder: Path, size: Size) -> Callable[[], Step]:
         return lambda: ours(folder, int(rows), size)
     if way == "transformers":
         return lambda: theirs(folder, int(rows), size)
+    if way.startswith("nano"):
+        return lambda: nano(folder, way, int(rows))
     return lambda: scripts(folder, way, int(rows), size)
 
 

@@ -25,14 +25,14 @@ class ModelError(ValueError):
     """A model folder that cannot be used; the message says what is missing or does not fit."""
 
 
-def load_generator(directory: str | Path = NANO, *, mesh: Mesh | None = None) -> Generator:
+def load_generator(directory: str | Path = NANO, *, mesh: Mesh | None = None, drafts: bool = True) -> Generator:
     """Returns a generator with the weights, tokenizer and image processing of a folder.
 
-    Where the folder has examples, tokens are drafted from them; the same is written without.
 
     Args:
       directory: config, weights, tokenizer and preprocessor files; or the name of a shipped model.
       mesh: where the parameters go; None puts them on the first device.
+      drafts: whether tokens are drafted, where the folder has examples for that; the same is written without.
 
     Raises:
       ModelError: nothing is there, or it is a model of another kind.
@@ -58,10 +58,8 @@ def load_generator(directory: str | Path = NANO, *, mesh: Mesh | None = None) ->
             raise ModelError(f"{directory}: model_type {kind!r} is not one of {', '.join(readers)}")
         config, params = readers[kind](directory, mesh=mesh)
         tokenizer = load_tokenizer(directory)
-        lookup = find_lookup(directory, tokenizer)
+        lookup = find_lookup(directory, tokenizer) if drafts else None
     except (CheckpointError, ExamplesError, TokenizerError, UnsupportedConfigError) as error:
         raise ModelError(str(error)) from error
     network, params = Network.create(config), flatten(params)
-    return Generator(
-        network, params, tokenizer, fit=read_fit(directory), mesh=mesh, lookup=lookup, take_params=True
-    )
+    return Generator(network, params, tokenizer, fit=read_fit(directory), mesh=mesh, lookup=lookup, take_params=True)

@@ -1,9 +1,9 @@
 """Drafts by lookup: where the last tokens stood before, what followed them there may follow again.
 
-Names and numbers of a prompt return in its script, statements of a script in its other statements, and what is common to
-scripts in the examples that come with a model. A draft is read together with the token before it, in one step; what the
-model would have written otherwise is thrown away, so that the same is written as without drafts. (Saxena's prompt lookup
-decoding, 2023, over all of the text; with examples as in llama.cpp's static lookup, there of n-grams.)
+Names and numbers of a prompt return in its script, statements of a script in its other statements, and what is common
+to scripts in the examples that come with a model. A draft is read together with the token before it, in one step; what
+the model would have written otherwise is thrown away, so that the same is written as without drafts. (Saxena's prompt
+lookup decoding, 2023, over all of the text; with examples as in llama.cpp's static lookup, there of n-grams.)
 
 Letters: R rows, T text positions, D draft tokens, E tokens of examples.
 """
