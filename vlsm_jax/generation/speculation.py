@@ -35,7 +35,7 @@ class Lookup:
     size: int = 4
     least: int = 2
     most: int = 8
-    examples: tuple[tuple[int, ...], ...] = ()
+    examples: tuple[tuple[int, ...], ...] = dataclasses.field(default=(), repr=False)
 
     def __post_init__(self):
         if self.size < 1 or not 1 <= self.least <= self.most:
