@@ -150,6 +150,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     import jax
 
     from vlsm_jax.generation.constraint import check_available
+    from vlsm_jax.generation.draft_examples import MOST
     from vlsm_jax.training.distributed import Processes, describe_rows
     from vlsm_jax.training.preflight import check_workdir
     from vlsm_jax.training.profiling import check_steps, parse_steps
@@ -246,7 +247,8 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     def finish() -> str:
         if exporting:
-            export_model(workdir / "export", network, params, tokenizer, pipeline, data["train"])
+            scripts = [data["train"][i].response for i in range(min(len(data["train"]), MOST))]
+            export_model(workdir / "export", network, params, tokenizer, pipeline, scripts)
         print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
         return "done"
 
@@ -332,13 +334,21 @@ def plan(config: ConfigDict, workdir: Path, topology: str) -> None:
 
 
 def export_model(
-    target: Path, network: Any, params: dict[str, Any], tokenizer: Tokenizer, pipeline: Any, train: TripletSource
+    target: Path,
+    network: Any,
+    params: dict[str, Any],
+    tokenizer: Tokenizer,
+    pipeline: Any,
+    examples: Sequence[str] = (),
 ) -> None:
-    """Writes the model as a Hugging Face checkpoint; one of text alone as a decoder, with its tokenizer."""
+    """Writes the model as a Hugging Face checkpoint; one of text alone as a decoder, with its tokenizer.
+
+    `examples` are scripts that are drafted from where the model writes.
+    """
     from convert.huggingface import write_hf_decoder
     from convert.tables import fits_llava
     from convert.to_hf import to_hf
-    from vlsm_jax.generation.draft_examples import MOST, write_examples
+    from vlsm_jax.generation.draft_examples import write_examples
     from vlsm_jax.training.start import TOKENIZER_FILES
 
     config, params = network.config, network.plain(params)
@@ -353,7 +363,8 @@ def export_model(
             layout = "a decoder"
         else:
             to_hf(draft, config, params, tokenizer=tokenizer, fit=pipeline.fit)
-            write_examples(draft, [train[i].response for i in range(min(len(train), MOST))])
+            if examples:
+                write_examples(draft, examples)
             layout = "LLaVA layout" if fits_llava(config) else "in parts, which no one model of transformers holds"
         if target.exists():  # of an earlier run; replaced as a whole
             target.rename(Path(scratch, "old"))
