@@ -50,6 +50,11 @@ def test_before_and_after_stand_in_one_table(model, tmp_path, capsys):
     assert changed
     assert all(".layers." in name and "_proj" in name for name in changed)
     assert (tmp_path / "tokenizer/tokenizer.json").read_bytes() == (model / "tokenizer.json").read_bytes()
+    # What the adapted model writes is drafted from the scripts that it was adapted to.
+    lines = (tmp_path / "data/train.jsonl").read_text().splitlines()
+    examples = json.loads((tmp_path / "export/draft_examples.json").read_text())["scripts"]
+    assert examples == [json.loads(line)["response"] for line in lines[:32]]
+    assert not (model / "draft_examples.json").exists(), "a model that was given none has none"
     # The same command has nothing left to do.
     launch.run(settings(model), tmp_path, "all")
     assert "decoding" not in capsys.readouterr().out
