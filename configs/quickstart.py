@@ -3,7 +3,7 @@
     make quickstart
     python launch.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-What to expect on two CPU cores without a GPU (shared x86-64 server, 2026-11-26): 401 s in all, of which 373 s for 2,400
+What to expect on two CPU cores without a GPU (shared x86-64 server, 2026-11-26): 413 s in all, of which some 370 for 2,400
 steps. The model finds out within some 400 steps how to copy from the prompt. On 200 test triplets SVR 0.917, PMR 0.865,
 ESR 0.940, BLEU-4 0.976. The same seed gives the same losses.
 
