@@ -17,13 +17,13 @@ Comparisons
   scripts1, scripts8: what drafts by lookup and the grammar constraint change, on scripts. The same model at random is
     dictated real scripts of sampled factories for real prompts, so that it does all of its work, and drafts prove right
     as often as they would with a model that writes these scripts; as in a model folder, scripts of other factories are
-    there to draft from. A model that errs needs the bits of the grammar
-    filled for each token that it may not write (`fillings`); here it needs none.
+    there to draft from. A model that errs needs the bits of the grammar filled for each token that it may not write
+    (`fillings`); here it needs none.
   nano1, nano4: what drafts change for vlsm-nano, which comes with examples: the scripts of four sketches and prompts of
     industries that it knows, one after another, one greedy or four candidates of each.
 
 Each figure is one JSON line in benchmarks/results/decoding.jsonl. Ours runs with the settings of
-`vlsm_jax/cpu_settings.py`; `--plain` leaves those out, and `--peers-too` gives them to PyTorch as well.
+`vlsm_jax/cpu_settings.py`; `--plain` leaves the C library's out, and `--peers-too` gives them to PyTorch as well.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ Comparisons
     padding count.
 
 Each figure is one JSON line in benchmarks/results/training.jsonl. Ours runs as `launch.py` does, with the settings of
-`vlsm_jax/cpu_settings.py`; `--plain` leaves those out, and `--peers-too` gives them to PyTorch as well.
+`vlsm_jax/cpu_settings.py`; `--plain` leaves the C library's out, and `--peers-too` gives them to PyTorch as well.
 """
 
 from __future__ import annotations

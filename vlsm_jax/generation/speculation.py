@@ -64,45 +64,26 @@ def look_up(text: jax.Array, lengths: jax.Array, lookup: Lookup) -> Drafts:
     The longest match counts, of equal ones one in the row before one in an example, and then the last. Text of negative
     ids matches nothing.
     """
-    back = jnp.arange(lookup.most)
-    last = jnp.take_along_axis(text, jnp.maximum(lengths[:, None] - 1 - back, 0), axis=1)
-    last = jnp.where(lengths[:, None] > back, last, -1)
-    best = _longest(text, lengths, last)
-    ahead = jnp.arange(lookup.size)
-    after = best.place[:, None] + 1 + ahead
-    tokens = jnp.take_along_axis(text, jnp.minimum(after, text.shape[1] - 1), axis=1)
-    good, matched = after < lengths[:, None], best.matched
-    if lookup.examples:
-        examples = jnp.asarray(lookup.example_text())
-        found = _longest(examples[None], jnp.full_like(lengths, len(examples)), last)
-        behind = found.place[:, None] + 1 + ahead
-        better = (found.matched > matched)[:, None]
-        tokens = jnp.where(better, examples[jnp.minimum(behind, len(examples) - 1)], tokens)
-        good, matched = jnp.where(better, behind < len(examples), good), jnp.maximum(found.matched, matched)
-    count = jnp.cumprod(good & (tokens >= 0), axis=1).sum(axis=1)
-    return Drafts(tokens, jnp.where(matched >= lookup.least, count, 0).astype("int32"))
-
-
-class _Match(NamedTuple):
-    """Where the longest match ends, int [R], and how many tokens it has, int32 [R]."""
-
-    place: jax.Array
-    matched: jax.Array
-
-
-def _longest(text: jax.Array, lengths: jax.Array, last: jax.Array) -> _Match:
-    """Returns the longest match of the tokens `last` [R, most], from the last one backwards, in text [R or 1, T]."""
+    if lookup.examples:  # before the row, of whose own matches the last therefore counts
+        examples = lookup.example_text()
+        text = jnp.concatenate([jnp.broadcast_to(examples, (text.shape[0], len(examples))), text], axis=1)
+        lengths = lengths + len(examples)
     width = text.shape[1]
     place = jnp.arange(width)
-    follows = jnp.pad(text[:, 1:], ((0, 0), (0, 1)), constant_values=-1) >= 0
-    alike = (place < lengths[:, None] - 1) & (text >= 0) & follows
-    matched = jnp.zeros(alike.shape, "int32")
-    for back in range(last.shape[1]):
+    matched = jnp.zeros(text.shape, "int32")
+    followed = jnp.pad(text[:, 1:] >= 0, ((0, 0), (0, 1)))
+    alike = (place < lengths[:, None] - 1) & followed
+    for back in range(lookup.most):
+        last = jnp.take_along_axis(text, jnp.maximum(lengths[:, None] - 1 - back, 0), axis=1)
         there = jnp.pad(text, ((0, 0), (back, 0)), constant_values=-1)[:, :width]  # `back` tokens earlier
-        alike = alike & (there == last[:, back, None]) & (there >= 0)
+        alike = alike & (there == last) & (there >= 0) & (lengths[:, None] > back)
         matched = matched + alike
-    best = jnp.argmax(matched * width + place, axis=1)
-    return _Match(best, jnp.take_along_axis(matched, best[:, None], axis=1)[:, 0])
+    best = jnp.argmax(matched * width + place, axis=1)[:, None]
+    enough = jnp.take_along_axis(matched, best, axis=1)[:, 0] >= lookup.least
+    after = best + 1 + jnp.arange(lookup.size)
+    tokens = jnp.take_along_axis(text, jnp.minimum(after, width - 1), axis=1)
+    good = jnp.cumprod((after < lengths[:, None]) & (tokens >= 0), axis=1)
+    return Drafts(tokens, jnp.where(enough, good.sum(axis=1), 0).astype("int32"))
 
 
 def accepted(drafts: Drafts, chosen: jax.Array) -> jax.Array:
