@@ -22,7 +22,6 @@ import argparse
 import functools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoder.jsonl"
 
+from benchmarks.machine import machine_name  # noqa: E402
 from benchmarks.training_sides import (  # noqa: E402
     Machine,
     llama_config,
@@ -184,7 +184,7 @@ def main() -> None:
     chosen = ["tiny"] if arguments.tiny else arguments.sizes or ["30m", "1.1b"]
     if unknown := set(chosen) - SIZES.keys():
         parser.error(f"no size {min(unknown)!r}; there are {', '.join(SIZES)}")
-    facts = {"dtype": "float32", "machine": platform.machine(), "cores": os.cpu_count()}
+    facts = {"dtype": "float32", "machine": machine_name(), "cores": os.cpu_count()}
     facts |= {"date": time.strftime("%Y-%m-%d")} | ({"note": arguments.note} if arguments.note else {})
     for name in chosen:
         for figure in compare(name, arguments.rounds, tuple(arguments.sides)):

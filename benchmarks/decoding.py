@@ -31,7 +31,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -47,6 +46,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoding.jsonl"
 
+from benchmarks.machine import machine_name  # noqa: E402
 from benchmarks.training_sides import llama_config  # noqa: E402
 from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
 
@@ -398,7 +398,7 @@ def main() -> None:
     unknown = set(options.comparisons) - set(COMPARISONS)
     if unknown:
         parser.error(f"no comparison {min(unknown)!r}; there are {', '.join(COMPARISONS)}")
-    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
+    facts = {"machine": machine_name(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
     facts |= {name: value for name in ("plain", "peers_too", "note") if (value := getattr(options, name))}
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, __file__, "--side", "prepare", "--folder", scratch]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import resource
 import shlex
 import subprocess
@@ -24,6 +23,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.machine import machine_name
 from vlsm_jax.metrics import score_pair
 from vlsm_jax.shipped import NANO
 from vlsm_jax.simulator.listing import visible
@@ -125,7 +125,7 @@ def _fenced(language: str, text: str) -> str:
 
 
 def _verdict(triplet: Triplet | None, made: Run) -> str:
-    where = f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
+    where = f"{machine_name()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
     told = (
         f"{made.seconds:.1f} s from command to verdict, {made.cpu_seconds:.1f} s of CPU time, "
         f"compiled before ({where})."

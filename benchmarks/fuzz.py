@@ -29,6 +29,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from benchmarks.machine import machine_name
 from benchmarks.mutation import any_script
 from vlsm_jax.simulator import Budget, kernel, running, simulation
 from vlsm_jax.simulator import run as run_script
@@ -225,7 +226,7 @@ def main() -> None:
                     file.write(json.dumps(record) + "\n")
     machine = {
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }

@@ -17,7 +17,6 @@ import argparse
 import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.machine import machine_name  # noqa: E402
 from benchmarks.training_sides import accelerator_settings  # noqa: E402
 from benchmarks.turns import WAITS  # noqa: E402
 
@@ -172,7 +172,7 @@ def machine_facts() -> Line:
     try:
         card = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().splitlines()[0]
     except (OSError, subprocess.SubprocessError, IndexError):
-        card = f"none, {platform.machine()}"
+        card = f"none, {machine_name()}"
     versions = {}
     for package in ("jax", "torch", "transformers", "peft", "bitsandbytes"):
         try:

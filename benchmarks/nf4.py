@@ -25,7 +25,6 @@ import functools
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -41,6 +40,7 @@ from flax import nnx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import machine_name
 from benchmarks.turns import wait_for_turn
 from vlsm_jax.models import nf4
 from vlsm_jax.models.kernels import nf4_product_gpu
@@ -255,7 +255,7 @@ def print_peak(side: str, inputs: int, outputs: int, rows: int) -> None:
 
 def report(figure: str, value: float, unit: str, **facts: object) -> None:
     """Prints one figure."""
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "jax": jax.__version__}
+    machine = {"machine": machine_name(), "cores": os.cpu_count(), "jax": jax.__version__}
     date = {"date": time.strftime("%Y-%m-%d")}
     print(json.dumps({"figure": figure, "value": value, "unit": unit, **facts, **machine, **date}), flush=True)
 

@@ -37,6 +37,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.machine import machine_name  # noqa: E402
 from configs import quickstart  # noqa: E402
 from vlsm_jax.data.lengths import find_lengths  # noqa: E402
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset  # noqa: E402
@@ -252,7 +253,7 @@ def run(options: argparse.Namespace, config: Any, scratch: Path) -> None:
     machine = {
         "note": "medians of rounds that take turns",
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }

@@ -32,6 +32,7 @@ import statistics
 import time
 from typing import Any
 
+from benchmarks.machine import machine_name
 from vlsm_jax.metrics.pmr import pmr
 from vlsm_jax.metrics.svr import connection_overlap, object_overlap
 from vlsm_jax.repair import Level, Statement, judge, mend
@@ -138,7 +139,7 @@ def main() -> None:
                     file.write(json.dumps(row) + "\n")
     machine = {
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "date": time.strftime("%Y-%m-%d"),

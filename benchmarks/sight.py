@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.machine import machine_name
 from convert.llava import read_fit, read_llava
 from vlsm_jax.data.annotations import COLUMN, NONE, Patches, visual_targets
 from vlsm_jax.data.images import load_image
@@ -56,7 +56,7 @@ def main() -> None:
     config, params = read_llava(folder, mesh=make_mesh(devices=jax.devices()[:1]))
     network, params, tokenizer = Network.create(config), flatten(params), load_tokenizer(folder)
     size, fit, visual = config.vision.image_size, read_fit(folder), config.visual_tokens
-    facts = {"machine": platform.machine(), "date": time.strftime("%Y-%m-%d"), "samples": options.samples}
+    facts = {"machine": machine_name(), "date": time.strftime("%Y-%m-%d"), "samples": options.samples}
 
     def report(figure: str, **values: Any) -> None:
         line = json.dumps({"figure": figure, **values, **facts})

@@ -28,7 +28,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -44,6 +43,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "training.jsonl"
 
+from benchmarks.machine import machine_name  # noqa: E402
 from benchmarks.training_sides import (  # noqa: E402
     Machine,
     OurTraining,
@@ -268,7 +268,7 @@ def main() -> None:
     unknown = set(arguments.comparisons) - set(COMPARISONS)
     if unknown:
         parser.error(f"no comparison {min(unknown)!r}; there are {', '.join(COMPARISONS)}")
-    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
+    facts = {"machine": machine_name(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
     facts |= {name: value for name in ("plain", "peers_too", "note") if (value := getattr(arguments, name))}
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, __file__, "--side", "prepare", "--folder", scratch]

@@ -22,13 +22,13 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.machine import machine_name
 from vlsm_jax.metrics import pmr, svr
 from vlsm_jax.simulator import build
 from vlsm_jax.twin import Twin
@@ -161,7 +161,7 @@ def main() -> None:
     rows = draw(options)
     settings = {key: getattr(options, key) for key in ("split", "temperature", "constrain", "seed")}
     machine = {
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "date": time.strftime("%Y-%m-%d"),

@@ -213,6 +213,20 @@ def test_nothing_else_is_overwritten(written, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "split", "message"),
+    [
+        ({"most_objects": 8}, Split.SIZE, "'size' takes factories of 25 objects or more, and most_objects is 8"),
+        ({"most_objects": 3, "layouts": ("linear", "parallel")}, Split.IID, "most is 3; layout 'parallel' .* takes"),
+    ],
+)
+def test_what_no_factory_can_be_is_said_before_any_is_made(tmp_path, options, split, message):
+    counts, options = {Split.TRAIN: 10**9, split: 1}, TripletOptions(**options)
+    with pytest.raises(ValueError, match=message):
+        write_dataset(tmp_path / "new", counts, seed=5, options=options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_duplicates_are_left_out_and_counted(tmp_path, monkeypatch):
     real = dataset.make_triplets
     monkeypatch.setattr(

@@ -376,7 +376,7 @@ def write_dataset(
         raise DatasetError(f"workers is {workers}; give 1 or more")
     counts = {split: counts[split] for split in Split if counts.get(split)}
     for split in counts:
-        options.industries_of(split)
+        options.check(split)
     target = Path(directory)
     parameters = {
         "format": FORMAT,

@@ -40,6 +40,7 @@ __all__ = [
     "Refuses",
     "Sampled",
     "Wants",
+    "check_choices",
     "check_run",
     "horizon",
     "sample_factory",
@@ -163,7 +164,7 @@ def sample_unless(
       rng: the only source of chance.
       **: see `sample_factory`.
     """
-    _check_choices(layout, automation, features, fewest, most)
+    check_choices(layout, automation, features, fewest, most)
     allowed = frozenset(FEATURES if features is None else features)
     dice = Dice(rng)
     table = industry_named(industry) if industry else dice.pick(tuple(INDUSTRIES.values()))
@@ -186,9 +187,10 @@ def sample_unless(
     raise RuntimeError(f"no factory was found in {TRIES} times {TRIES} tries: {limits}, features {sorted(allowed)}")
 
 
-def _check_choices(
+def check_choices(
     layout: str | None, automation: str | None, features: tuple[str, ...] | None, fewest: int, most: int
 ) -> None:
+    """Raises `ValueError` for what `sample_factory` cannot be asked: see there."""
     if not FEWEST <= fewest <= most <= MOST:
         raise ValueError(f"fewest is {fewest} and most is {most}; expected {FEWEST} <= fewest <= most <= {MOST}")
     if automation is not None and automation not in AUTOMATION:

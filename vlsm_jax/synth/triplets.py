@@ -18,7 +18,7 @@ from vlsm_jax.synth.isomorphism import factory_key
 from vlsm_jax.synth.layouts import layout as layout_named
 from vlsm_jax.synth.names import with_open_names
 from vlsm_jax.synth.prompts import Prompt, PromptStyle, write_prompt
-from vlsm_jax.synth.sampler import sample_unless
+from vlsm_jax.synth.sampler import FEWEST, check_choices, sample_unless
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import Sketch, SketchError, SketchStyle, annotate, paint_sketch
 from vlsm_jax.synth.splits import MOST_OBJECTS, Keys, Split, industries_of, refused_shapes, sampling, takes
@@ -96,6 +96,25 @@ class TripletOptions:
                 f"it takes {', '.join(industries_of(split))}"
             )
         return there
+
+    def sampling(self, split: Split) -> dict[str, Any]:
+        """Returns what `sample_factory` must be given for a split: its rules, and no more objects than wanted here."""
+        limits = sampling(split)
+        return limits | {"most": min(limits["most"], self.most_objects)}
+
+    def check(self, split: Split) -> None:
+        """Raises `ValueError` when no triplet for a split can be like this, before any is made."""
+        self.industries_of(split)
+        limits = self.sampling(split)
+        fewest, most = limits.get("fewest", FEWEST), limits["most"]
+        if most < fewest:
+            raise ValueError(
+                f"split {split.value!r} takes factories of {fewest} objects or more, and most_objects is "
+                f"{self.most_objects}; allow more objects, or ask for 0 triplets of that split"
+            )
+        for layout in self.layouts or (None,):
+            for automation in self.automation or (None,):
+                check_choices(layout, automation, self.features, fewest, most)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options as JSON."""
@@ -232,8 +251,7 @@ def sample_for(
     Raises:
       TripletError: none of `SAMPLES` factories may go there.
     """
-    limits = sampling(split)
-    limits["most"] = min(limits["most"], options.most_objects)
+    limits = options.sampling(split)
     industries, refuses = options.industries_of(split), refused_shapes(split)
     key = ""
 

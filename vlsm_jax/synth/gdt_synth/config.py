@@ -50,7 +50,7 @@ class GdtSynthConfig(tfds.core.BuilderConfig):
         if not self.counts:
             raise ValueError("every split has 0 triplets; give at least one of them, such as train=1000")
         for split in self.counts:
-            self.options.industries_of(split)
+            self.options.check(split)
         parameters = json.dumps(self.parameters(), sort_keys=True)
         self.name = self.name or f"seed{self.seed}-{hashlib.sha256(parameters.encode()).hexdigest()[:10]}"
         if self.description is None:
