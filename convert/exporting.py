@@ -26,7 +26,6 @@ from convert.plain_kernels import plain_params
 from convert.processor_files import write_tokenizer
 from convert.tables import fits_llava
 from convert.torch_writer import STAGE_TWO_FILE, write_stage_two
-from convert.training_source import CHECKPOINTS_FOLDER, is_training, read_training
 from vlsm_jax.data.images import Fit
 from vlsm_jax.data.tokenizer import Tokenizer
 
@@ -82,6 +81,9 @@ def export_checkpoint(
     source = Path(source)
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
         tokenizer, read_from = None, source / PARAMS_FOLDER
+        # Orbax: it takes half a second to import.
+        from convert.training_source import CHECKPOINTS_FOLDER, is_training, read_training
+
         if is_training(source):
             checkpoint, step, tokenizer = read_training(source, which)
             read_from = source / CHECKPOINTS_FOLDER / str(step)

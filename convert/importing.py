@@ -21,11 +21,11 @@ from convert.huggingface import OPEN_CLIP_CONFIG, read_vision_config
 from convert.llava import read_fit
 from convert.mapping import Source, read_pieces
 from convert.native import FILES_FOLDER, PARAMS_FOLDER, Config, Description, write_description
-from convert.native_arrays import Piece, write_arrays
 from convert.parts import CONNECTOR_FILE, LANGUAGE_MODEL, PARTS_TYPE, VISION_TOWER
 from convert.peft import CONFIG_FILE as ADAPTER_CONFIG
 from convert.peft import WEIGHTS_FILE as ADAPTER_FILE
 from convert.peft import open_peft
+from convert.pieces import Piece
 from convert.tables import DECODERS
 from convert.torch_reader import open_stage_two
 from vlsm_jax.data.images import Fit
@@ -110,6 +110,8 @@ def import_checkpoint(
         elif isinstance(config, VlsmConfig):
             facts["fit"] = read_fit(folder).value
         announced = {prefix + path: a for prefix, source in sources for path, a in source.announced.items()}
+        from convert.native_arrays import write_arrays  # Orbax: it takes half a second to import
+
         write_arrays(draft / PARAMS_FOLDER, announced, _pieces(sources))
         description = Description(config, adaptation, facts)
         write_description(draft, description)

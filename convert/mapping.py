@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from convert.checkpoint_reader import CheckpointError, CheckpointReader
 from convert.checkpoint_writer import PendingTensor
-from convert.native_arrays import Announced, Piece
+from convert.pieces import Announced, Piece
 from convert.tables import Entry, Layout
 from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 

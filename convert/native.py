@@ -9,19 +9,22 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
 from convert.checkpoint_reader import CheckpointError, read_json
 from convert.checkpoint_writer import write_json
-from convert.native_arrays import Announced, Piece, StoredArray, open_arrays, write_arrays
+from convert.pieces import Announced, Piece
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.lora import LoraConfig
 from vlsm_jax.models.vision import VisionConfig
 from vlsm_jax.models.vlsm import VlsmConfig
+
+if TYPE_CHECKING:
+    from convert.native_arrays import StoredArray
 
 FORMAT, VERSION = "vlsm_jax", 1
 PARAMS_FOLDER, FILES_FOLDER = "params", "files"
@@ -74,6 +77,8 @@ class Checkpoint(NamedTuple):
 
 def write_native(directory: str | os.PathLike, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint; `directory` must not exist, or be empty."""
+    from convert.native_arrays import write_arrays  # Orbax: it takes half a second to import
+
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     announced = {p: Announced(tuple(a.shape), np.dtype(a.dtype), False) for p, a in checkpoint.params.items()}
@@ -126,4 +131,6 @@ def read_native(directory: str | os.PathLike) -> Checkpoint:
         raise CheckpointError(f"{path} does not describe a model: {error!r}") from error
     known = {"format", "version", "kind", "config", "adaptation"}
     facts = {key: value for key, value in described.items() if key not in known}
+    from convert.native_arrays import open_arrays
+
     return Checkpoint(config, adaptation, open_arrays(directory / PARAMS_FOLDER), facts)

@@ -7,12 +7,11 @@ a part reads the layers that it needs.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,47 +21,10 @@ from flax import traverse_util
 from orbax.checkpoint import type_handlers
 
 from convert.checkpoint_reader import CheckpointError
+from convert.pieces import Announced, Piece
 
 # What may wait to be written. The more goes to disk at a time, the fewer files there are.
 _BATCH_BYTES = 256 * 2**20
-
-
-@dataclasses.dataclass(frozen=True)
-class Announced:
-    """An array that is to be written, before there is any of it.
-
-    Attributes:
-      shape, dtype: of the whole.
-      stacked: whether it comes layer by layer, along its first axis.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    stacked: bool
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Size in memory and on disk."""
-        return self.size * self.dtype.itemsize
-
-
-class Piece(NamedTuple):
-    """One layer of an array, or an array without layers.
-
-    Attributes:
-      path: of the array.
-      layer: its place along the first axis, or None.
-      value: what stands there.
-    """
-
-    path: str
-    layer: int | None
-    value: np.ndarray
 
 
 class StoredArray:

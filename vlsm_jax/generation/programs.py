@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from vlsm_jax.training.compiler_memory import give_back
+
 
 class Programs:
     """A store of compiled calls.
@@ -35,6 +37,7 @@ class Programs:
             except ValueError:
                 pass  # an argument is spread over the devices in another way than the first time
         started = time.perf_counter()
+        give_back()  # what reading the weights took, or compiling's memory would come on top of it
         self._kept[key] = jax.jit(function, donate_argnums=tuple(donate)).lower(*arguments).compile()
         self.seconds += time.perf_counter() - started
         return self._kept[key](*arguments)

@@ -48,17 +48,22 @@ def _is_known(options: tuple[tuple[str, str], ...]) -> bool:
 @functools.cache
 def give_back_after_compiling() -> None:
     """From now on gives back what the compiler freed, whenever this process has compiled; once for each process."""
-    trim = _find_trim()
-    if trim is None:
-        return
 
     def compiled(event: str, seconds: float, **_: Any) -> None:
         if event == _COMPILED and seconds > _SECONDS:
-            trim(0)
+            give_back()
 
     jax.monitoring.register_event_duration_secs_listener(compiled)
 
 
+def give_back() -> None:
+    """Gives the system back what this process has freed, where the C library can do so at all."""
+    trim = _find_trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
 def _find_trim() -> Callable[[int], int] | None:
     """Returns the GNU C library's `malloc_trim`, which gives back free pages wherever they are; None elsewhere."""
     try:
