@@ -117,6 +117,10 @@ def test_metrics_go_on_from_the_step_resumed(tmp_path):
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
+def test_a_run_whose_metrics_are_gone_has_none(tmp_path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []  # its checkpoints can be evaluated all the same
+
+
 def test_reading_only_writes_nothing(tmp_path):
     with pytest.raises(CheckpointError, match=r"no complete checkpoint in .*; train first"):
         Checkpoints(tmp_path / "none", read_only=True)

@@ -39,7 +39,7 @@ class MetricsFile:
 
     def __init__(self, path: Path, resume_step: int = 0):
         self.path = Path(path)
-        kept = [row for row in read_metrics(self.path) if row["step"] <= resume_step] if self.path.exists() else []
+        kept = [row for row in read_metrics(self.path) if row["step"] <= resume_step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(f".{self.path.name}.new")
         new.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -61,8 +61,10 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a metrics file; a last line cut short by a kill is left out."""
-    rows = []
+    """Returns the rows of a metrics file; a last line cut short by a kill is left out, and no file has no rows."""
+    rows: list[dict[str, Any]] = []
+    if not Path(path).exists():
+        return rows
     for line in Path(path).read_text().splitlines():
         try:
             rows.append(json.loads(line))
