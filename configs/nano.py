@@ -45,6 +45,7 @@ def get_config(arg: str = "full") -> ConfigDict:
             # Of every 16 prompts, six leave the connections to the sketch.
             "prompt_styles": (*("sketch",) * 6, *("complete",) * 4, *("terse", "intent", "units") * 2),
             "script_styles": ("dictated",),
+            "most_objects": 40,  # of one factory; below 25 there can be none in split `size`
             "plain_scripts": True,
             # Else the names of ten industries are learnt by heart, and not to copy what a prompt says.
             "open_names": 0.7,
