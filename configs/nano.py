@@ -16,6 +16,14 @@ the seeds 7 to 9 alone, with a sample of reading for two triplets, and the other
 
 `configs/nano.py:text` trains the decoder alone, without sketches; `configs/nano.py` goes on from a decoder of that kind
 (`--config.model.init.decoder=runs/nano-text/export`, with its tokenizer as `--config.data.tokenizer`) or from nothing.
+
+`configs/nano.py:names` is a decoder that learns to copy names, on two CPU cores, from small factories of which four in
+five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md has how far that came:
+
+    vlsm convert from-hf vlsm_jax/nano runs/nano-native
+    vlsm convert to-hf runs/nano-native runs/nano-decoder --as decoder
+    python launch.py --config=configs/nano.py:names --workdir=runs/nano-names \\
+        --config.model.init.decoder=runs/nano-decoder --config.data.tokenizer=runs/nano-decoder
 """
 
 from ml_collections import ConfigDict
@@ -24,10 +32,10 @@ from configs import optimizing, quickstart, reading
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """Returns the experiment; `arg` is "full" or "text"."""
-    if arg not in ("full", "text"):
-        raise ValueError(f"configs/nano.py:{arg}: choose full or text")
-    text = arg == "text"
+    """Returns the experiment; `arg` is "full", "text" or "names"."""
+    if arg not in ("full", "text", "names"):
+        raise ValueError(f"configs/nano.py:{arg}: choose full, text or names")
+    text = arg != "full"
     config = quickstart.get_config()
     config.name = "nano-text" if text else "nano"
     config.seed = 7
@@ -93,4 +101,23 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.samples = 1000
     config.evaluate.batch_size = 16
     config.evaluate.max_tokens = 1536
+    return _for_names(config) if arg == "names" else config
+
+
+def _for_names(config: ConfigDict) -> ConfigDict:
+    """Returns the decoder's experiment on a CPU: less of everything, in float32."""
+    config.name = "nano-names"
+    config.seed = 41
+    config.synth.update(train=24_000, validation=200, iid=200, industry=200, layout=0, size=0, timing=0)
+    config.synth.most_objects = 8
+    config.synth.open_names = 0.8
+    config.synth.prompt_styles = ("complete", "complete", "terse", "intent", "units")
+    config.pipeline = reading.pipeline(sequence_length=1536, batch_size=16, pack=False, buckets=8)
+    config.model.compute_dtype = "float32"
+    config.model.remat = "none"
+    config.train.update(steps=1200, log_every=10, validate_every=100, validation_batches=6, checkpoint_every=100)
+    config.optimizer = optimizing.optimizer(learning_rate=1e-3, schedule="stable", warmup_steps=40, decay_share=0.35)
+    config.evaluate.splits = ("iid", "industry")
+    config.evaluate.samples = 200
+    config.evaluate.max_tokens = 512
     return config
