@@ -68,16 +68,19 @@ def test_a_room_imports_only_its_neighbours(room):
 @pytest.mark.parametrize(
     ("modules", "foreign"),
     [
-        (LEFT, ("jax", "flax", "torch", "transformers")),
-        (("data.pipeline", "data.tokenizer"), ("flax", "torch", "transformers")),  # grain itself imports jax
+        (tuple(f"vlsm_jax.{room}" for room in LEFT), ("jax", "flax", "torch", "transformers")),
+        # Grain itself imports jax.
+        (("vlsm_jax.data.pipeline", "vlsm_jax.data.tokenizer"), ("flax", "torch", "transformers")),
         # A model is read by convert, which has Orbax for its own format.
-        (("generation.load", "verification"), ("orbax", "tensorstore", "grain", "torch", "transformers")),
+        (
+            ("vlsm_jax.generation.load", "vlsm_jax.verification", "convert.llava"),
+            ("orbax", "tensorstore", "grain", "torch", "transformers"),
+        ),
     ],
     ids=["left side", "data workers", "generation"],
 )
 def test_what_starts_often_starts_without_heavy_libraries(modules, foreign):
-    program = "import sys, convert.llava\n" if "generation.load" in modules else "import sys\n"
-    program += "".join(f"import vlsm_jax.{m}\n" for m in modules)
+    program = "import sys\n" + "".join(f"import {m}\n" for m in modules)
     program += f"print([m for m in {foreign} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
