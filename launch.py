@@ -20,7 +20,6 @@ if __name__ == "__main__":
 import hashlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -349,23 +348,19 @@ def export_model(
     from convert.tables import fits_llava
     from convert.to_hf import to_hf
     from vlsm_jax.generation.draft_examples import write_examples
-    from vlsm_jax.training.start import TOKENIZER_FILES
 
     config, params = network.config, network.plain(params)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
         draft = Path(scratch, "export")
         if config.vision is None:
             decoder = {name.removeprefix("decoder/"): value for name, value in params.items()}
-            write_hf_decoder(draft, config.decoder, decoder)
-            for name in TOKENIZER_FILES:
-                if (Path(tokenizer.directory) / name).is_file():
-                    shutil.copyfile(Path(tokenizer.directory) / name, draft / name)
+            write_hf_decoder(draft, config.decoder, decoder, tokenizer)
             layout = "a decoder"
         else:
             to_hf(draft, config, params, tokenizer=tokenizer, fit=pipeline.fit)
-            if examples:
-                write_examples(draft, examples)
             layout = "LLaVA layout" if fits_llava(config) else "in parts, which no one model of transformers holds"
+        if examples:
+            write_examples(draft, examples)
         if target.exists():  # of an earlier run; replaced as a whole
             target.rename(Path(scratch, "old"))
         draft.rename(target)

@@ -218,7 +218,7 @@ def _write(draft: Path, export: Export, base: str | os.PathLike, tokenizer: Toke
         write_hf_decoder(draft / "language_model", config.decoder, decoder, **options)
         return write_stage_two(draft / STAGE_TWO_FILE, config.connector, params, **options)
     if checkpoint.kind == "decoder":
-        write_hf_decoder(draft, config, params, **options)
+        write_hf_decoder(draft, config, params, tokenizer, **options)
     elif checkpoint.kind == "vision":
         write_hf_vision(draft, config, params, **options)
     elif export.layout == "parts" or not fits_llava(config):

@@ -16,7 +16,9 @@ from jax.sharding import Mesh
 from convert.checkpoint_reader import OPEN_CLIP_FILE, CheckpointReader, read_json
 from convert.checkpoint_writer import MAX_SHARD_BYTES, check_no_weights, write_checkpoint, write_json
 from convert.mapping import Source, flatten_params, pending_tensors, read_params
+from convert.processor_files import write_generation_config, write_tokenizer
 from convert.tables import clip_vision_layout, decoder_layout, open_clip_layout
+from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.models.decoder import Decoder
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.positions import resize_positions
@@ -136,6 +138,7 @@ def write_hf_decoder(
     directory: str | os.PathLike,
     config: DecoderConfig,
     params: nnx.State | Mapping[str, Any],
+    tokenizer: Tokenizer | None = None,
     *,
     dtype: jnp.dtype | None = None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
@@ -145,6 +148,7 @@ def write_hf_decoder(
     Args:
       directory: made where it does not exist; must not hold weights.
       config, params: of a `Decoder`.
+      tokenizer: written beside it, with a chat template and settings of generation; None writes none of them.
       dtype: of the tensors in the file; None keeps each parameter's own.
       max_shard_bytes: a larger checkpoint is cut into shards.
 
@@ -152,6 +156,7 @@ def write_hf_decoder(
       FileExistsError: the folder holds weights.
       CheckpointError: a parameter without a Hugging Face name.
       UnsupportedConfigError: the Hugging Face config cannot express this one.
+      ValueError: see `processor_files.write_tokenizer`.
     """
     directory = Path(directory)
     check_no_weights(directory)
@@ -160,6 +165,9 @@ def write_hf_decoder(
     hf = config.to_hf_config(dtype=name)
     tensors = list(pending_tensors(decoder_layout(config), flat, dtype=dtype))
     directory.mkdir(parents=True, exist_ok=True)
+    if tokenizer is not None:
+        write_tokenizer(directory, tokenizer)
+        write_generation_config(directory, config, config.vocabulary)
     write_json(directory / "config.json", hf)
     write_checkpoint(directory, tensors, max_shard_bytes=max_shard_bytes)
 

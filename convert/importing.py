@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from convert.bitsandbytes import STATE, STATISTICS, open_quantised_decoder
-from convert.checkpoint_reader import OPEN_CLIP_FILE, SINGLE_FILE, CheckpointError, CheckpointReader, read_json
+from convert.checkpoint_reader import CheckpointError, CheckpointReader
 from convert.conversion_report import ConversionReport, Meter, size_of
 from convert.drafts import whole_folder
-from convert.from_hf import open_hf
 from convert.hub import find_source
-from convert.huggingface import OPEN_CLIP_CONFIG, read_vision_config
+from convert.huggingface import read_vision_config
 from convert.llava import read_fit
 from convert.mapping import Source, read_pieces
 from convert.native import FILES_FOLDER, PARAMS_FOLDER, Config, Description, write_description
-from convert.parts import CONNECTOR_FILE, LANGUAGE_MODEL, PARTS_TYPE, VISION_TOWER
+from convert.opening import of_whole_model, open_checkpoint, stored_dtype
 from convert.peft import CONFIG_FILE as ADAPTER_CONFIG
 from convert.peft import WEIGHTS_FILE as ADAPTER_FILE
 from convert.peft import open_peft
 from convert.pieces import Piece
-from convert.tables import DECODERS
 from convert.torch_reader import open_stage_two
 from vlsm_jax.data.images import Fit
+from vlsm_jax.generation.draft_examples import FILE as EXAMPLES_FILE
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.vlsm import VlsmConfig
@@ -47,6 +43,7 @@ KEPT_FILES = (
     "generation_config.json",
     "preprocessor_config.json",
     "processor_config.json",
+    EXAMPLES_FILE,
 )
 
 
@@ -81,21 +78,14 @@ def import_checkpoint(
     if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} is a PEFT adapter; give its decoder as the source, and this as the adapter")
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
-        readers = _readers(folder)
-        param_dtype = jnp.dtype(dtype or _stored_dtype(readers))
-        try:
-            config, adaptation, sources = _open(folder, readers, quantise, param_dtype)
-        except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
-            raise CheckpointError(
-                f"{folder}: its config has a field with a value of another kind than it should: {error!r}"
-            ) from error
+        config, adaptation, sources, readers, param_dtype = open_checkpoint(folder, quantise=quantise, dtype=dtype)
         aside = tuple(name for _, source in sources for name in source.left_aside)
         if adapter is not None:
             if not isinstance(config, DecoderConfig):
                 raise CheckpointError(f"{folder} is no decoder alone, and {adapter} is read for one")
             reader = CheckpointReader(adapter, ADAPTER_FILE)
             # Adapters are often finer than the decoder that they go with, and keep what they have.
-            lora, factors = open_peft(adapter, config, param_dtype=jnp.dtype(dtype or _stored_dtype([reader])))
+            lora, factors = open_peft(adapter, config, param_dtype=jnp.dtype(dtype or stored_dtype([reader])))
             sources.append(("", factors))
             adaptation = Adaptation(adaptation.quantise, lora, adaptation.quantised)
             readers = [*readers, reader]
@@ -150,73 +140,12 @@ def _with_upstream(
         raise CheckpointError(f"{upstream} does not say its encoder's sizes; give the CLIP checkpoint that it was")
     encoder = read_vision_config(find_source(vision))
     connector, source = open_stage_two(upstream, encoder, decoder.width, param_dtype=dtype)
-    lora = adaptation.lora
-    if lora is not None:
-        lora = dataclasses.replace(lora, targets=tuple(f"decoder/{target}" for target in lora.targets))
     # As of an assembled model, the first id past the decoder's vocabulary.
     config = VlsmConfig(encoder, connector, decoder, decoder.vocabulary)
-    return config, dataclasses.replace(adaptation, lora=lora), source
-
-
-def _readers(folder: Path) -> list[CheckpointReader]:
-    """Opens all weights of a checkpoint: every file that is missing or cut off is found before anything is read."""
-    if not (folder / "config.json").is_file() and (folder / OPEN_CLIP_CONFIG).is_file():
-        return [CheckpointReader(folder, OPEN_CLIP_FILE)]
-    if read_json(folder / "config.json").get("model_type") == PARTS_TYPE:
-        parts = (folder / LANGUAGE_MODEL, SINGLE_FILE), (folder / VISION_TOWER, SINGLE_FILE), (folder, CONNECTOR_FILE)
-        return [CheckpointReader(*part) for part in parts]
-    return [CheckpointReader(folder)]
+    return config, of_whole_model(adaptation), source
 
 
 def _pieces(sources: list[tuple[str, Source]]) -> Iterator[Piece]:
     for prefix, source in sources:
         for piece in read_pieces(*source):
             yield piece._replace(path=prefix + piece.path)
-
-
-def _open(
-    folder: Path, readers: list[CheckpointReader], quantise: str | None, dtype: jnp.dtype
-) -> tuple[Config, Adaptation, list[tuple[str, Source]]]:
-    """Returns config, adaptation and the sources of the parameters, with what stands before the paths of each."""
-    path = folder / "config.json"
-    hf = read_json(path) if path.is_file() else {}
-    kind = hf.get("model_type")
-    method = (hf.get("quantization_config") or {}).get("quant_method")
-    if method not in (None, "bitsandbytes"):
-        raise CheckpointError(f"{path}: quant_method {method!r}; of quantised checkpoints only bitsandbytes' are read")
-    in_4_bits = any(name.endswith(STATE) for reader in readers for name in reader.names)
-    if method and not in_4_bits:
-        raise CheckpointError(
-            f"{path} says bitsandbytes, and no tensor is in its 4-bit NF4; 8 bits and FP4 are not read"
-        )
-    if quantise is not None or in_4_bits:
-        if kind not in DECODERS:
-            raise CheckpointError(
-                f"{path}: model_type {kind!r}; only decoders alone ({', '.join(sorted(DECODERS))}) are quantised, or "
-                "read in 4 bits"
-            )
-        config, adaptation, source = open_quantised_decoder(folder, quantise, param_dtype=dtype)
-        return config, adaptation, [("", source)]
-    config, sources = open_hf(folder, param_dtype=dtype)
-    return config, Adaptation(), [(f"{name}/" if name else "", source) for name, source in sources.items()]
-
-
-def _stored_dtype(readers: list[CheckpointReader]) -> str:
-    """Returns the dtype that holds every plain weight without loss."""
-    names = {"F16": "float16", "BF16": "bfloat16", "F32": "float32"}
-    found: set[str] = set()
-    for reader in readers:
-        statistics = {
-            name.removesuffix(STATE) + suffix
-            for name in reader.names
-            if name.endswith(STATE)
-            for suffix in ("", *STATISTICS)
-        }
-        for name in reader.names:
-            if name in statistics:
-                continue
-            code = reader.dtype(name)
-            if code == "F64":
-                raise CheckpointError(f"{reader.where(name)} has the dtype F64; say to which one it is to be rounded")
-            found.add(names.get(code, "float32"))
-    return found.pop() if len(found) == 1 else "float32"

@@ -18,11 +18,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from convert.huggingface import write_hf_decoder
 from convert.llava import write_llava
 from vlsm_jax.cli import app
 from vlsm_jax.data.tokenizer import train_bpe
 from vlsm_jax.models import ConnectorConfig, DecoderConfig, VisionConfig, VlsmConfig, init_params
 from vlsm_jax.simulator import run
+from vlsm_jax.training.network import flatten
 
 LINE = """
 Object source = Object.create("Source");
@@ -536,6 +538,8 @@ def model(tmp_path_factory):
     config = VlsmConfig(vision, ConnectorConfig("mlp"), decoder, tokenizer.image_id)
     params = jax.jit(init_params, static_argnums=0)(config, 0)
     write_llava(folder / "export", config, params, tokenizer)
+    alone = {path.removeprefix("decoder/"): array for path, array in flatten(params).items() if "decoder/" in path}
+    write_hf_decoder(folder / "text", decoder, alone, tokenizer)
     return folder / "export"
 
 
@@ -570,6 +574,21 @@ def test_generate_gives_a_script_with_a_verdict(vlsm, model, tmp_path):
     assert "no image at none.png" in result.stderr
 
 
+def test_a_model_of_text_alone_writes_and_rewrites_without_a_sketch(vlsm, model, tmp_path):
+    text = ("--model", str(model.parent / "text"), "--max-tokens", "12")
+    Image.new("RGB", (90, 60)).save(tmp_path / "sketch.png")
+    (tmp_path / "words.fsx").write_text("Make me a factory, please")
+    made = json.loads(vlsm("generate", *text, "--prompt", "A source.", "--candidates", "1", "--json").stdout)
+    assert made["tokens"] > 0
+    assert json.loads(vlsm("repair", *text, "words.fsx", "--candidates", "1", "--json").stdout)["needs"]
+    for told in (("generate", "--prompt", "x"), ("repair", "words.fsx")):
+        result = vlsm(*told, *text, "--sketch", "sketch.png")
+        assert result.exit_code == 2
+        assert "text is a model of text alone and would not look at sketch.png; leave --sketch out" in result.stderr
+    result = vlsm("generate", "--prompt", "x", "--model", str(model))
+    assert (result.exit_code, "looks at a sketch of the layout; give one with --sketch" in result.stderr) == (2, True)
+
+
 def test_generate_says_which_objects_the_prompt_does_not_have(vlsm, tmp_path, monkeypatch):
     """A script of another factory runs as well as one of the right one."""
     from vlsm_jax.generation import load
@@ -582,7 +601,7 @@ def test_generate_says_which_objects_the_prompt_does_not_have(vlsm, tmp_path, mo
     lines += [f'contextdragconnection(Model.find("{a}"), Model.find("{b}"), "A");' for a, b in ways]
 
     class Fixed:
-        speed = Speed()
+        speed, looks_at_sketches = Speed(), True
 
         def generate(self, images, prompts, **options):
             return [[Candidate("\n".join(lines), 9, True, -0.1)]]

@@ -59,7 +59,8 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     for name, config in (("decoder", LLAMA), ("vision", VISION), ("llava", VLSM)):
         to_hf(root / name, config, random_params(config))
-    (root / "decoder/tokenizer.json").write_text('{"kept": "as it is"}')
+    for name in ("tokenizer", "draft_examples"):
+        (root / f"decoder/{name}.json").write_text('{"kept": "as it is"}')
     return root
 
 
@@ -111,7 +112,8 @@ def test_there_and_back_is_bit_equal_and_transformers_gives_the_same_scores(vlsm
     assert 0 <= went["difference"] <= 1e-4 * max(1, went["scale"])
     assert went["scale"] > 0.1
     if kind == "decoder":
-        assert Path("back/tokenizer.json").read_text() == '{"kept": "as it is"}'
+        for name in ("tokenizer", "draft_examples"):
+            assert Path(f"back/{name}.json").read_text() == '{"kept": "as it is"}'
     assert names() == ["back", "ours"]
 
 
@@ -416,6 +418,11 @@ def test_the_papers_own_files_become_one_model(vlsm, made, kind):
     quantised = read_native("4-bit").params
     assert {str(quantised[p].dtype) for p in quantised if p.endswith("codes")} == {"uint8"}
     assert {str(a.dtype) for p, a in quantised.items() if not p.startswith("decoder/")} == {"float32"}
+    done(vlsm("to-hf", "4-bit", "plain", "--as", "llava", "--json"))
+    done(vlsm("to-hf", "4-bit", "plain-decoder", "--as", "decoder", "--json"))
+    error = np.abs(load_file("plain-decoder/model.safetensors")[name := "model.layers.1.mlp.up_proj.weight"]
+                   - load_file("decoder/model.safetensors")[name].astype(np.float32))  # fmt: skip
+    assert 0 < error.max() < 0.3
     refused = vlsm("from-hf", made / "llava", "none", "--upstream", "up/best_model.pt", "--vision", made / "vision")
     assert "goes with a decoder alone" in refused.stderr
     Path("up/best_model.pt").write_bytes(Path("up/best_model.pt").read_bytes()[:999])

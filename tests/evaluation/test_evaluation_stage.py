@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +21,9 @@ from vlsm_jax.data.tokenizer import train_bpe
 from vlsm_jax.evaluation.predictions import read_predictions
 from vlsm_jax.evaluation.subject import model_digest
 from vlsm_jax.evaluation.summary import read_scores
+from vlsm_jax.generation.decode import Generator
 from vlsm_jax.generation.load import ModelError
+from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training import experiment
 from vlsm_jax.training.config import ConfigError
 
@@ -191,6 +194,22 @@ def test_what_cannot_be_evaluated_is_named(triplets, model, tmp_path):
     assert not list(tmp_path.glob("evaluation/*/*"))
 
 
+def test_a_model_of_text_alone_is_evaluated_from_its_export(triplets, tmp_path):
+    config = settings(triplets, tmp_path / "export", **{"evaluate.splits": ("test",), "evaluate.ways": ("greedy",)})
+    config.model.vision = None
+    tokenizer = train_bpe([SCRIPT, "A source feeds sink 0123456789."], 300, tmp_path / "tokenizer")
+    network, pipeline = experiment.build_network(config, experiment.vlsm_config(config, tokenizer), "cpu")
+    params = network.init(0)
+    launch.export_model(tmp_path / "export", network, params, tokenizer, pipeline, [SCRIPT])
+    assert (tmp_path / "export/draft_examples.json").exists()
+    launch.run(config, tmp_path / "run", "evaluate")
+    generator = Generator(network, params, tokenizer, mesh=make_mesh(devices=jax.devices()[:1]))
+    prompts = [f"A source feeds sink {i}." for i in range(5)]
+    wanted = [made[0].text for made in generator.generate([], prompts, max_tokens=6)]
+    found = candidates(results(tmp_path / "run", tmp_path / "export") / "test/greedy")
+    assert [found[str(i)] for i in range(5)] == wanted
+
+
 def test_another_model_of_the_same_sizes_has_another_digest(model, tmp_path):
     copy = shutil.copytree(model, tmp_path / "export")
     assert model_digest(copy) == model_digest(model)
@@ -199,3 +218,12 @@ def test_another_model_of_the_same_sizes_has_another_digest(model, tmp_path):
     data[-1] ^= 1
     weights.write_bytes(data)
     assert model_digest(copy) != model_digest(model)
+
+
+def test_the_digest_of_a_model_in_parts_is_of_all_of_them(tmp_path):
+    for part in ("language_model", "vision_tower", "."):
+        (tmp_path / part).mkdir(exist_ok=True)
+        (tmp_path / part / "model.safetensors").write_bytes(bytes(9))
+    before = model_digest(tmp_path)
+    (tmp_path / "language_model/model.safetensors").write_bytes(bytes(8) + b"x")
+    assert model_digest(tmp_path) != before

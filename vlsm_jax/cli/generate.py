@@ -39,7 +39,10 @@ _NAMED = 4
 
 
 def generate(
-    sketch: Annotated[Path, typer.Option(help="A picture of the layout (PNG or JPEG).")],
+    sketch: Annotated[
+        Path | None,
+        typer.Option(help="A picture of the layout (PNG or JPEG). Only a model of text alone does without one."),
+    ] = None,
     model: Model = NANO,
     prompt: Annotated[str, typer.Option(help="The factory in words.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="A text file with the prompt.")] = None,
@@ -97,9 +100,14 @@ def generate(
     compute_in_calling_thread()
     try:
         generator = load_generator(model)
+        if generator.looks_at_sketches and sketch is None:
+            fail(f"{model} looks at a sketch of the layout; give one with --sketch")
+        if sketch is not None and not generator.looks_at_sketches:
+            fail(f"{model} is a model of text alone and would not look at {sketch}; leave --sketch out")
+        sketches = [] if sketch is None else [sketch]
 
         def write(text: str) -> list[Candidate]:
-            return generator.generate([sketch], [text], sampling=sampling, seed=seed, **settings)[0]
+            return generator.generate(sketches, [text], sampling=sampling, seed=seed, **settings)[0]
 
         made = write(prompt)
         speed = generator.speed

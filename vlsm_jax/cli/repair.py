@@ -32,7 +32,8 @@ def repair(
         ),
     ] = None,
     sketch: Annotated[
-        Path | None, typer.Option(help="A picture of the layout, for the model; without one it gets an empty page.")
+        Path | None,
+        typer.Option(help="A picture of the layout, for a model that looks at one; without it gets an empty page."),
     ] = None,
     candidates: Annotated[int, typer.Option(min=1, help="Scripts that the model writes; the best one counts.")] = 4,
     max_tokens: Annotated[int, typer.Option(min=1, help="Upper limit of what the model writes.")] = 1536,
@@ -94,12 +95,16 @@ def _rewritten(
     keep_compiled()
     compute_in_calling_thread()
     with tempfile.TemporaryDirectory() as scratch:
-        if sketch is None:
-            sketch = Path(scratch, "page.png")
-            PIL.Image.new("RGB", PAGE, "white").save(sketch)
         try:
-            made = load_generator(model).generate(
-                [sketch],
+            generator = load_generator(model)
+            if not generator.looks_at_sketches:
+                if sketch is not None:
+                    fail(f"{model} is a model of text alone and would not look at {sketch}; leave --sketch out")
+            elif sketch is None:
+                sketch = Path(scratch, "page.png")
+                PIL.Image.new("RGB", PAGE, "white").save(sketch)
+            made = generator.generate(
+                [] if sketch is None else [sketch],
                 [repair_prompt(prompt, found)],
                 max_tokens=max_tokens,
                 constrain=available(),

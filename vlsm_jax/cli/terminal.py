@@ -22,9 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for a 
 Script = Annotated[str, typer.Argument(help="A FlexScript file, or - for standard input.", show_default=False)]
 Model = Annotated[
     str,
-    typer.Option(
-        help="A model folder in Hugging Face LLaVA layout, such as <workdir>/export; nano comes with the package."
-    ),
+    typer.Option(help="A model folder in Hugging Face layout, such as <workdir>/export; nano comes with the package."),
 ]
 Until = Annotated[
     float | None,

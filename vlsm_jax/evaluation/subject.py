@@ -44,7 +44,7 @@ def read_subject(folder: str | Path, mesh: Mesh) -> Subject:
     """Returns the model of a folder in Hugging Face layout, such as an export.
 
     Args:
-      folder: config, weights, tokenizer and preprocessor files; or the name of a shipped model.
+      folder: as for `load_generator`; or the name of a shipped model.
       mesh: devices that decode.
 
     Raises:
@@ -62,11 +62,14 @@ def read_subject(folder: str | Path, mesh: Mesh) -> Subject:
 
 
 def model_digest(folder: Path) -> str:
-    """Returns eight digits that tell models apart, also those of the same folder and sizes: of parts of each file."""
+    """Returns eight digits that tell models apart, also those of the same folder and sizes: of parts of each file.
+
+    Files of folders within count, where a model in parts has its decoder and its encoder.
+    """
     digest = hashlib.blake2b(digest_size=4)
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+    for path in sorted([*folder.rglob("*.json"), *folder.rglob("*.safetensors")]):
         size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
+        digest.update(f"{path.relative_to(folder)} {size}".encode())
         with path.open("rb") as file:
             for start in _starts(size):
                 file.seek(start)

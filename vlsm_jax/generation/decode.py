@@ -127,6 +127,11 @@ class Generator:
         """The model."""
         return self._network
 
+    @property
+    def looks_at_sketches(self) -> bool:
+        """Whether the model has an encoder; one of text alone has none."""
+        return self._network.config.vision is not None
+
     def generate(
         self,
         images: Sequence[str | Path],
@@ -159,7 +164,8 @@ class Generator:
         Raises:
           ConstraintError: llguidance is missing or cannot read the tokenizer.
           ImageError: a sketch cannot be read.
-          ValueError: a prompt is empty, or several candidates are asked for that would all be the same.
+          ValueError: a prompt is empty, or has no sketch where the model looks at one; or several candidates are asked
+            for that would all be the same.
         """
         if candidates < 1:
             raise ValueError(f"candidates={candidates}; at least 1 is written for each prompt")
@@ -167,7 +173,9 @@ class Generator:
             raise ValueError(f"{candidates} greedy candidates would be the same; give a sampling, such as Sampling()")
         config = self._network.config
         pixels = [np.zeros(0, np.uint8)] * len(prompts)
-        if config.vision is not None:
+        if self.looks_at_sketches:
+            if len(images) != len(prompts):
+                raise ValueError(f"{len(images)} sketches for {len(prompts)} prompts; give one for each")
             pixels = [load_image(path, config.vision.image_size, self._fit) for path in images]
         batch = make_prompts(self._tokenizer, prompts, pixels, config.visual_tokens)
         missing = -len(prompts) % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
