@@ -46,6 +46,28 @@ def _compile_quickly() -> None:
 _compile_quickly()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_kept_at_home():
+    """`vlsm generate`, called in this process, would have JAX keep all that later tests compile below the user's home.
+
+    Not only is that no place for it: thousands of little programs, each written to a file, took minutes.
+    """
+    from vlsm_jax.generation import compiled
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "keep_compiled", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared_programs(tmp_path_factory):
+    """Environment of processes that run the same programs one after another: the first of them compiles for all."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    }
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest modules first; all others keep their order."""
     places = {TESTS / name: place for place, name in enumerate(LONGEST)}

@@ -74,8 +74,8 @@ def environment(devices=1):
     return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
-def launch(triplets, workdir, *options, devices=1):
-    told, env = command(triplets, workdir, *options), environment(devices)
+def launch(triplets, workdir, *options, devices=1, **more):
+    told, env = command(triplets, workdir, *options), environment(devices) | more
     return subprocess.run(told, capture_output=True, text=True, env=env, timeout=300, check=False)
 
 
@@ -85,16 +85,16 @@ def losses(workdir):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(triplets, tmp_path_factory):
+def uninterrupted(triplets, shared_programs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted")
-    done = launch(triplets, workdir)
+    done = launch(triplets, workdir, **shared_programs)
     assert done.returncode == 0, done.stderr
     return losses(workdir)
 
 
-def test_a_kill_in_the_middle_loses_nothing(triplets, uninterrupted, tmp_path):
+def test_a_kill_in_the_middle_loses_nothing(triplets, uninterrupted, shared_programs, tmp_path):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    process = subprocess.Popen(command(triplets, tmp_path), env=environment(), **quiet)
+    process = subprocess.Popen(command(triplets, tmp_path), env=environment() | shared_programs, **quiet)
     deadline = time.monotonic() + 240
     # A checkpoint is there when its folder has its final name.
     while not any(path.name.isdigit() for path in tmp_path.glob("checkpoints/*")):
@@ -105,7 +105,7 @@ def test_a_kill_in_the_middle_loses_nothing(triplets, uninterrupted, tmp_path):
     process.wait()
     interrupted_at = max(int(path.name) for path in tmp_path.glob("checkpoints/*") if path.name.isdigit())
     assert interrupted_at < 30, "too quick: nothing was interrupted"
-    done = launch(triplets, tmp_path)
+    done = launch(triplets, tmp_path, **shared_programs)
     assert done.returncode == 0, done.stderr
     assert "going on from the checkpoint of step" in done.stderr
     assert losses(tmp_path) == uninterrupted

@@ -263,8 +263,9 @@ def test_scores_that_differ_leave_nothing(vlsm, made, monkeypatch):
     done(vlsm("from-hf", made / "decoder", "ours", "--json"))
     write = to_hf.__globals__["write_hf_decoder"]
 
-    def mistaken(directory, config, params, **options):
-        write(directory, config, dict(params) | {"norm/scale": np.asarray(params["norm/scale"]) * 1.01}, **options)
+    def mistaken(directory, config, params, *more, **options):
+        other = dict(params) | {"norm/scale": np.asarray(params["norm/scale"]) * 1.01}
+        write(directory, config, other, *more, **options)
 
     monkeypatch.setattr("convert.exporting.write_hf_decoder", mistaken)
     result = vlsm("to-hf", "ours", "back", "--verify")

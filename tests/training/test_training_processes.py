@@ -57,13 +57,14 @@ def triplets(tmp_path_factory):
 class Job:
     """launch.py in processes that share a work folder; their output goes to files beside it."""
 
-    def __init__(self, triplets, workdir, *options, processes=2, devices=4):
+    def __init__(self, triplets, workdir, *options, processes=2, devices=4, **more):
         self.workdir, self.processes, self.logs = workdir, [], []
         workdir.mkdir(parents=True, exist_ok=True)
         env = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
+            **more,
         }
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
@@ -110,9 +111,9 @@ def losses(workdir):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(triplets, tmp_path_factory):
+def uninterrupted(triplets, shared_programs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
-    with Job(triplets, workdir) as job:
+    with Job(triplets, workdir, **shared_programs) as job:
         assert job.end() == [0, 0], job.said()
     return losses(workdir)
 
@@ -157,8 +158,8 @@ def test_a_job_told_to_end_goes_on_after_a_kill_and_saves_first(uninterrupted, k
     assert found == uninterrupted[:told_to_end]
 
 
-def test_two_processes_finish_what_they_began(triplets, uninterrupted, killed, told_to_end):
-    with Job(triplets, shutil.copytree(killed, killed.with_name("two"))) as job:
+def test_two_processes_finish_what_they_began(triplets, uninterrupted, shared_programs, killed, told_to_end):
+    with Job(triplets, shutil.copytree(killed, killed.with_name("two")), **shared_programs) as job:
         assert job.end() == [0, 0], job.said()
     assert losses(job.workdir) == uninterrupted
 
