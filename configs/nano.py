@@ -115,9 +115,9 @@ def _for_names(config: ConfigDict) -> ConfigDict:
     config.pipeline = reading.pipeline(sequence_length=1536, batch_size=16, pack=False, buckets=8)
     config.model.compute_dtype = "float32"
     config.model.remat = "none"
-    config.train.update(steps=1200, log_every=10, validate_every=100, validation_batches=6, checkpoint_every=100)
+    config.train.update(steps=1000, log_every=10, validate_every=100, validation_batches=6, checkpoint_every=100)
     config.optimizer = optimizing.optimizer(learning_rate=1e-3, schedule="stable", warmup_steps=40, decay_share=0.35)
     config.evaluate.splits = ("iid", "industry")
     config.evaluate.samples = 200
-    config.evaluate.max_tokens = 512
+    config.evaluate.max_tokens = 768
     return config
