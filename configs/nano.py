@@ -40,6 +40,11 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.name = "nano-text" if text else "nano"
     config.seed = 7
 
+    # Of every 16 prompts, nine leave the connections to the sketch: those of style "sketch", and half of the last six.
+    styles = (*("sketch",) * 6, *("complete",) * 4, *("terse", "intent", "units") * 2)
+    if text:
+        styles = tuple(style for style in styles if style != "sketch")
+
     config.data = reading.data(tokenizer="", vocab_size=4096, pictures=not text)
     config.synth = ConfigDict(
         {
@@ -50,8 +55,8 @@ def get_config(arg: str = "full") -> ConfigDict:
             "layout": 1000,
             "size": 1000,
             "timing": 1000,
-            # Of every 16 prompts, six leave the connections to the sketch.
-            "prompt_styles": (*("sketch",) * 6, *("complete",) * 4, *("terse", "intent", "units") * 2),
+            "prompt_styles": styles,
+            "self_contained": text,
             "script_styles": ("dictated",),
             "most_objects": 40,  # of one factory; below 25 there can be none in split `size`
             "plain_scripts": True,

@@ -39,6 +39,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.synth.features = ()
     config.synth.most_objects = 6
     config.synth.prompt_styles = ("complete", "sketch")
+    config.synth.self_contained = False  # whether no prompt leaves connections to the sketch, for a model of text alone
     config.synth.script_styles = ("loop",)
     config.synth.sketch_styles = ("pencil",)
     config.synth.plain = True

@@ -81,6 +81,26 @@ def test_options_are_kept():
         assert len(factory.twin.objects) <= 6
 
 
+def test_self_contained_prompts_leave_no_connections_to_the_sketch():
+    styles = tuple(style for style in PromptStyle if style is not PromptStyle.SKETCH)
+    some = TripletOptions(most_objects=8, prompt_styles=styles)
+    alone = dataclasses.replace(some, self_contained=True)
+    assert TripletOptions.from_json(json.loads(json.dumps(alone.to_json()))) == alone
+    changed = 0
+    for index in range(24):
+        before, after = (make_triplet(4, index, options) for options in (some, alone))
+        assert "connections" not in after.prompt.omitted
+        assert after.factory == before.factory
+        left = "connections" in before.prompt.omitted
+        changed += left
+        assert (after.prompt == before.prompt) != left, "prompts that tell all are as they were"
+    assert changed > 5
+    with pytest.raises(
+        ValueError, match="'sketch' leaves all connections to the sketch, and self_contained prompts tell"
+    ):
+        TripletOptions(self_contained=True)
+
+
 def test_dictated_scripts_follow_the_prompt():
     options = TripletOptions(script_styles=(ScriptStyle.DICTATED,), plain_scripts=True)
     orders = 0

@@ -56,6 +56,7 @@ class TripletOptions:
       open_names: the share of factories whose objects have names of no industry; see `vlsm_jax.synth.names`.
       annotated: rows tell what is where in the sketch; see `vlsm_jax.synth.sketches.annotations`.
       plain_scripts: scripts alone in one way of writing, for models that are to read all prompts and need one answer.
+      self_contained: no prompt leaves the connections to the sketch, for models of text alone.
     """
 
     industries: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class TripletOptions:
     plain_scripts: bool = False
     open_names: float = 0.0
     annotated: bool = False
+    self_contained: bool = False
 
     def __post_init__(self):
         if not 0 <= self.open_names <= 1:
@@ -86,6 +88,11 @@ class TripletOptions:
         for field in ("prompt_styles", "script_styles", "sketch_styles"):
             if not getattr(self, field):
                 raise ValueError(f"{field} is empty; list at least one style")
+        if self.self_contained and PromptStyle.SKETCH in self.prompt_styles:
+            raise ValueError(
+                "prompt style 'sketch' leaves all connections to the sketch, and self_contained prompts tell them: "
+                "leave one of the two out"
+            )
 
     def industries_of(self, split: Split) -> tuple[str, ...]:
         """Returns the industries to draw from for a split; raises `ValueError` when there is none."""
@@ -131,8 +138,9 @@ class TripletOptions:
             "plain": self.plain,
             "plain_scripts": self.plain_scripts,
             "open_names": self.open_names,
-            # Left out where it is not asked for, so that a set made before there was such a thing is still the same.
+            # Left out where not asked for, so that a set made before there were such things is still the same.
             **({"annotated": True} if self.annotated else {}),
+            **({"self_contained": True} if self.self_contained else {}),
         }
 
     @classmethod
@@ -313,7 +321,8 @@ class _Draft:
         """Writes the prompt."""
         options, rng = self._options, self._streams[0]
         asked = self.script_style if len(options.script_styles) > 1 else None
-        self.prompt = write_prompt(self.factory, self.prompt_style, rng, script_style=asked, plain=options.plain)
+        how = {"script_style": asked, "plain": options.plain, "self_contained": options.self_contained}
+        self.prompt = write_prompt(self.factory, self.prompt_style, rng, **how)
 
     def write_script(self) -> None:
         """Writes the script."""

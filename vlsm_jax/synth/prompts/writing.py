@@ -227,6 +227,7 @@ def write_prompt(
     *,
     script_style: ScriptStyle | None = None,
     plain: bool = False,
+    self_contained: bool = False,
 ) -> Prompt:
     """Returns a prompt from which, with the sketch and but for what it leaves open, the Twin can be written.
 
@@ -240,12 +241,13 @@ def write_prompt(
       script_style: the code style that is asked for; a loop goes without saying. None where none is wanted.
       plain: one frame for each fact and one order, in prose: for models too small to learn a language. Styles keep
         what they say and leave out; `TERSE` is as terse as ever.
+      self_contained: whether connections are told in all styles but `SKETCH`; else in half of the prompts of each.
     """
     dice = PlainDice() if plain else Dice(rng)
     twin = factory.twin
     industry = INDUSTRIES.get(factory.industry)
     half = bool(rng.random() < 0.5)
-    named = style is PromptStyle.COMPLETE or (style is not PromptStyle.SKETCH and half)
+    named = style is PromptStyle.COMPLETE or (style is not PromptStyle.SKETCH and (half or self_contained))
     # Where several Sources feed a line, some of them send in other things.
     item = industry.item if industry and sum(obj.cls == "Source" for obj in twin.objects) == 1 else ""
     units = style is PromptStyle.UNITS
