@@ -50,7 +50,8 @@ _compile_quickly()
 def nothing_is_kept_at_home():
     """`vlsm generate`, called in this process, would have JAX keep all that later tests compile below the user's home.
 
-    Not only is that no place for it: thousands of little programs, each written to a file, took minutes.
+    That is no place for it; and every little program would be written to a file, and the folder looked through, which
+    takes longer the more there are.
     """
     from vlsm_jax.generation import compiled
 

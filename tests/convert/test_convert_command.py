@@ -27,7 +27,7 @@ from vlsm_jax.cli import app
 from vlsm_jax.models import ConnectorConfig, Decoder, DecoderConfig, PerceiverSizes, VisionConfig, VlsmConfig
 from vlsm_jax.models.adaptation import Adaptation, adapt, plain
 from vlsm_jax.models.lora import LoraConfig
-from vlsm_jax.training.network import flatten, unflatten
+from vlsm_jax.training.network import Network, flatten, unflatten
 
 LLAMA = DecoderConfig("llama", 96, 64, 2, 4, 2, 16, 128, max_positions=128)
 STARCODER2 = DecoderConfig(
@@ -419,11 +419,9 @@ def test_the_papers_own_files_become_one_model(vlsm, made, kind):
     quantised = read_native("4-bit").params
     assert {str(quantised[p].dtype) for p in quantised if p.endswith("codes")} == {"uint8"}
     assert {str(a.dtype) for p, a in quantised.items() if not p.startswith("decoder/")} == {"float32"}
-    done(vlsm("to-hf", "4-bit", "plain", "--as", "llava", "--json"))
-    done(vlsm("to-hf", "4-bit", "plain-decoder", "--as", "decoder", "--json"))
-    error = np.abs(load_file("plain-decoder/model.safetensors")[name := "model.layers.1.mlp.up_proj.weight"]
-                   - load_file("decoder/model.safetensors")[name].astype(np.float32))  # fmt: skip
-    assert 0 < error.max() < 0.3
+    described = read_native("4-bit")
+    network = Network.create(described.config, adaptation=described.adaptation)
+    assert network.shapes.keys() == quantised.keys()
     refused = vlsm("from-hf", made / "llava", "none", "--upstream", "up/best_model.pt", "--vision", made / "vision")
     assert "goes with a decoder alone" in refused.stderr
     Path("up/best_model.pt").write_bytes(Path("up/best_model.pt").read_bytes()[:999])
