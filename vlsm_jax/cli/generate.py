@@ -20,6 +20,7 @@ from vlsm_jax.cli.terminal import (
     format_goals,
     read,
     read_goals,
+    refuse_sketch,
     report_object,
     say,
     say_json,
@@ -103,7 +104,7 @@ def generate(
         if generator.looks_at_sketches and sketch is None:
             fail(f"{model} looks at a sketch of the layout; give one with --sketch")
         if sketch is not None and not generator.looks_at_sketches:
-            fail(f"{model} is a model of text alone and would not look at {sketch}; leave --sketch out")
+            refuse_sketch(model, sketch)
         sketches = [] if sketch is None else [sketch]
 
         def write(text: str) -> list[Candidate]:

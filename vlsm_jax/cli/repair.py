@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlsm_jax.cli.terminal import STDIN, Json, Script, Seed, fail, painter, read, say, say_json, write_whole
+from vlsm_jax.cli.terminal import (
+    STDIN,
+    Json,
+    Script,
+    Seed,
+    fail,
+    painter,
+    read,
+    refuse_sketch,
+    say,
+    say_json,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from vlsm_jax.repair import Judged, Repair
@@ -99,7 +111,7 @@ def _rewritten(
             generator = load_generator(model)
             if not generator.looks_at_sketches:
                 if sketch is not None:
-                    fail(f"{model} is a model of text alone and would not look at {sketch}; leave --sketch out")
+                    refuse_sketch(model, sketch)
             elif sketch is None:
                 sketch = Path(scratch, "page.png")
                 PIL.Image.new("RGB", PAGE, "white").save(sketch)

@@ -54,6 +54,11 @@ def read(path: str | Path) -> str:
         fail(str(error))
 
 
+def refuse_sketch(model: str, sketch: Path) -> NoReturn:
+    """Ends the program where a sketch is given to a model that looks at none."""
+    fail(f"{model} is a model of text alone and would not look at {sketch}; leave --sketch out")
+
+
 def check_times(until: float | None, warmup: float) -> None:
     """Ends the program where simulated times make no sense."""
     if not 0 <= warmup < math.inf:
