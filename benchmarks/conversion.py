@@ -21,7 +21,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -33,20 +32,24 @@ import ml_dtypes
 import numpy as np
 from flax import nnx
 
-from convert.checkpoint_reader import CheckpointReader
-from convert.checkpoint_writer import PendingTensor, write_checkpoint, write_json
-from convert.llava import padded_vocabulary, to_llava_config
-from convert.mapping import plan
-from convert.native import Config
-from convert.plain_kernels import make_model
-from convert.processor_files import write_preprocessor
-from convert.tables import clip_vision_layout, decoder_layout, llava_layout
-from vlsm_jax.data.images import Fit
-from vlsm_jax.models.connector import ConnectorConfig
-from vlsm_jax.models.decoder_config import DecoderConfig
-from vlsm_jax.models.presets import DECODER_PRESETS, VISION_PRESETS, decoder_preset, vision_preset
-from vlsm_jax.models.vision import VisionConfig
-from vlsm_jax.models.vlsm import VlsmConfig
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_name  # noqa: E402
+from convert.checkpoint_reader import CheckpointReader  # noqa: E402
+from convert.checkpoint_writer import PendingTensor, write_checkpoint, write_json  # noqa: E402
+from convert.llava import padded_vocabulary, to_llava_config  # noqa: E402
+from convert.mapping import plan  # noqa: E402
+from convert.native import Config  # noqa: E402
+from convert.plain_kernels import make_model  # noqa: E402
+from convert.processor_files import write_preprocessor  # noqa: E402
+from convert.tables import clip_vision_layout, decoder_layout, llava_layout  # noqa: E402
+from vlsm_jax.data.images import Fit  # noqa: E402
+from vlsm_jax.models.connector import ConnectorConfig  # noqa: E402
+from vlsm_jax.models.decoder_config import DecoderConfig  # noqa: E402
+from vlsm_jax.models.presets import DECODER_PRESETS, VISION_PRESETS, decoder_preset, vision_preset  # noqa: E402
+from vlsm_jax.models.vision import VisionConfig  # noqa: E402
+from vlsm_jax.models.vlsm import VlsmConfig  # noqa: E402
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 SHARD_BYTES = 2 * 10**9
@@ -179,7 +182,7 @@ def main() -> None:
                 "tensors_out": report["tensors_out"],
                 "unused": len(report["unused"]),
             }
-            machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+            machine = {"machine": machine_name(), "cores": os.cpu_count()}
             note = {"note": options.note} if options.note else {}
             print(json.dumps(facts | machine | note | {"date": time.strftime("%Y-%m-%d")}), flush=True)
 

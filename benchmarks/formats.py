@@ -16,14 +16,19 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from vlsm_jax.curation import Look, validate
-from vlsm_jax.data.conversion import FORMATS, convert_dataset
-from vlsm_jax.data.triplets import find_splits, open_triplets
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_name  # noqa: E402
+from vlsm_jax.curation import Look, validate  # noqa: E402
+from vlsm_jax.data.conversion import FORMATS, convert_dataset  # noqa: E402
+from vlsm_jax.data.triplets import find_splits, open_triplets  # noqa: E402
 
 OTHERS = tuple(form for form in FORMATS if form != "jsonl")
 
@@ -106,7 +111,7 @@ def main() -> None:
         "seed": made["seed"],
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }

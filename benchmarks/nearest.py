@@ -18,15 +18,20 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from vlsm_jax.metrics import summarise, try_pairs
-from vlsm_jax.simulator import build
-from vlsm_jax.twin import Twin
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_name  # noqa: E402
+from vlsm_jax.metrics import summarise, try_pairs  # noqa: E402
+from vlsm_jax.simulator import build  # noqa: E402
+from vlsm_jax.twin import Twin  # noqa: E402
 
 SPLITS = ("iid", "industry", "layout", "size", "timing")
 UNTIL = 28800.0
@@ -118,7 +123,7 @@ def main() -> None:
                     "seconds": round(time.perf_counter() - began, 1),
                     "data": json.loads((options.directory / "dataset.json").read_text())["seed"],
                     "python": platform.python_version(),
-                    "machine": platform.machine(),
+                    "machine": machine_name(),
                     "cores": os.cpu_count(),
                     "date": time.strftime("%Y-%m-%d"),
                 }

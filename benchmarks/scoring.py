@@ -14,13 +14,19 @@ import os
 import platform
 import random
 import re
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from vlsm_jax.metrics import score_pairs, summarise
-from vlsm_jax.synth import ScriptStyle, sample_factory, write_script
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_name  # noqa: E402
+from vlsm_jax.metrics import score_pairs, summarise  # noqa: E402
+from vlsm_jax.synth import ScriptStyle, sample_factory, write_script  # noqa: E402
 
 UNTIL = 28800.0
 CANDIDATES = 2
@@ -101,7 +107,7 @@ def main() -> None:
         "esr": round(summary.esr.mean, 4),
         "load_before": round(load, 2),
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }

@@ -30,7 +30,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from vlsm_jax.simulator import Budget, build, run
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_name  # noqa: E402
+from vlsm_jax.simulator import Budget, build, run  # noqa: E402
 
 MM1 = """
 Object source = Object.create("Source"); source.name = "Arrivals";
@@ -201,7 +205,7 @@ def main() -> None:
         return
     machine = {
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,11 +20,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vlsm_jax.synth import Split, TripletOptions, write_dataset
-from vlsm_jax.synth.prompts import write_prompt
-from vlsm_jax.synth.scripts import write_script
-from vlsm_jax.synth.sketches import SketchError, encode_image, paint_sketch
-from vlsm_jax.synth.triplets import check_script, sample_for
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_name  # noqa: E402
+from vlsm_jax.synth import Split, TripletOptions, write_dataset  # noqa: E402
+from vlsm_jax.synth.prompts import write_prompt  # noqa: E402
+from vlsm_jax.synth.scripts import write_script  # noqa: E402
+from vlsm_jax.synth.sketches import SketchError, encode_image, paint_sketch  # noqa: E402
+from vlsm_jax.synth.triplets import check_script, sample_for  # noqa: E402
 
 
 def parts(count: int, seed: int) -> dict[str, float]:
@@ -68,7 +73,7 @@ def main() -> None:
         "seed": options.seed,
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": machine_name(),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
     }
