@@ -149,7 +149,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     import jax
 
     from vlsm_jax.generation.constraint import check_available
-    from vlsm_jax.generation.draft_examples import MOST
+    from vlsm_jax.generation.draft_examples import MOST, write_examples
     from vlsm_jax.training.distributed import Processes, describe_rows
     from vlsm_jax.training.preflight import check_workdir
     from vlsm_jax.training.profiling import check_steps, parse_steps
@@ -209,6 +209,9 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     logging.info("%s; %d token ids", ", ".join(f"{len(rows)} {split}" for split, rows in data.items()), tokenizer.size)
     if mode == "data":
         return
+    scripts = [data["train"][i].response for i in range(min(len(data["train"]), MOST))]
+    if processes.first:
+        write_examples(workdir, scripts)  # beside the tokenizer, for whoever exports a checkpoint of the run later
 
     # --- Model --------------------------------------------------------------------------------------------------------
     model_config = vlsm_config(config, tokenizer)
@@ -246,7 +249,6 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     def finish() -> str:
         if exporting:
-            scripts = [data["train"][i].response for i in range(min(len(data["train"]), MOST))]
             export_model(workdir / "export", network, params, tokenizer, pipeline, scripts)
         print(f"workdir  {workdir}\nseconds  {time.monotonic() - began:.0f}")
         return "done"

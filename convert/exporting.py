@@ -80,12 +80,13 @@ def export_checkpoint(
     meter = Meter()
     source = Path(source)
     with whole_folder(out) as draft, jax.default_device(jax.devices("cpu")[0]):
-        tokenizer, read_from = None, source / PARAMS_FOLDER
+        tokenizer, read_from, files = None, source / PARAMS_FOLDER, source / FILES_FOLDER
         # Orbax: it takes half a second to import.
         from convert.training_source import CHECKPOINTS_FOLDER, is_training, read_training
 
         if is_training(source):
             checkpoint, step, tokenizer = read_training(source, which)
+            files = source  # has examples for drafts
             read_from = source / CHECKPOINTS_FOLDER / str(step)
             if checkpoint.config.vision is None:
                 checkpoint = part_of(checkpoint, "decoder")
@@ -95,7 +96,7 @@ def export_checkpoint(
         base = base or checkpoint.facts.get("source", "")
         beside = _write(draft, export, base, tokenizer)
         for name in KEPT_FILES:
-            kept = source / FILES_FOLDER / name
+            kept = files / name
             alone = export.part.kind == "decoder" and name in _OF_PICTURES
             if kept.is_file() and export.layout not in ("peft", "upstream") and not alone:
                 shutil.copyfile(kept, draft / name)

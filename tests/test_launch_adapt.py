@@ -54,6 +54,7 @@ def test_before_and_after_stand_in_one_table(model, tmp_path, capsys):
     lines = (tmp_path / "data/train.jsonl").read_text().splitlines()
     examples = json.loads((tmp_path / "export/draft_examples.json").read_text())["scripts"]
     assert examples == [json.loads(line)["response"] for line in lines[:32]]
+    assert json.loads((tmp_path / "draft_examples.json").read_text())["scripts"] == examples
     assert not (model / "draft_examples.json").exists(), "a model that was given none has none"
     # The same command has nothing left to do.
     launch.run(settings(model), tmp_path, "all")

@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 from convert import CheckpointError, from_hf
 from convert.exporting import export_checkpoint
 from convert.training_source import is_training, read_training
-from vlsm_jax.data.tokenizer import train_bpe
+from vlsm_jax.data.tokenizer import load_tokenizer, train_bpe
+from vlsm_jax.generation.draft_examples import find_lookup, write_examples
 from vlsm_jax.generation.load import load_generator
 from vlsm_jax.models import ConnectorConfig, DecoderConfig, VisionConfig, VlsmConfig
 from vlsm_jax.training.checkpoints import Checkpoints
@@ -101,12 +102,13 @@ def test_a_model_of_text_alone_is_a_decoder(run, tmp_path):
     config = dataclasses.replace(network.config, vision=None, connector=None)
     write_run(tmp_path / "run", config, {p: a for p, a in params.items() if p.startswith("decoder/")})
     shutil.copytree(workdir / "tokenizer", tmp_path / "run" / "tokenizer")
+    write_examples(tmp_path / "run", ["Two queues, then a sink."])
     export_checkpoint(tmp_path / "run", tmp_path / "out", layout="merged", which="best")
     config, found = from_hf(tmp_path / "out")
     assert config == network.config.decoder
     for path, array in flatten(found).items():
         np.testing.assert_allclose(array, wanted[f"decoder/{path}"], atol=1e-6, err_msg=path)
-    assert (tmp_path / "out" / "tokenizer.json").is_file()
+    assert find_lookup(tmp_path / "out", load_tokenizer(tmp_path / "out")).examples
 
 
 def test_frozen_parameters_of_another_run_are_named(run, tmp_path):
