@@ -33,10 +33,22 @@ def test_full_training_takes_three_times_the_forward_pass():
     assert per_token(StepFlops.create(network, ())) == pytest.approx(2.46, abs=0.005)
     trained = StepFlops.create(network, network.shapes)
     assert per_token(trained) == pytest.approx(7.38, abs=0.005)
-    assert trained.token.frozen == 0
-    assert "takes 7.38 GFLOP in training: trained matrices 6.21, frozen ones 0, attention 1.18" in trained.describe(
-        4353
-    )
+    assert trained.token.frozen == trained.target.frozen == 0
+    said = trained.describe(LENGTH)
+    assert "takes 7.38 GFLOP in training: trained matrices 6.21, frozen ones 0, attention 1.18" in said
+    assert said.endswith("; without a target 0.393 less")  # a head of 32,000 ids and 2,048 wide
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_head_is_for_targets(tied):
+    config = DecoderConfig("llama", 96, 16, 2, 4, 2, 4, 32, tied=tied)
+    network = Network.create(VlsmConfig(None, None, config, image_token_id=0))
+    flops = StepFlops.create(network, network.shapes)
+    assert flops.target.total == flops.target.trained == 6 * 96 * 16
+    assert flops.token.total == 6 * 2 * (2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 32)
+    full = BatchCounts.full(3, 20, None, 0)
+    few = full._replace(targets=10.0)
+    assert flops.useful(full) - flops.useful(few) == flops.padded(full) - flops.padded(few) == 50 * 6 * 96 * 16
 
 
 def test_adapters_on_a_frozen_decoder():
@@ -46,7 +58,7 @@ def test_adapters_on_a_frozen_decoder():
     flops = StepFlops.create(network, adapters)
     assert per_token(flops) == pytest.approx(33.0, rel=0.005)
     # Frozen: forward and through, 4 for each of 7.17 billion weights; trained: 6 for each of 76.5 million.
-    assert flops.token.frozen == pytest.approx(4 * 7.172e9, rel=1e-3)
+    assert flops.token.frozen + flops.target.frozen == pytest.approx(4 * 7.172e9, rel=1e-3)
     assert flops.token.trained == pytest.approx(6 * sum(network.shapes[name].size for name in adapters))
     assert flops.token.trained == pytest.approx(6 * 76.5e6, rel=2e-3)
     assert per_token(StepFlops.create(published("starcoder2-7b"), ())) == pytest.approx(15.6, rel=0.005)
@@ -89,7 +101,9 @@ def test_what_gradients_do_not_reach_is_not_counted(network):
     assert flops.picture.total == encoder + 2 * 5 * (16 * 32 + 32 * 32)
     assert StepFlops.create(network, connector).picture.trained == 6 * 5 * (16 * 32 + 32 * 32)
     # A trained connector takes the gradient through a frozen decoder.
-    assert StepFlops.create(network, connector).token.frozen == 4 * flops.token.trained / 6
+    through = StepFlops.create(network, connector)
+    assert through.token.frozen == 4 * flops.token.trained / 6
+    assert through.target.frozen == 4 * flops.target.trained / 6 > 0
     every = StepFlops.create(network, network.shapes)
     assert every.picture.total == 3 * (encoder + 2 * 5 * (16 * 32 + 32 * 32))
 
@@ -113,9 +127,10 @@ def test_a_batch_counts_what_is_in_it():
         "segment_ids": np.array([[1] * 5 + [2] * 3 + [0] * 2, [1] * 4 + [0] * 6], np.int32),
         "visual_index": np.array([[0, 1, -1, -1, -1, 2, 3, -1, -1, -1], [-1] * 10], np.int32),
         "images": np.zeros((2, 3, 8, 8, 3), np.uint8),
+        "weights": np.array([[0, 0, 0, 1, 1, 0, 0.5, 0.5, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0, 0, 0]], np.float32),
     }
     counts = BatchCounts.of(batch, window=3, visual_tokens=2)
-    assert (counts.samples, counts.tokens, counts.pictures) == (3, 12, 2)
+    assert (counts.samples, counts.tokens, counts.targets, counts.pictures) == (3, 12, 6, 2)
     assert counts.pairs == 15 + 6 + 10
     assert counts.local_pairs == (1 + 2 + 3 * 3) + 6 + (1 + 2 + 3 * 2)
     assert (counts.positions, counts.padded_pairs, counts.padded_pictures) == (20, 2 * 55, 6)

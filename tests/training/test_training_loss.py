@@ -63,6 +63,28 @@ def test_no_logits_of_the_whole_batch_exist(problem):
     assert compiled.memory_analysis().temp_size_in_bytes < whole / 2
 
 
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 60])
+def test_logits_are_made_where_targets_are(problem, count):
+    """Of 60 positions in chunks of 4, wherever in the rows those with a target stand."""
+    hidden, head, targets, _ = problem
+    weights = jnp.zeros(60).at[jax.random.permutation(jax.random.key(5), 60)[:count]].set(0.5).reshape(3, 20)
+    made = []
+
+    def to_logits(part, head):
+        jax.debug.callback(lambda: made.append(part.shape))
+        return part @ head
+
+    def loss(hidden, head):
+        return cross_entropy(hidden, targets, weights, head, to_logits, 4).loss
+
+    found = loss(hidden, head), *jax.grad(loss, (0, 1))(hidden, head)
+    jax.effects_barrier()
+    assert made == [(1, 4, 8)] * 2 * -(-count // 4)
+    wanted = plain(hidden, head, targets, weights), *jax.grad(plain, (0, 1))(hidden, head, targets, weights)
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5)
+
+
 def test_sums_add():
     total = LossSum.zero() + LossSum(*map(jnp.float32, (2, 3, 1, 4)))
     assert tuple(map(float, total)) == (2, 3, 1, 4)

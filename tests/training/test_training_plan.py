@@ -107,6 +107,25 @@ def test_a_loop_may_count_by_twos():
     assert counts == {"all-reduce": 9, "all-gather": 3, "reduce-scatter": 4}  # 1, 3, 5 of less than 6
 
 
+def test_a_loop_that_may_end_early_counts_as_often_as_it_may_run():
+    """As that over chunks of the loss does: its condition has two limits, of which one is known, and may be fused."""
+    condition = """  ROOT %less = pred[] fusion(%i, %last), kind=kLoop, calls=%fused_less
+  %last = s32[] get-tuple-element(%s), index=1
+}
+
+%fused_less (b: s32[], a: s32[]) -> pred[] {
+  %b = s32[] parameter(0)
+  %a = s32[] parameter(1)
+  %early = pred[] compare(%b, %a), direction=LT
+  %six = s32[] constant(6)
+  %late = pred[] compare(%b, %six), direction=LT
+  ROOT %and = pred[] and(%early, %late)
+"""
+    program = PROGRAM.replace("  ROOT %less = pred[] compare(%i, %limit), direction=LT\n", condition)
+    program = program.replace("  %limit = s32[]{:T(128)} constant(6)\n", "")
+    assert collectives(Module.parse(program), MESH) == collectives(Module.parse(PROGRAM), MESH)
+
+
 @pytest.mark.parametrize(
     ("groups", "group", "axes"),
     [

@@ -34,13 +34,20 @@ from vlsm_jax.training.recording import LogConfig, Recorder, Window, describe_pe
 from vlsm_jax.training.step import StepMetrics
 
 FLOPS = StepFlops(
-    Flops(60.0, 30.0), pair=2.0, local_pair=0.0, picture=Flops(frozen=500.0), window=None, visual_tokens=2
+    Flops(60.0, 30.0),
+    target=Flops(7.0),
+    pair=2.0,
+    local_pair=0.0,
+    picture=Flops(frozen=500.0),
+    window=None,
+    visual_tokens=2,
 )
 BATCH = {  # samples of 5 and 3 tokens, the first with a picture; a row of 10
     "positions": np.array([[0, 1, 2, 3, 4, 0, 1, 2, -1, -1]], np.int32),
     "segment_ids": np.array([[1] * 5 + [2] * 3 + [0] * 2], np.int32),
     "visual_index": np.array([[0, 1] + [-1] * 8], np.int32),
     "images": np.zeros((1, 1, 4, 4, 3), np.uint8),
+    "weights": np.array([[0, 0, 0, 1, 1, 0, 1, 1, 0, 0]], np.float32),
 }
 
 
@@ -150,7 +157,7 @@ def test_figures_of_a_window():
     counts = BatchCounts.of(BATCH, None, 2).times(3)
     assert (counts.samples, counts.tokens, counts.positions, counts.pictures) == (6, 24, 30, 3)
     found = Window(counts, steps=3, seconds=2.0, starved=0.5).figures(FLOPS, peak=10_000.0)
-    useful = 3 * (8 * 90 + (15 + 6) * 2 + 500) / 2
+    useful = 3 * (8 * 90 + 4 * 7 + (15 + 6) * 2 + 500) / 2
     assert found == {
         "tokens_per_second": 12.0,
         "padded_tokens_per_second": 15.0,
@@ -159,7 +166,7 @@ def test_figures_of_a_window():
         "data_wait": 0.25,
         "flops_per_second": useful,
         "mfu": pytest.approx(useful / 1e4),
-        "mfu_padded": pytest.approx(3 * (10 * 90 + 55 * 2 + 500) / 2 / 1e4),
+        "mfu_padded": pytest.approx(3 * (10 * 90 + 4 * 7 + 55 * 2 + 500) / 2 / 1e4),
     }
     assert "mfu" not in Window(counts, 3, 2.0).figures(FLOPS, None)
 

@@ -138,7 +138,11 @@ def float32_product(form: str, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _product_backward(form: str, operands: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, ...]:
-    return jax.vjp(functools.partial(jnp.einsum, form), *operands)[1](gradient.astype(operands[0].dtype))
+    x, kernel = operands
+    gradient = gradient.astype(x.dtype)
+    (to_x,) = jax.linear_transpose(lambda x: jnp.einsum(form, x, kernel), x)(gradient)
+    (to_kernel,) = jax.linear_transpose(lambda kernel: jnp.einsum(form, x, kernel), kernel)(gradient)
+    return to_x, to_kernel
 
 
 float32_product.defvjp(lambda form, x, kernel: (float32_product(form, x, kernel), (x, kernel)), _product_backward)

@@ -3,7 +3,8 @@
 Of a matrix: 2 FLOPs for each weight and position forward, 2 more where a gradient goes on through it, and 2 more where
 the matrix itself is trained. Of attention: 4 for each pair of positions and width of all heads forward, three times
 over where a gradient goes through it. Nothing that rematerialisation makes again, no element-wise arithmetic. Encoder,
-connector and decoder count as wholes: a gradient goes through all of one in or before which something is trained.
+connector and decoder count as wholes: a gradient goes through all of one in or before which something is trained. The
+head counts where there is a target.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class BatchCounts(NamedTuple):
     Attributes:
       samples: triplets.
       tokens: positions that hold one, visual ones included.
+      targets: positions that count in the loss.
       pairs: of positions of which one sees the other, in layers without a sliding window.
       local_pairs: the same in layers with one.
       pictures: that are there.
@@ -38,6 +40,7 @@ class BatchCounts(NamedTuple):
 
     samples: float = 0
     tokens: float = 0
+    targets: float = 0
     pairs: float = 0
     local_pairs: float = 0
     pictures: float = 0
@@ -76,6 +79,7 @@ class BatchCounts(NamedTuple):
         return cls(
             samples=float(np.count_nonzero(place == 0)),
             tokens=float(np.count_nonzero(place >= 0)),
+            targets=float(np.count_nonzero(batch["weights"])),
             pairs=float(pairs),
             local_pairs=float(local),
             pictures=visual / visual_tokens if visual_tokens else 0.0,
@@ -84,12 +88,12 @@ class BatchCounts(NamedTuple):
 
     @classmethod
     def full(cls, rows: int, length: int, window: int | None, pictures: int) -> BatchCounts:
-        """Returns the counts of rows that one sample each fills, with so many pictures a row."""
+        """Returns the counts of rows that one sample each fills, so many pictures a row, all positions targets."""
         width = min(window or length, length)
         pairs = rows * length * (length + 1) / 2
         local = rows * (width * (width + 1) / 2 + (length - width) * width)
-        half = (float(rows * length), pairs, local, float(rows * pictures))
-        return cls(rows, *half, *half)
+        places, pictures = float(rows * length), float(rows * pictures)
+        return cls(rows, places, places, pairs, local, pictures, places, pairs, local, pictures)
 
     def _padded(self) -> dict[str, float]:
         return {name: value for name, value in self._asdict().items() if name.startswith(("positions", "padded"))}
@@ -113,7 +117,8 @@ class StepFlops:
     """What training takes for each of the things that are in a batch.
 
     Attributes:
-      token: of a token, in the decoder, attention apart.
+      token: of a token, in the decoder's layers, attention apart.
+      target: of a position that counts in the loss, in the decoder's head.
       pair: of a pair of positions, in the decoder's layers without a window. local_pair: in those with one.
       picture: of a picture, in encoder and connector.
       window: the decoder's, for `BatchCounts`.
@@ -121,6 +126,7 @@ class StepFlops:
     """
 
     token: Flops
+    target: Flops
     pair: float
     local_pair: float
     picture: Flops
@@ -129,25 +135,29 @@ class StepFlops:
 
     def useful(self, counts: BatchCounts) -> float:
         """Returns what the tokens and pictures of a batch need: none of it for padding."""
-        return self._sum(counts.tokens, counts.pairs, counts.local_pairs, counts.pictures)
+        return self._sum(counts.targets, counts.tokens, counts.pairs, counts.local_pairs, counts.pictures)
 
     def padded(self, counts: BatchCounts) -> float:
-        """Returns the same if all of every row were one sample."""
-        return self._sum(counts.positions, counts.padded_pairs, counts.padded_local_pairs, counts.padded_pictures)
+        """Returns the same if all of every row were one sample, with no more targets."""
+        pairs, local_pairs = counts.padded_pairs, counts.padded_local_pairs
+        return self._sum(counts.targets, counts.positions, pairs, local_pairs, counts.padded_pictures)
 
-    def _sum(self, tokens: float, pairs: float, local_pairs: float, pictures: float) -> float:
+    def _sum(self, targets: float, tokens: float, pairs: float, local_pairs: float, pictures: float) -> float:
         attention = pairs * self.pair + local_pairs * self.local_pair
-        return tokens * self.token.total + attention + pictures * self.picture.total
+        matrices = targets * self.target.total + tokens * self.token.total
+        return matrices + attention + pictures * self.picture.total
 
     def describe(self, length: int) -> str:
-        """Returns a line for the log: what a token and a picture of a row of `length` take."""
+        """Returns a line for the log: what a token with a target and a picture of a row of `length` take."""
         full = BatchCounts.full(1, length, self.window, 0)
         attention = (full.pairs * self.pair + full.local_pairs * self.local_pair) / length
-        parts = self.token._replace(attention=attention)
+        trained, frozen = (a + b for a, b in zip(self.token[:2], self.target[:2], strict=True))
         said = (
-            f"a token of a full row of {length} takes {parts.total / 1e9:.3g} GFLOP in training: trained matrices "
-            f"{parts.trained / 1e9:.3g}, frozen ones {parts.frozen / 1e9:.3g}, attention {parts.attention / 1e9:.3g}"
+            f"a token of a full row of {length} takes {(trained + frozen + attention) / 1e9:.3g} GFLOP in training: "
+            f"trained matrices {trained / 1e9:.3g}, frozen ones {frozen / 1e9:.3g}, attention {attention / 1e9:.3g}"
         )
+        if self.target.total:
+            said += f"; without a target {self.target.total / 1e9:.3g} less"
         return said + (f"; a picture {self.picture.total / 1e9:.3g}" if self.picture.total else "")
 
     @classmethod
@@ -162,14 +172,16 @@ class StepFlops:
         config, decoder = network.config, network.config.decoder
         first_trained = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}
         through = {part: any(name.startswith(before) for name in trained) for part, before in first_trained.items()}
-        token, picture = Flops(), Flops()
+        token, target, picture = Flops(), Flops(), Flops()
         for name, shape in network.shapes.items():
             part = name.split("/", 1)[0]
             size = matrix_size(name, shape, decoder)
             if not size or (part == "vision" and features):
                 continue
             each = size * (2 + 2 * through[part] + 2 * (name in trained))
-            if part == "decoder":
+            if name in ("decoder/head", "decoder/embedding/table"):
+                target = _add(target, name in trained, each)
+            elif part == "decoder":
                 token = _add(token, name in trained, each)
             else:
                 picture = _add(picture, name in trained, each * _places(name, config))
@@ -180,6 +192,7 @@ class StepFlops:
         local = 0 if decoder.sliding_window is None else decoder.layers - len(decoder.global_layers or ())
         return cls(
             token=token,
+            target=target,
             pair=layer * (decoder.layers - local),
             local_pair=layer * local,
             picture=picture,

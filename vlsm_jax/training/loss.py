@@ -3,6 +3,9 @@
 The logits of a whole batch, [B * S, C] in float32, are the largest array of a training step: 0.5 GiB for one sequence
 of 4,353 positions and 32,000 ids. They are made chunk by chunk here, and once: nothing comes behind the loss, so that
 each chunk's gradient is known as soon as its logits are (as in Liger Kernel, Hsu et al., 2024, arXiv 2410.10989).
+
+Of a triplet a third of the positions may have a target, where visual tokens, prompt and padding have none. Those that
+have one are brought together, and chunks without any make no logits.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +22,13 @@ from jax.sharding import PartitionSpec
 from vlsm_jax.models.attention_kernels import target_platform
 from vlsm_jax.sharding import BATCH_AXES
 
-# Positions of each row whose logits exist at one time.
+# Positions whose logits exist at one time: a sixteenth of all, but no fewer, and no more of each row.
 CHUNK = 256
+
+
+def chunk_size(rows: int, length: int, chunk: int = CHUNK) -> int:
+    """Returns how many positions of so many rows are handled at a time; `chunk` takes the place of `CHUNK`."""
+    return min(max(chunk, rows * length // 16), rows * min(chunk, length))
 
 
 class LossSum(NamedTuple):
@@ -50,7 +58,7 @@ class LossSum(NamedTuple):
 def _chunk_loss(
     logits: jax.Array, targets: jax.Array, weights: jax.Array, parts: str | None
 ) -> tuple[LossSum, jax.Array]:
-    """The loss of logits [B, n, C], and its gradient.
+    """The loss of logits [1, n, C], and its gradient.
 
     `parts` is the mesh axis along which each device has some of the ids; None: it has all. The loss is that of all ids,
     the gradient that of a device's own.
@@ -96,7 +104,7 @@ def sharded_cross_entropy(
     Args:
       hidden, targets, weights: as for `cross_entropy`, under a mesh (`jax.set_mesh`) or not.
       head: the weights of the output head, [D, C] or [C, D].
-      to_logits: ([B, n, D], head or some of its ids) to [B, n, C or as many].
+      to_logits: ([1, n, D], head or some of its ids) to [1, n, C or as many].
       dtype: what is computed in.
       embed_axis: of `head`, the axis that is spread over `fsdp`; the other one is over `tensor`.
     """
@@ -146,35 +154,42 @@ def cross_entropy(
       targets: int32 [B, S].
       weights: float32 [B, S]; 0 leaves a position out.
       head: the weights of the output head.
-      to_logits: ([B, n, D], head) to float32 [B, n, C].
-      chunk: positions of one row handled at a time; S is padded up to a multiple.
+      to_logits: ([1, n, D], head) to float32 [1, n, C].
+      chunk: see `chunk_size`.
       parts: mesh axis along which each device's `head` gives other ids, in their order; None: it gives all.
     """
-    return _cross_entropy(to_logits, min(chunk, hidden.shape[1]), parts, hidden, targets, weights, head)
+    size = chunk_size(*hidden.shape[:2], chunk)
+    flat = hidden.reshape(-1, hidden.shape[2]), targets.reshape(-1), weights.reshape(-1)
+    return _cross_entropy(to_logits, size, parts, *flat, head)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _cross_entropy(to_logits, chunk, parts, hidden, targets, weights, head) -> LossSum:
-    def add_chunk(total, xs):
+def _cross_entropy(to_logits, size, parts, hidden, targets, weights, head) -> LossSum:
+    def add_chunk(_, xs, total):
         part, *rest = xs
-        return total + _chunk_loss(to_logits(part, head), *rest, parts)[0], None
+        return total + _chunk_loss(to_logits(part, head), *rest, parts)[0]
 
-    return jax.lax.scan(add_chunk, LossSum.zero(), _split(chunk, hidden, targets, weights))[0]
+    order = _with_targets_first(weights)
+    return _over_chunks(add_chunk, size, order, (hidden, targets, weights), LossSum.zero())
 
 
-def _forward(to_logits, chunk, parts, hidden, targets, weights, head):
-    def add_chunk(carry, xs):
-        total, d_head = carry
+def _forward(to_logits, size, parts, hidden, targets, weights, head):
+    def add_chunk(number, xs, carry):
+        total, d_head, d_hidden = carry
         part, *rest = xs
         logits, pull_back = jax.vjp(to_logits, part, head)
         loss, d_logits = _chunk_loss(logits, *rest, parts)
         d_part, d_more = pull_back(d_logits)
-        return (total + loss, d_head + d_more.astype(d_head.dtype)), d_part
+        d_hidden = jax.lax.dynamic_update_index_in_dim(d_hidden, d_part[0], number, 0)
+        return total + loss, d_head + d_more.astype(d_head.dtype), d_hidden
 
-    nothing = (LossSum.zero(), jnp.zeros(head.shape, jnp.float32))
-    (total, d_head), d_parts = jax.lax.scan(add_chunk, nothing, _split(chunk, hidden, targets, weights))
-    d_hidden = jnp.moveaxis(d_parts, 0, 1).reshape(hidden.shape[0], -1, hidden.shape[2])[:, : hidden.shape[1]]
-    return total, (d_hidden, d_head.astype(head.dtype))
+    order = _with_targets_first(weights)
+    chunks = -(-len(hidden) // size)
+    d_hidden = jnp.zeros((chunks, size, hidden.shape[1]), hidden.dtype)
+    nothing = (LossSum.zero(), jnp.zeros(head.shape, jnp.float32), d_hidden)
+    total, d_head, d_hidden = _over_chunks(add_chunk, size, order, (hidden, targets, weights), nothing)
+    places = jnp.zeros_like(order).at[order].set(jnp.arange(order.size), unique_indices=True)
+    return total, (d_hidden.reshape(-1, hidden.shape[1])[places], d_head.astype(head.dtype))
 
 
 def _backward(to_logits, chunk, parts, gradients, cotangent):
@@ -186,12 +201,30 @@ def _backward(to_logits, chunk, parts, gradients, cotangent):
 _cross_entropy.defvjp(_forward, _backward)
 
 
-def _split(chunk: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Cuts arrays [B, S, ...] into [count, B, chunk, ...], padded with zeros: rows stay on their devices."""
+def _with_targets_first(weights: jax.Array) -> jax.Array:
+    """Returns int32 [N], numbers of positions of float weights [N]: first those with a weight, in their order."""
+    return jnp.argsort(weights == 0, stable=True).astype(jnp.int32)
 
-    def split(array: jax.Array) -> jax.Array:
-        padding = -array.shape[1] % chunk
-        array = jnp.pad(array, ((0, 0), (0, padding)) + ((0, 0),) * (array.ndim - 2))
-        return jnp.moveaxis(array.reshape(array.shape[0], -1, chunk, *array.shape[2:]), 1, 0)
 
-    return tuple(map(split, arrays))
+def _over_chunks(add_chunk: Callable, size: int, order: jax.Array, arrays: tuple[jax.Array, ...], carry: Any) -> Any:
+    """Returns `carry` after `carry = add_chunk(number, xs, carry)` for each chunk that has a weight.
+
+    `xs` are `arrays` [N, ...], the last of them weights, in `order` and cut to [1, size, ...], with zeros behind.
+    """
+
+    def cut(array: jax.Array) -> jax.Array:
+        array = jnp.pad(array[order], ((0, -len(array) % size),) + ((0, 0),) * (array.ndim - 1))
+        return array.reshape(-1, 1, size, *array.shape[1:])
+
+    chunks = tuple(map(cut, arrays))
+    count = len(chunks[0])
+    last = jnp.sum(jnp.any(chunks[-1] != 0, axis=(1, 2)), dtype=jnp.int32)
+
+    def step(numbered):
+        number, carry = numbered
+        xs = tuple(jax.lax.dynamic_index_in_dim(x, number, keepdims=False) for x in chunks)
+        return number + 1, add_chunk(number, xs, carry)
+
+    # No branch within a loop of a known length: the head's gradient would be copied, once for each way of it. The limit
+    # that is known stands there for those who read the program.
+    return jax.lax.while_loop(lambda c: (c[0] < last) & (c[0] < count), step, (jnp.int32(0), carry))[1]

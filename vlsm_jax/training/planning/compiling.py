@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch, jit_train_step
-from vlsm_jax.training.loss import CHUNK
+from vlsm_jax.training.loss import chunk_size
 from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.parameters import device_bytes
@@ -187,7 +187,7 @@ def plan_step(
         model_flops=model_flops(network, plan, pipeline, pictures),
         collectives=moved,
         temporaries=tuple(made[:20]),
-        stacks=tuple(whole_stacks(made, network, plan, pipeline)),
+        stacks=tuple(whole_stacks(made, network, plan, pipeline, rows_at_once(pipeline, config, mesh))),
         implied_traffic=implied_traffic(plan, config, mesh),
         bound=bound,
         notes=target.notes,
@@ -279,13 +279,19 @@ def implied_traffic(plan: StatePlan, config: TrainConfig, mesh: Mesh) -> float:
     return config.accumulation * (gathered + scattered)
 
 
+def rows_at_once(pipeline: PipelineConfig, config: TrainConfig, mesh: Mesh) -> int:
+    """Returns how many rows of a microbatch a device has."""
+    spread = config.accumulation * mesh.shape["data"] * mesh.shape["fsdp"]
+    return max(1, pipeline.batch_size // spread)
+
+
 def whole_stacks(
-    made: Sequence[Temporary], network: Network, plan: StatePlan, pipeline: PipelineConfig
+    made: Sequence[Temporary], network: Network, plan: StatePlan, pipeline: PipelineConfig, rows: int
 ) -> list[Temporary]:
     """Returns the arrays among `made` that have the size of a kernel of all layers, in floating point.
 
     Of a quantised kernel that is also a device's part of it. Of others a part is what a gradient looks like, and only
-    the whole tells that it was gathered.
+    the whole tells that it was gathered. `rows` are those that a device has of a microbatch.
     """
     sizes: dict[int, set[int]] = {}
     parts: set[tuple[int, int]] = set()  # a part of one kernel may have the size of another
@@ -300,7 +306,8 @@ def whole_stacks(
     # Activations may have as many elements: what a scan keeps of each layer for the backward pass, the chunks of the
     # loss, and what a resampler makes of each picture, where there are as many chunks or pictures as layers.
     width = network.config.decoder.width
-    activations = ((pipeline.sequence_length, width), (CHUNK, width), (network.config.visual_tokens, width))
+    length, visual = pipeline.sequence_length, network.config.visual_tokens
+    activations = ((length, width), (chunk_size(rows, length), width), (visual, width))
     return [
         t
         for t in made

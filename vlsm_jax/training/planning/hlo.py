@@ -258,28 +258,39 @@ def _runs(computations: dict[str, list[Instruction]], entry: str) -> dict[str, i
 
 
 def _trips(computations: dict[str, list[Instruction]], around: Sequence[Instruction], loop: Instruction) -> int:
-    """Returns how often a loop runs: 1 where neither XLA nor the loop's condition says."""
+    """Returns how often a loop runs, at most: 1 where neither XLA nor the loop's condition says."""
     known = _TRIPS.search(loop.text)
     if known:
         return int(known[1])
-    inside = {i.name: i for i in _called(computations, loop, "condition")}
-    compared = next((i for i in inside.values() if _LIMIT.search(i.text)), None)
-    if compared is None:
-        return 1
-    operands = [inside.get(name) for name in _operands(compared)]
-    if len(operands) != 2 or None in operands:
-        return 1
-    counter, limit = operands
-    end, place = _CONSTANT.search(limit.text), re.search(r"index=(\d+)", counter.text)
-    if end is None or place is None:
+    inside = _condition(computations, loop)
+    for compared in [i for i in inside.values() if _LIMIT.search(i.text)]:
+        operands = [inside.get(name) for name in _operands(compared)]
+        if len(operands) != 2 or None in operands:
+            continue
+        counter, limit = operands
+        end, place = _CONSTANT.search(limit.text), re.search(r"index=(\d+)", counter.text)
+        if end is not None and place is not None:
+            break
+    else:
         return 1
     start = _first_value({i.name: i for i in around}, loop, int(place[1]))
     stride = _stride(_called(computations, loop, "body"), int(place[1]))
     return max(1, -(-(int(end[1]) - start + ("direction=LE" in compared.text)) // stride))
 
 
+def _condition(computations: dict[str, list[Instruction]], loop: Instruction) -> dict[str, Instruction]:
+    """Returns the instructions of a loop's condition by name, those that are fused there in its terms."""
+    inside = {i.name: i for i in _called(computations, loop, "condition")}
+    for fusion in [i for i in inside.values() if i.opcode == "fusion"]:
+        given = _operands(fusion)
+        for i in _called(computations, fusion, "calls"):
+            number = re.search(r"parameter\((\d+)\)", i.text)
+            inside[i.name] = i if number is None else inside[given[int(number[1])]]
+    return inside
+
+
 def _called(computations: dict[str, list[Instruction]], loop: Instruction, role: str) -> Sequence[Instruction]:
-    """Returns the instructions of what a loop calls its "condition" or its "body"."""
+    """Returns the instructions of what a loop calls its "condition" or its "body", or of what a fusion "calls"."""
     name = re.search(rf"{role}=%?([\w.\-]+)", loop.text)
     return computations.get(name[1], ()) if name else ()
 

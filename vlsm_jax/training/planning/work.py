@@ -43,13 +43,13 @@ class Work:
 def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr, taken: float | None = None) -> Work:
     """Returns the work of one run of a program.
 
-    Element-wise arithmetic is not counted: it costs memory traffic, not arithmetic. Of branches the costliest counts;
-    loops without a known length count once.
+    Element-wise arithmetic is not counted: it costs memory traffic, not arithmetic. Of branches the costliest counts,
+    and of loops that may end early as many turns as they may have, or one where nothing says how many.
 
     Args:
       jaxpr: the program.
       taken: how often, of all times, a condition between two branches holds: the share of the layers of one kind, where
-        a loop over layers of two kinds chooses between them. None: not known.
+        a loop over layers of two kinds chooses between them. None: not known. A branch without work is none of these.
     """
     inner = getattr(jaxpr, "jaxpr", jaxpr)
     total = Work()
@@ -61,9 +61,11 @@ def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr, taken: float | None = None)
             total += Work(products=_convolution(equation))
         elif name == "scan":
             total += count_work(params["jaxpr"], taken).times(params["length"])
+        elif name == "while":
+            total += count_work(params["body_jaxpr"], taken).times(_most_turns(params["cond_jaxpr"]))
         elif name == "cond":
             branches = [count_work(branch, taken) for branch in params["branches"]]  # the one of "false" first
-            if taken is not None and len(branches) == 2:
+            if taken is not None and len(branches) == 2 and all(branch.flops for branch in branches):
                 total += branches[0].times(1 - taken) + branches[1].times(taken)
             else:
                 total += max(branches, key=lambda w: w.flops)
@@ -78,6 +80,12 @@ def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr, taken: float | None = None)
                 for program in _programs(value):
                     total += count_work(program, taken)
     return total
+
+
+def _most_turns(condition: core.ClosedJaxpr) -> int:
+    """Returns the number that the counter of a loop, from 0 up, is to stay below; 1 where there is none."""
+    limits = [e.invars[1] for e in condition.jaxpr.eqns if e.primitive.name == "lt"]
+    return next((int(limit.val) for limit in limits if isinstance(limit, core.Literal)), 1)
 
 
 def _programs(value: Any) -> list:
