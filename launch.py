@@ -172,8 +172,13 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     evaluating, settings = mode in ("all", "evaluate"), build(EvaluateSection, config.evaluate, "evaluate")
     if evaluating and any("constrained" in way for way in settings.ways):
         check_available()
-    if settings.start and not config.model.get("init", {}).get("model"):
+    init = config.model.get("init", {})
+    if settings.start and not init.get("model"):
         raise ConfigError("evaluate.start is for a run that starts from a model, and model.init.model names none")
+    if settings.start and (init.get("decoder") or init.get("vision")):
+        raise ConfigError(
+            "evaluate.start is for a run that starts from one model; model.init names parts of others, too"
+        )
     if mode == "all" and settings.model:
         raise ConfigError(f"evaluate.model={settings.model!r}: nothing is trained then; say --mode=evaluate")
     if mode != "data":

@@ -76,7 +76,7 @@ def test_each_industry_that_no_training_split_has_can_be_adapted_to():
         ({"pipeline.fit": "crop"}, r"pipeline.fit='crop', and model.init.model='.*' was trained with 'pad'"),
         ({"model.init.model": ""}, "evaluate.start is for a run that starts from a model"),
         ({"model.init.model": "/nowhere"}, r"model.init.model='/nowhere': .*no such folder"),
-        ({"model.init.decoder": "x"}, "leave model.init.decoder and model.init.vision empty"),
+        ({"model.init.decoder": "x"}, "model.init names parts of others too"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_data_are_made(model, tmp_path, changes, said):

@@ -15,7 +15,6 @@ from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.network import Network, flatten
 from vlsm_jax.training.start import (
-    check_init,
     initial_params,
     read_decoder_config,
     read_encoder_config,
@@ -143,8 +142,18 @@ def test_a_whole_model_is_quantised_when_all_of_it_is_there(sizes, whole, mesh):
         np.testing.assert_array_equal(params[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("quantise", ["none", "nf4"])
+def test_a_part_takes_the_place_of_a_whole_models(sizes, whole, pretrained, mesh, quantise):
+    (source, stored), (folder, decoder, _) = whole, pretrained
+    network = Network.create(sizes, adaptation=Adaptation(quantise, LoraConfig(4, 8.0)))
+    params = starter(network, SEED, mesh, {"model": source, "decoder": str(folder / "decoder")})()
+    others = {f"decoder/{name}": value for name, value in decoder.items()}
+    wanted = jax.jit(network.adapt)({**stored, **others}, SEED)
+    assert params.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(params[name], value, err_msg=name)
+
+
 def test_a_part_is_no_whole_model(pretrained, whole):
     with pytest.raises(ConfigError, match=r"no whole model but one part; name it as model\.init\.decoder"):
         read_model_config(str(pretrained[0] / "decoder"))
-    with pytest.raises(ConfigError, match=r"leave model\.init\.decoder and model\.init\.vision empty"):
-        check_init({"model": whole[0], "decoder": "x"})

@@ -48,12 +48,10 @@ def find_model(source: str) -> Path:
 
 
 def check_init(init: Mapping[str, Any]) -> None:
-    """Raises ConfigError where `model.init` has a key that there is not, or names a whole model and parts as well."""
+    """Raises ConfigError where `model.init` has a key that there is not."""
     unknown = sorted(init.keys() - {"decoder", "vision", "model"})
     if unknown:
         raise ConfigError(f"no config key model.init.{unknown[0]}; there are decoder, vision, model")
-    if init.get("model") and sum(map(bool, init.values())) > 1:
-        raise ConfigError("model.init.model is a whole model; leave model.init.decoder and model.init.vision empty")
 
 
 def check_model(source: str, fit: str) -> None:
@@ -127,7 +125,7 @@ def initial_params(
       seed: of everything that starts at random: connector, adapters, and parts without a source.
       mesh: the devices.
       decoder, vision: a folder or a name on the Hugging Face hub; "" starts at random.
-      model: the same of a whole model, or the name of a shipped one; then there is neither decoder nor vision.
+      model: the same of a whole model, or the name of a shipped one; decoder and vision take the place of its own.
 
     Raises:
       ConfigError: a source that is not there, or that is of another size than the network.
