@@ -24,6 +24,11 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
     vlsm convert to-hf runs/nano-native runs/nano-decoder --as decoder
     python launch.py --config=configs/nano.py:names --workdir=runs/nano-names \\
         --config.model.init.decoder=runs/nano-decoder --config.data.tokenizer=runs/nano-decoder
+
+`configs/nano.py:sizes` goes on from there with factories of up to 24 objects:
+
+    python launch.py --config=configs/nano.py:sizes --workdir=runs/nano-sizes \\
+        --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
 """
 
 from ml_collections import ConfigDict
@@ -32,9 +37,9 @@ from configs import optimizing, quickstart, reading
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """Returns the experiment; `arg` is "full", "text" or "names"."""
-    if arg not in ("full", "text", "names"):
-        raise ValueError(f"configs/nano.py:{arg}: choose full, text or names")
+    """Returns the experiment; `arg` is "full", "text", "names" or "sizes"."""
+    if arg not in ("full", "text", "names", "sizes"):
+        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names or sizes")
     text = arg != "full"
     config = quickstart.get_config()
     config.name = "nano-text" if text else "nano"
@@ -106,7 +111,9 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.samples = 1000
     config.evaluate.batch_size = 16
     config.evaluate.max_tokens = 1536
-    return _for_names(config) if arg == "names" else config
+    if arg in ("names", "sizes"):
+        config = _for_names(config)
+    return _for_sizes(config) if arg == "sizes" else config
 
 
 def _for_names(config: ConfigDict) -> ConfigDict:
@@ -125,4 +132,16 @@ def _for_names(config: ConfigDict) -> ConfigDict:
     config.evaluate.splits = ("iid", "industry")
     config.evaluate.samples = 200
     config.evaluate.max_tokens = 768
+    return config
+
+
+def _for_sizes(config: ConfigDict) -> ConfigDict:
+    """Returns `config`, that of names, changed to larger factories, a quarter of a batch in memory at a time."""
+    config.name = "nano-sizes"
+    config.seed = 51
+    config.synth.update(train=10_000, most_objects=24, open_names=0.7)
+    config.pipeline.sequence_length = 3072
+    config.train.update(steps=270, log_every=5, validate_every=50, checkpoint_every=50, accumulation=4)
+    config.optimizer = optimizing.optimizer(learning_rate=8e-4, schedule="stable", warmup_steps=20, decay_share=0.5)
+    config.evaluate.max_tokens = 1536
     return config
