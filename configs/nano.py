@@ -141,7 +141,7 @@ def _for_sizes(config: ConfigDict) -> ConfigDict:
     config.seed = 51
     config.synth.update(train=10_000, most_objects=24, open_names=0.7)
     config.pipeline.sequence_length = 3072
-    config.train.update(steps=270, log_every=5, validate_every=50, checkpoint_every=50, accumulation=4)
+    config.train.update(steps=230, log_every=5, validate_every=50, checkpoint_every=50, accumulation=4)
     config.optimizer = optimizing.optimizer(learning_rate=8e-4, schedule="stable", warmup_steps=20, decay_share=0.5)
     config.evaluate.max_tokens = 1536
     return config

@@ -123,7 +123,7 @@ def sharded_cross_entropy(
         if fsdp:
             head = jax.lax.all_gather(head, fsdp, axis=embed_axis, tiled=True)
         kept = head.astype(jnp.float32)  # so that its gradient is added up in float32
-        total = cross_entropy(hidden, targets, weights, kept, to_logits, parts=parts)
+        total = cross_entropy(hidden, targets, weights, kept, to_logits, parts=parts, spread=axes if parts else ())
         return LossSum(*(jax.lax.psum(x, axes) for x in total))
 
     rows, whole = PartitionSpec(axes or None), PartitionSpec()
@@ -144,6 +144,7 @@ def cross_entropy(
     to_logits: Callable[[jax.Array, jax.Array], jax.Array],
     chunk: int = CHUNK,
     parts: str | None = None,
+    spread: tuple[str, ...] = (),
 ) -> LossSum:
     """Returns the summed loss of `targets` under `to_logits(hidden, head)`.
 
@@ -157,43 +158,53 @@ def cross_entropy(
       to_logits: ([1, n, D], head) to float32 [1, n, C].
       chunk: see `chunk_size`.
       parts: mesh axis along which each device's `head` gives other ids, in their order; None: it gives all.
+      spread: mesh axes along which devices have other rows, and handle as many chunks as the one with most targets, so
+        that those which add up along `parts` all do so equally often.
     """
     size = chunk_size(*hidden.shape[:2], chunk)
     flat = hidden.reshape(-1, hidden.shape[2]), targets.reshape(-1), weights.reshape(-1)
-    return _cross_entropy(to_logits, size, parts, *flat, head)
+    return _cross_entropy(to_logits, _Chunks(size, parts, spread), *flat, head)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _cross_entropy(to_logits, size, parts, hidden, targets, weights, head) -> LossSum:
+class _Chunks(NamedTuple):
+    """How positions are handled: see `cross_entropy`; `size` at a time."""
+
+    size: int
+    parts: str | None
+    spread: tuple[str, ...]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _cross_entropy(to_logits, how, hidden, targets, weights, head) -> LossSum:
     def add_chunk(_, xs, total):
         part, *rest = xs
-        return total + _chunk_loss(to_logits(part, head), *rest, parts)[0]
+        return total + _chunk_loss(to_logits(part, head), *rest, how.parts)[0]
 
     order = _with_targets_first(weights)
-    return _over_chunks(add_chunk, size, order, (hidden, targets, weights), LossSum.zero())
+    return _over_chunks(add_chunk, how, order, (hidden, targets, weights), LossSum.zero())
 
 
-def _forward(to_logits, size, parts, hidden, targets, weights, head):
+def _forward(to_logits, how, hidden, targets, weights, head):
     def add_chunk(number, xs, carry):
         total, d_head, d_hidden = carry
         part, *rest = xs
         logits, pull_back = jax.vjp(to_logits, part, head)
-        loss, d_logits = _chunk_loss(logits, *rest, parts)
+        loss, d_logits = _chunk_loss(logits, *rest, how.parts)
         d_part, d_more = pull_back(d_logits)
         d_hidden = jax.lax.dynamic_update_index_in_dim(d_hidden, d_part[0], number, 0)
         return total + loss, d_head + d_more.astype(d_head.dtype), d_hidden
 
     order = _with_targets_first(weights)
-    chunks = -(-len(hidden) // size)
-    d_hidden = jnp.zeros((chunks, size, hidden.shape[1]), hidden.dtype)
+    count = -(-len(hidden) // how.size)
+    d_hidden = jnp.zeros((count, how.size, hidden.shape[1]), hidden.dtype)
     nothing = (LossSum.zero(), jnp.zeros(head.shape, jnp.float32), d_hidden)
-    total, d_head, d_hidden = _over_chunks(add_chunk, size, order, (hidden, targets, weights), nothing)
+    total, d_head, d_hidden = _over_chunks(add_chunk, how, order, (hidden, targets, weights), nothing)
     places = jnp.zeros_like(order).at[order].set(jnp.arange(order.size), unique_indices=True)
     return total, (d_hidden.reshape(-1, hidden.shape[1])[places], d_head.astype(head.dtype))
 
 
-def _backward(to_logits, chunk, parts, gradients, cotangent):
-    factor = cotangent.loss if parts is None else jax.lax.psum(cotangent.loss, parts)
+def _backward(to_logits, how, gradients, cotangent):
+    factor = cotangent.loss if how.parts is None else jax.lax.psum(cotangent.loss, how.parts)
     d_hidden, d_head = ((factor * x).astype(x.dtype) for x in gradients)
     return d_hidden, None, None, d_head
 
@@ -206,19 +217,21 @@ def _with_targets_first(weights: jax.Array) -> jax.Array:
     return jnp.argsort(weights == 0, stable=True).astype(jnp.int32)
 
 
-def _over_chunks(add_chunk: Callable, size: int, order: jax.Array, arrays: tuple[jax.Array, ...], carry: Any) -> Any:
+def _over_chunks(add_chunk: Callable, how: _Chunks, order: jax.Array, arrays: tuple[jax.Array, ...], carry: Any) -> Any:
     """Returns `carry` after `carry = add_chunk(number, xs, carry)` for each chunk that has a weight.
 
-    `xs` are `arrays` [N, ...], the last of them weights, in `order` and cut to [1, size, ...], with zeros behind.
+    `xs` are `arrays` [N, ...], the last of them weights, in `order` and cut to [1, how.size, ...], with zeros behind.
     """
 
     def cut(array: jax.Array) -> jax.Array:
-        array = jnp.pad(array[order], ((0, -len(array) % size),) + ((0, 0),) * (array.ndim - 1))
-        return array.reshape(-1, 1, size, *array.shape[1:])
+        array = jnp.pad(array[order], ((0, -len(array) % how.size),) + ((0, 0),) * (array.ndim - 1))
+        return array.reshape(-1, 1, how.size, *array.shape[1:])
 
     chunks = tuple(map(cut, arrays))
     count = len(chunks[0])
     last = jnp.sum(jnp.any(chunks[-1] != 0, axis=(1, 2)), dtype=jnp.int32)
+    if how.spread:
+        last = jax.lax.pmax(last, how.spread)
 
     def step(numbered):
         number, carry = numbered
