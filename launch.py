@@ -177,7 +177,7 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
         raise ConfigError("evaluate.start is for a run that starts from a model, and model.init.model names none")
     if settings.start and (init.get("decoder") or init.get("vision")):
         raise ConfigError(
-            "evaluate.start is for a run that starts from one model; model.init names parts of others, too"
+            "evaluate.start is for a run that starts from one model; model.init names parts of others too"
         )
     if mode == "all" and settings.model:
         raise ConfigError(f"evaluate.model={settings.model!r}: nothing is trained then; say --mode=evaluate")
