@@ -214,8 +214,9 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
     logging.info("%s; %d token ids", ", ".join(f"{len(rows)} {split}" for split, rows in data.items()), tokenizer.size)
     if mode == "data":
         return
-    scripts = [data["train"][i].response for i in range(min(len(data["train"]), MOST))]
+    scripts = []
     if processes.first:
+        scripts = [data["train"][i].response for i in range(min(len(data["train"]), MOST))]
         write_examples(workdir, scripts)  # beside the tokenizer, for whoever exports a checkpoint of the run later
 
     # --- Model --------------------------------------------------------------------------------------------------------

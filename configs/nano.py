@@ -111,8 +111,8 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.samples = 1000
     config.evaluate.batch_size = 16
     config.evaluate.max_tokens = 1536
-    if arg in ("names", "sizes"):
-        config = _for_names(config)
+    if arg == "names":
+        return _for_names(config)
     return _for_sizes(config) if arg == "sizes" else config
 
 
@@ -136,7 +136,8 @@ def _for_names(config: ConfigDict) -> ConfigDict:
 
 
 def _for_sizes(config: ConfigDict) -> ConfigDict:
-    """Returns `config`, that of names, changed to larger factories, a quarter of a batch in memory at a time."""
+    """Returns the experiment of names with larger factories, a quarter of a batch in memory at a time."""
+    config = _for_names(config)
     config.name = "nano-sizes"
     config.seed = 51
     config.synth.update(train=10_000, most_objects=24, open_names=0.7)

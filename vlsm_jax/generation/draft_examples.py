@@ -6,7 +6,6 @@ A file of a model folder beside its weights. What a model writes does not depend
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,11 +24,10 @@ class ExamplesError(ValueError):
 
 def write_examples(folder: Path, scripts: Sequence[str]) -> None:
     """Writes scripts, such as training's first ones, into the folder of a model or of the run that trains it."""
-    path = folder / FILE
-    draft = path.with_name(f".{FILE}.{os.getpid()}")
+    from convert.checkpoint_writer import write_text
+
     text = json.dumps({"scripts": list(scripts)}, ensure_ascii=False, indent=1)
-    draft.write_text(text + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_text(folder / FILE, text + "\n")
 
 
 def find_lookup(folder: Path, tokenizer: Tokenizer) -> Lookup | None:

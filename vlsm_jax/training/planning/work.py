@@ -49,7 +49,7 @@ def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr, taken: float | None = None)
     Args:
       jaxpr: the program.
       taken: how often, of all times, a condition between two branches holds: the share of the layers of one kind, where
-        a loop over layers of two kinds chooses between them. None: not known. A branch without work is none of these.
+        a loop over layers of two kinds chooses between them. None: not known.
     """
     inner = getattr(jaxpr, "jaxpr", jaxpr)
     total = Work()
@@ -65,7 +65,7 @@ def count_work(jaxpr: core.Jaxpr | core.ClosedJaxpr, taken: float | None = None)
             total += count_work(params["body_jaxpr"], taken).times(_most_turns(params["cond_jaxpr"]))
         elif name == "cond":
             branches = [count_work(branch, taken) for branch in params["branches"]]  # the one of "false" first
-            if taken is not None and len(branches) == 2 and all(branch.flops for branch in branches):
+            if taken is not None and len(branches) == 2:
                 total += branches[0].times(1 - taken) + branches[1].times(taken)
             else:
                 total += max(branches, key=lambda w: w.flops)
