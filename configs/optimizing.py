@@ -9,6 +9,8 @@ def optimizer(**settings: Any) -> ConfigDict:
     """Returns `config.optimizer`, AdamW; `settings` are those in which experiments differ, such as `learning_rate`."""
     return ConfigDict(
         {
+            # adamw or muon
+            "name": "adamw",
             "learning_rate": 1e-3,
             # cosine, constant, or stable: constant, then down over the last decay_share of the steps.
             "schedule": "cosine",

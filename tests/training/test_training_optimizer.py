@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer
 
 
@@ -44,3 +45,67 @@ def test_steps_are_those_of_pytorch():
         reference.step()
     for name, value in theirs.items():
         np.testing.assert_allclose(ours[name], value.detach(), atol=1e-5, err_msg=name)
+
+
+LAYERS = {"mlp/up/kernel": (2, 6, 10), "attention/q/kernel": (2, 6, 3, 4), "attention/o/kernel": (2, 3, 4, 6)}
+OTHERS = {"norm/scale": (2, 6), "embedding/table": (9, 6), "vision/patch/kernel": (2, 2, 3, 6), "head": (6, 9)}
+
+
+def random(shapes):
+    rng = np.random.default_rng(1)
+    return {name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+
+
+def matrices(name, value):
+    """A kernel's matrices, one of each layer, inputs by outputs."""
+    rows = {"attention/o/kernel": 12}.get(name, 6)
+    return np.asarray(value).reshape(2, rows, -1)
+
+
+def test_muon_moves_each_layers_kernel_as_pytorch_does():
+    """Heads are columns or rows of one matrix; PyTorch makes it orthogonal in bfloat16."""
+    rate, decay = 0.1, 0.3
+    config = OptimizerConfig(
+        name="muon", learning_rate=rate, schedule="constant", warmup_steps=0, weight_decay=decay, clip_norm=0
+    )
+    optimizer, ours = make_optimizer(config, 4), random(LAYERS)
+    start, gradients, state = ours, {name: value - 0.2 for name, value in random(LAYERS).items()}, optimizer.init(ours)
+    for _ in range(3):  # the same gradient each time: the weights of its sum, which the two count otherwise, say nothing
+        updates, state = optimizer.update(gradients, state, ours)
+        ours = optax.apply_updates(ours, updates)
+    for name in LAYERS:
+        for layer, value in enumerate(matrices(name, ours[name])):
+            weights = torch.tensor(matrices(name, start[name])[layer], requires_grad=True)
+            reference = torch.optim.Muon([weights], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            for _ in range(3):
+                weights.grad = torch.tensor(matrices(name, gradients[name])[layer])
+                reference.step()
+            np.testing.assert_allclose(value, weights.detach(), atol=0.05 * rate, err_msg=name)
+
+
+def test_muons_steps_are_orthogonal_and_as_large_as_adamws():
+    optimizer = make_optimizer(OptimizerConfig(name="muon", learning_rate=1.0, warmup_steps=0, weight_decay=0), 4)
+    params = random(LAYERS)
+    updates, _ = optimizer.update(random(LAYERS), optimizer.init(params), params)
+    for name in LAYERS:
+        for step in matrices(name, updates[name]):
+            stretched = np.linalg.svd(step / (0.2 * np.sqrt(max(step.shape))), compute_uv=False)
+            assert stretched.min() > 0.6 and stretched.max() < 1.3, name
+            assert 0.2 * 0.6 < np.sqrt(np.mean(step**2)) < 0.2 * 1.3 or step.shape[0] != step.shape[1]
+
+
+def test_beside_muon_all_else_moves_as_with_adamw():
+    params, gradients = random({**LAYERS, **OTHERS}), random({**LAYERS, **OTHERS})
+    moved = {}
+    for name in ("adamw", "muon"):
+        optimizer = make_optimizer(OptimizerConfig(name=name, warmup_steps=0), 4)
+        moved[name], _ = optimizer.update(gradients, optimizer.init(params), params)
+    for name in params:
+        same = np.allclose(moved["adamw"][name], moved["muon"][name])
+        assert same == (name in OTHERS), name
+
+
+def test_muon_without_a_kernel_to_move_is_refused():
+    optimizer = make_optimizer(OptimizerConfig(name="muon"), 4)
+    with pytest.raises(ConfigError, match="moves kernels of layers, and none is trained"):
+        optimizer.init(random(OTHERS))

@@ -33,7 +33,7 @@ from vlsm_jax.training.flops import StepFlops
 from vlsm_jax.training.frozen_features import keep_features
 from vlsm_jax.training.guard import LossGuard
 from vlsm_jax.training.network import Network, Params
-from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, split_frozen
+from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, path_name, split_frozen
 from vlsm_jax.training.parameters import describe_parameters
 from vlsm_jax.training.preemption import Preempted, notice_of_end
 from vlsm_jax.training.preflight import changed_settings, check_rows
@@ -379,8 +379,9 @@ class StatePlan(NamedTuple):
         places = network.shardings(mesh)
         whole = NamedSharding(mesh, PartitionSpec())
         mine = {name: places[name] for name in trained}
-        moments = optax.tree.map_params(
-            optimizer, lambda _, place: place, shapes.optimizer, mine, transform_non_params=lambda _: whole
+        # A moment stands below its parameter's name, wherever in the optimizer's state that is.
+        moments = jax.tree_util.tree_map_with_path(
+            lambda path, _: mine.get(path_name(path[-1:]), whole), shapes.optimizer
         )
         shardings = TrainState(whole, mine, {name: places[name] for name in frozen}, moments)
         abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)

@@ -1,4 +1,4 @@
-"""AdamW with warm-up and a schedule, and the freeze list."""
+"""AdamW or Muon with warm-up and a schedule, and the freeze list."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import jax
 import optax
+from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from vlsm_jax.training.config import ConfigError
 
@@ -17,6 +18,9 @@ from vlsm_jax.training.config import ConfigError
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """Attributes:
+    name: "adamw", or "muon" (Jordan et al., 2024): the kernels of layers move by their momentum made orthogonal, as far
+      as AdamW would move them (Liu et al., 2025: root mean square .2), so that the rate means the same for both; tables,
+      the head, the patches' kernel and vectors stay with AdamW.
     learning_rate: peak, reached after `warmup_steps`.
     schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays; "stable" stays until it
       falls in a straight line to `final_fraction` (warm-up, stable, decay: Hu et al., 2024), so that a run may go on
@@ -29,6 +33,7 @@ class OptimizerConfig:
     clip_norm: global norm that gradients are scaled down to; 0 leaves them.
     """
 
+    name: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "constant", "stable"] = "cosine"
     warmup_steps: int = 100
@@ -81,18 +86,54 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """Returns clipping, Adam, decoupled weight decay and the schedule, in this order."""
+    """Returns clipping, Adam or Muon, decoupled weight decay and the schedule, in this order."""
     parts = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    parts.append(
-        optax.adamw(
-            learning_rate_schedule(config, steps),
-            b1=config.beta1,
-            b2=config.beta2,
-            weight_decay=config.weight_decay,
-            mask=None if config.decay_vectors else _is_matrix,
-        )
+    rate, decays = learning_rate_schedule(config, steps), None if config.decay_vectors else _is_matrix
+    settings = {"b1": config.beta1, "b2": config.beta2, "weight_decay": config.weight_decay}
+    adamw = optax.adamw(rate, **settings, mask=decays)
+    if config.name == "adamw":
+        return optax.chain(*parts, adamw)
+    if config.name != "muon":
+        raise ConfigError(f"optimizer.name={config.name!r}; choose 'adamw' or 'muon'")
+    muon = optax.chain(
+        scale_by_muon(beta=MUON_MOMENTUM, weight_dimension_numbers=_sides),
+        optax.stateless(_sized),
+        optax.add_decayed_weights(config.weight_decay),
+        optax.scale_by_learning_rate(rate),
     )
-    return optax.chain(*parts)
+    return optax.chain(*parts, optax.partition({"muon": muon, "adamw": adamw}, _kinds))
+
+
+def _kinds(params: Any) -> Any:
+    """Says which of the two moves each parameter."""
+    kinds = jax.tree_util.tree_map_with_path(
+        lambda path, _: "muon" if _ORTHOGONAL.search(path_name(path)) else "adamw", params
+    )
+    if "muon" not in jax.tree.leaves(kinds):
+        raise ConfigError("optimizer.name='muon' moves kernels of layers, and none is trained; choose 'adamw'")
+    return kinds
+
+
+def _sides(params: Any) -> Any:
+    """Says which axes of each kernel are its inputs and which its outputs; those before them count layers."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: _sides_of(path_name(path)), params)
+
+
+def _sides_of(name: str) -> MuonDimensionNumbers:
+    if _FROM_HEADS.search(name):
+        return MuonDimensionNumbers((-3, -2), (-1,))
+    return MuonDimensionNumbers((-3,), (-2, -1)) if _TO_HEADS.search(name) else MuonDimensionNumbers((-2,), (-1,))
+
+
+def _sized(updates: Any, params: Any) -> Any:
+    """Scales orthogonal kernels, whose root mean square is one over the root of the longer side, to `MUON_SIZE`."""
+    del params
+
+    def scaled(path: Sequence[Any], update: jax.Array) -> jax.Array:
+        longer = max(math.prod(update.shape[axis] for axis in side) for side in _sides_of(path_name(path)))
+        return MUON_SIZE * math.sqrt(longer) * update
+
+    return jax.tree_util.tree_map_with_path(scaled, updates)
 
 
 def _is_matrix(params: Any) -> Any:
@@ -101,6 +142,12 @@ def _is_matrix(params: Any) -> Any:
 
 
 _DECAYS = re.compile(r"(kernel|table|head)$")
+_ORTHOGONAL = re.compile(r"(?<!patch/)kernel$")
+_TO_HEADS = re.compile(r"/[qkv]/kernel$")
+_FROM_HEADS = re.compile(r"/o/kernel$")
+MUON_MOMENTUM = 0.95
+MUON_SIZE = 0.2
+"""Root mean square of a kernel's step, before the learning rate; that of AdamW's steps (Liu et al., 2025)."""
 
 
 def path_name(path: Sequence[Any]) -> str:
