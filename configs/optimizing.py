@@ -6,10 +6,10 @@ from ml_collections import ConfigDict
 
 
 def optimizer(**settings: Any) -> ConfigDict:
-    """Returns `config.optimizer`, AdamW; `settings` are those in which experiments differ, such as `learning_rate`."""
+    """Returns `config.optimizer`; `settings` are those in which experiments differ, such as `learning_rate`."""
     return ConfigDict(
         {
-            # adamw or muon
+            # adamw, or muon for the kernels of layers: see vlsm_jax/training/optimizer.py
             "name": "adamw",
             "learning_rate": 1e-3,
             # cosine, constant, or stable: constant, then down over the last decay_share of the steps.

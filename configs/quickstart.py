@@ -86,7 +86,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.model.lora.targets = (r"decoder/layers/(attention|mlp)/\w+",)
 
     config.train = ConfigDict()
-    config.train.steps = 4 if smoke else 2400
+    config.train.steps = 4 if smoke else 1600
     config.train.accumulation = 1
     config.train.trainable = ((r".*", True),)
     config.train.log_every = 1 if smoke else 20
@@ -98,7 +98,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.train.features = ""  # folder for the features of a frozen encoder, computed once
     config.train.visual_targets = 0.0  # weight of what patches are to say, of annotated sketches (synth.annotated)
 
-    config.optimizer = optimizing.optimizer(learning_rate=2e-3, warmup_steps=2 if smoke else 100)
+    config.optimizer = optimizing.optimizer(name="muon", learning_rate=5e-3, warmup_steps=2 if smoke else 100)
 
     config.log = recording.log()
 

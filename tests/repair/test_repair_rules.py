@@ -1,5 +1,7 @@
 """Rules on the smallest scripts that show each fault; the whole is measured by `benchmarks/repair.py`."""
 
+from collections import Counter
+
 import pytest
 
 from vlsm_jax.repair import Level, Limits, mend
@@ -133,6 +135,65 @@ def test_the_number_of_scripts_that_are_judged_is_bounded():
 def test_mending_is_the_same_every_time():
     text = LINE.replace("mill, sink", "mil, sink").replace("Object.create", "Object.creat", 1)
     assert mend(text).to_dict() == mend(text).to_dict()
+
+
+SERVED = """Object obj = Object.create("Source");
+obj.name = "Arrivals";
+obj = Object.create("Queue");
+obj.name = "Shelf";
+obj.setLocation(10, 0, 0);
+obj = Object.create("Processor");
+obj.name = "Mill";
+obj.setLocation(20, 0, 0);
+obj.setProperty("UseTransport", 1);
+obj = Object.create("Processor");
+obj.name = "Lathe";
+obj.setLocation(30, 0, 0);
+obj.setProperty("UseTransport", 1);
+obj = Object.create("Sink");
+obj.name = "Shipping";
+obj.setLocation(40, 0, 0);
+obj = Object.create("Operator");
+obj.name = "Porter";
+contextdragconnection(Model.find("Arrivals"), Model.find("Shelf"), "A");
+contextdragconnection(Model.find("Shelf"), Model.find("Mill"), "A");
+contextdragconnection(Model.find("Mill"), Model.find("Lathe"), "A");
+contextdragconnection(Model.find("Lathe"), Model.find("Shipping"), "A");
+contextdragconnection(Model.find("Mill"), Model.find("Porter"), "S");
+contextdragconnection(Model.find("Lathe"), Model.find("Porter"), "S");
+"""
+DOUBLED = SERVED[SERVED.index('obj = Object.create("Processor");') : SERVED.index('obj = Object.create("Sink");')]
+MISLED = {
+    "an executer of another object": [('"Lathe"), Model.find("Porter")', '"Shelf"), Model.find("Porter")')],
+    "an executer of others": [
+        ('"Lathe"), Model.find("Porter")', '"Shelf"), Model.find("Porter")'),
+        ('"Mill"), Model.find("Porter")', '"Arrivals"), Model.find("Porter")'),
+    ],
+    "an executer twice": [('"Lathe"), Model.find("Porter")', '"Mill"), Model.find("Porter")')],
+    "an executer of one alone": [('contextdragconnection(Model.find("Lathe"), Model.find("Porter"), "S");\n', "")],
+    "to the same object again": [('"Mill"), Model.find("Lathe")', '"Shelf"), Model.find("Mill")')],
+    "to itself": [('"Mill"), Model.find("Lathe")', '"Mill"), Model.find("Mill")')],
+    "an executer too many": [
+        ('"Lathe"), Model.find("Porter"), "S");', '"Lathe"), Model.find("Porter"), "S");\n'
+         'contextdragconnection(Model.find("Shelf"), Model.find("Porter"), "S");'),
+    ],
+    "objects twice": [('obj = Object.create("Sink");', DOUBLED + 'obj = Object.create("Sink");')],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("faults", MISLED.values(), ids=MISLED)
+def test_what_a_model_connects_wrongly_is_connected_as_is_asked_for(faults):
+    """Which objects lack something, and what is of no use, is told by the simulator; there is no prompt."""
+    text = SERVED
+    for right, wrong in faults:
+        assert text.count(right) == 1
+        text = text.replace(right, wrong)
+    done = mend(text)
+    assert done.ok
+    assert not done.left
+    before, after = build(SERVED).twin, build(done.after.script).twin
+    assert after.objects == before.objects
+    assert Counter(after.connections) == Counter(before.connections)
 
 
 def test_a_missing_connection_is_written_as_the_others_are():

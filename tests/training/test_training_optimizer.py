@@ -70,7 +70,9 @@ def test_muon_moves_each_layers_kernel_as_pytorch_does():
     )
     optimizer, ours = make_optimizer(config, 4), random(LAYERS)
     start, gradients, state = ours, {name: value - 0.2 for name, value in random(LAYERS).items()}, optimizer.init(ours)
-    for _ in range(3):  # the same gradient each time: the weights of its sum, which the two count otherwise, say nothing
+    for _ in range(
+        3
+    ):  # the same gradient each time: the weights of its sum, which the two count otherwise, say nothing
         updates, state = optimizer.update(gradients, state, ours)
         ours = optax.apply_updates(ours, updates)
     for name in LAYERS:
@@ -84,14 +86,14 @@ def test_muon_moves_each_layers_kernel_as_pytorch_does():
 
 
 def test_muons_steps_are_orthogonal_and_as_large_as_adamws():
+    """All singular values alike, of a root mean square of .2 where a matrix is square."""
     optimizer = make_optimizer(OptimizerConfig(name="muon", learning_rate=1.0, warmup_steps=0, weight_decay=0), 4)
     params = random(LAYERS)
     updates, _ = optimizer.update(random(LAYERS), optimizer.init(params), params)
     for name in LAYERS:
         for step in matrices(name, updates[name]):
             stretched = np.linalg.svd(step / (0.2 * np.sqrt(max(step.shape))), compute_uv=False)
-            assert stretched.min() > 0.6 and stretched.max() < 1.3, name
-            assert 0.2 * 0.6 < np.sqrt(np.mean(step**2)) < 0.2 * 1.3 or step.shape[0] != step.shape[1]
+            assert 0.6 < stretched.min() <= stretched.max() < 1.3, name
 
 
 def test_beside_muon_all_else_moves_as_with_adamw():

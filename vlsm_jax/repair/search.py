@@ -26,10 +26,21 @@ def _plain(rule: Callable[[Judged, View], Iterator[Proposal]]) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    *map(_plain, (words.straighten_quotes, words.respell, words.respell_texts, words.drop_repeated, words.declare)),
+    *map(
+        _plain,
+        (
+            words.straighten_quotes,
+            words.respell,
+            words.respell_texts,
+            words.drop_repeated,
+            words.drop_doubled,
+            words.declare,
+        ),
+    ),
     *map(_plain, (calls.compare, marks.mend_quotes, marks.mend_braces, marks.mend_marks)),
     *map(_plain, (calls.mend_arguments, calls.mend_ports, calls.bounds)),
     wires.connect,
+    wires.redirect,
     told.rename,
     told.reclass,
     told.renumber,
@@ -50,8 +61,8 @@ class Limits:
       budget: of each.
     """
 
-    edits: int = 3
-    scripts: int = 300
+    edits: int = 6
+    scripts: int = 400
     each: int = 120
     runs: int = 4
     budget: Budget = BUDGET

@@ -1,9 +1,11 @@
-"""Connections that are missing: between an object that items cannot leave and one that none can reach."""
+"""Connections that are missing, or lead elsewhere than where one is asked for."""
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from vlsm_jax.repair.edits import Proposal, View, propose
 from vlsm_jax.repair.judging import Judged, carries_items
@@ -39,6 +41,113 @@ def connect(found: Judged, view: View, statement: Statement) -> Iterator[Proposa
         yield propose(at, at, text, "connection", f"{one!r} is connected to {two!r}", cost)
 
 
+def redirect(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:
+    """Connections that are of no use go to where one is missing, or are left out.
+
+    Of no use is that of an executer to an object that asks for none, one that is there twice, and one of an object to
+    itself. An object lacks one that asks for an executer, that nothing reaches, or that items cannot leave.
+    """
+    twin = found.twin
+    lines = list(_LINE.finditer(view.text))
+    if twin is None or not lines:
+        return
+    write, order = _writer(view, twin, lines), {obj.name: n for n, obj in enumerate(twin.objects)}
+    needs = {code: [n for n in order if f'"{n}"' in view.text and n in _concerned(found, code)] for code in _NEEDS}
+    useless, again = _useless(found), set()
+    for line in lines:
+        names = {end: _name(line[end], view) for end in (3, 5)}
+        pair = names[3], names[5]
+        if useless.get(pair, useless.get(pair[::-1])) == "duplicate connection" and pair not in again:
+            again.add(pair)  # the first of them stays
+            continue
+        if pair not in useless and pair[::-1] not in useless:
+            continue
+        lacks = {3: "dead end", 5: "unreachable"}
+        if line[7].upper() != "A":
+            lacks = {end: "no executer" for end in (3, 5) if _carries(twin, names[end])}
+        for end, code in lacks.items():
+            name, other = names[end], names[8 - end]
+            for wanted in needs[code]:
+                text = write(wanted)
+                if text is None or wanted in (name, other):
+                    continue
+                apart = 0.01 * min(abs(order[wanted] - order.get(name, 0)), 30)
+                cost = 0.7 - 0.3 * _together(statement, wanted, other) + apart
+                reason = f"{other!r} is connected to {wanted!r} in place of {name!r}"
+                start = line.start(end)
+                yield propose(start, start + len(line[end].rstrip()), text, "connection", reason, cost)
+        if line[7].upper() == "A":
+            for one, two in itertools.product(needs["dead end"], needs["unreachable"]):
+                ends = write(one), write(two)
+                if one != two and None not in ends:
+                    text = f"{ends[0]}{line[4]}{ends[1]}"
+                    reason = f"{one!r} is connected to {two!r} in place of {names[3]!r} to {names[5]!r}"
+                    cost = 0.8 - 0.3 * _together(statement, one, two)
+                    yield propose(line.start(3), line.end(5), text, "connection", reason, cost)
+        stop = min(line.end() + 1, len(view.text))
+        reason = f"{names[3]!r} and {names[5]!r} need no such connection"
+        yield propose(line.start(), stop, "", "connection", reason, 1.1)
+    yield from _served(twin, lines, needs["no executer"], write, statement)
+
+
+_NEEDS = ("no executer", "unreachable", "dead end")
+_NAMES = re.compile(r"'([^'\n]+)'")
+
+
+def _concerned(found: Judged, code: str) -> set[str]:
+    """Returns the objects that findings of a kind name first."""
+    return {_NAMES.findall(d.message)[0] for d in found.diagnostics if d.code == code and _NAMES.search(d.message)}
+
+
+def _useless(found: Judged) -> dict[tuple[str, str], str]:
+    """Returns the pairs of objects with a connection too many, and the kind of finding that says so."""
+    pairs: dict[tuple[str, str], str] = {}
+    for finding in found.diagnostics:
+        names = _NAMES.findall(finding.message)
+        if finding.code in ("unused executer", "duplicate connection") and len(names) == 2:
+            pairs.setdefault((names[0], names[1]), finding.code)
+        elif finding.code == "connection" and finding.message.endswith("is connected to itself") and names:
+            pairs[names[0], names[0]] = finding.code
+    return pairs
+
+
+def _served(
+    twin: Twin, lines: list[re.Match[str]], needs: list[str], write: Callable[[str], str | None], statement: Statement
+) -> Iterator[Proposal]:
+    """Proposes executers that serve others already for each object that asks for one."""
+    ends = (name for wire in twin.connections if wire.port == "S" for name in (wire.source, wire.target))
+    serving = Counter(name for name in ends if not _carries(twin, name))
+    like = next((line for line in reversed(lines) if line[7].upper() == "S"), lines[-1])
+    indent, inner, _, between, _, gap, _, outer = like.groups()
+    for wanted in needs:
+        for executer, times in serving.items():
+            one, two = write(wanted), write(executer)
+            if one is None or two is None:
+                continue
+            text = f'\n{indent}contextdragconnection({inner}{one}{between}{two},{gap}"S"{outer});'
+            cost = 1.3 - 0.5 * _together(statement, wanted, executer) - 0.02 * min(times, 10)
+            yield propose(like.end(), like.end(), text, "connection", f"{executer!r} serves {wanted!r}", cost)
+
+
+def _carries(twin: Twin, name: str) -> bool:
+    """Whether items flow through an object of a Twin."""
+    return name in twin.by_name and carries_items(twin.by_name[name].cls)
+
+
+def _together(statement: Statement, one: str, two: str) -> bool:
+    """Whether a sentence of the prompt has both names."""
+    return bool(statement) and bool(set(statement.mentions(one)) & set(statement.mentions(two)))
+
+
+def _name(written: str, view: View) -> str:
+    """Returns the name of the object that one end of a connection is written as; "" where that is not plain."""
+    found = _FOUND.match(written.strip())
+    if found:
+        return found[1]
+    names = re.findall(rf'\b{re.escape(written.strip())}\.name\s*=\s*"([^"]+)"', view.text)
+    return names[0] if len(names) == 1 else ""
+
+
 def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, str, str]]:
     """Yields (cost, from, to, port), least costly first after sorting."""
     ports = twin.ports
@@ -55,14 +164,22 @@ def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, 
         for two in [*starts, *(n for n in carries if not starts)]:
             if one == two or classes[two] == "Source":
                 continue
-            together = bool(set(statement.mentions(one)) & set(statement.mentions(two))) if statement else False
-            yield 1.0 - 0.3 * together + 0.01 * min(abs(order[two] - order[one] - 1), 30), one, two, "A"
+            yield (
+                1.0 - 0.3 * _together(statement, one, two) + 0.01 * min(abs(order[two] - order[one] - 1), 30),
+                one,
+                two,
+                "A",
+            )
     if not ends:
         for two in starts:
             for one in carries:
                 if one != two and classes[one] != "Sink":
-                    together = bool(set(statement.mentions(one)) & set(statement.mentions(two))) if statement else False
-                    yield 1.2 - 0.3 * together + 0.01 * min(abs(order[two] - order[one] - 1), 30), one, two, "A"
+                    yield (
+                        1.2 - 0.3 * _together(statement, one, two) + 0.01 * min(abs(order[two] - order[one] - 1), 30),
+                        one,
+                        two,
+                        "A",
+                    )
     idle = [n for n in classes if n not in carries and not ports[n].centers and not ports[n].inputs]
     for two in idle:
         for one in carries:

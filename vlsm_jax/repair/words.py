@@ -147,6 +147,29 @@ def drop_repeated(found: Judged, view: View) -> Iterator[Proposal]:
             yield propose(view.offsets[index], view.offsets[index + 1], "", "declaration", reason, 1.5)
 
 
+def drop_doubled(found: Judged, view: View) -> Iterator[Proposal]:
+    """An object with the name of another: the lines that make it are left out, where they stand together."""
+    for finding in found.diagnostics:
+        if finding.code != "duplicate name" or not finding.line:
+            continue
+        lines = view.text.splitlines(keepends=True)
+        first = last = finding.line - 1
+        while first >= 0 and not (made := _MADE.match(lines[first])):
+            first -= 1
+        if first < 0:
+            continue
+        of_it = re.compile(rf"\s*{re.escape(made[1])}\s*\.")
+        if not all(of_it.match(line) for line in lines[first + 1 : last + 1]):
+            continue
+        while last + 1 < len(lines) and of_it.match(lines[last + 1]):
+            last += 1
+        start, stop = view.line_starts[first], view.line_span(last + 1)[1]
+        yield propose(start, stop, "", "repetition", f"lines {first + 1} to {last + 1}: {finding.message}", 1.2)
+
+
+_MADE = re.compile(r"\s*(?:Object\s+)?(\w+)\s*=\s*(?:Object\.create|createinstance)\s*\(")
+
+
 def straighten_quotes(found: Judged, view: View) -> Iterator[Proposal]:
     """Typographic quotes become straight ones, all at once."""
     if any("typographic" in finding.message for finding in found.diagnostics):
