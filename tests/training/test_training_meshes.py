@@ -106,6 +106,10 @@ assert gradients <= (1 + 1 / 2) * parameters / 2, moved  # over fsdp whole, then
 others = [c for c in moved if c.kind != "all-reduce" and c not in gathers and c.bytes > 4 * B * S]
 # The head's half there and its gradient's back; of the embedding the table once, and rows over both axes.
 assert total(others) <= 2 * table + 3 * activations // 4, moved
+
+# Muon makes whole kernels orthogonal, whatever part of them a device has.
+optimizer = make_optimizer(OptimizerConfig(name="muon", learning_rate=1e-2, warmup_steps=1), 4)
+np.testing.assert_allclose(train((2, 2, 2))[0], train((1, 1, 1))[0], rtol=1e-6)
 print("equal")
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import re
 from collections import Counter
@@ -42,6 +43,11 @@ def connect(found: Judged, view: View, statement: Statement) -> Iterator[Proposa
 
 
 def redirect(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:
+    """The likeliest of `_redirections`."""
+    yield from heapq.nsmallest(MOST, _redirections(found, view, statement), key=lambda proposal: proposal.cost)
+
+
+def _redirections(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:
     """Connections that are of no use go to where one is missing, or are left out.
 
     Of no use is that of an executer to an object that asks for none, one that is there twice, and one of an object to
@@ -52,7 +58,8 @@ def redirect(found: Judged, view: View, statement: Statement) -> Iterator[Propos
     if twin is None or not lines:
         return
     write, order = _writer(view, twin, lines), {obj.name: n for n, obj in enumerate(twin.objects)}
-    needs = {code: [n for n in order if f'"{n}"' in view.text and n in _concerned(found, code)] for code in _NEEDS}
+    written = [name for name in order if f'"{name}"' in view.text]
+    needs = {code: [n for n in written if n in lacking] for code in _NEEDS for lacking in [_concerned(found, code)]}
     useless, again = _useless(found), set()
     for line in lines:
         names = {end: _name(line[end], view) for end in (3, 5)}
@@ -153,33 +160,27 @@ def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, 
     ports = twin.ports
     carries = {obj.name for obj in twin.objects if carries_items(obj.cls)}
     classes = {obj.name: obj.cls for obj in twin.objects}
-    ends = [n for n in classes if n in carries and classes[n] != "Sink" and not ports[n].outputs]
-    starts = [n for n in classes if n in carries and classes[n] != "Source" and not ports[n].inputs]
+    # A loop that does not end makes thousands of objects; connections are not what they want.
+    ends = [n for n in classes if n in carries and classes[n] != "Sink" and not ports[n].outputs][:MOST]
+    starts = [n for n in classes if n in carries and classes[n] != "Source" and not ports[n].inputs][:MOST]
     stated = {(m.object, m.value) for m in statement.mismatches(twin) if m.kind == "link"}
     order = {name: n for n, name in enumerate(classes)}
     for one, two in stated:
         port = "A" if one in carries and two in carries else "S"
         yield 0.5, one, two, port
+
+    def cost(one: str, two: str) -> float:
+        return 0.01 * min(abs(order[two] - order[one] - 1), 30) - 0.3 * _together(statement, one, two)
+
     for one in ends:
         for two in [*starts, *(n for n in carries if not starts)]:
-            if one == two or classes[two] == "Source":
-                continue
-            yield (
-                1.0 - 0.3 * _together(statement, one, two) + 0.01 * min(abs(order[two] - order[one] - 1), 30),
-                one,
-                two,
-                "A",
-            )
+            if one != two and classes[two] != "Source":
+                yield 1.0 + cost(one, two), one, two, "A"
     if not ends:
         for two in starts:
             for one in carries:
                 if one != two and classes[one] != "Sink":
-                    yield (
-                        1.2 - 0.3 * _together(statement, one, two) + 0.01 * min(abs(order[two] - order[one] - 1), 30),
-                        one,
-                        two,
-                        "A",
-                    )
+                    yield 1.2 + cost(one, two), one, two, "A"
     idle = [n for n in classes if n not in carries and not ports[n].centers and not ports[n].inputs]
     for two in idle:
         for one in carries:

@@ -20,7 +20,7 @@ class OptimizerConfig:
     """Attributes:
     name: "adamw", or "muon" (Jordan et al., 2024): the kernels of layers move by their momentum made orthogonal, as far
       as AdamW moves them (Liu et al., 2025), so that rates are of the same kind; tables, the head, the patches' kernel
-      and vectors stay with AdamW.
+      and vectors stay with AdamW. Where kernels are spread over devices, XLA moves them about a dozen times a step.
     learning_rate: peak, reached after `warmup_steps`.
     schedule: "cosine" falls to `final_fraction` of the peak at the last step; "constant" stays; "stable" stays until it
       falls in a straight line to `final_fraction` (warm-up, stable, decay: Hu et al., 2024), so that a run may go on
