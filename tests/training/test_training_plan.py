@@ -329,6 +329,7 @@ def test_the_command_plans_for_simulated_devices(tmp_path):
         "--config.pipeline.batch_size=8",
         "--config.pipeline.sequence_length=96",
         "--config.model.vision.image_size=64",
+        "--config.optimizer.name=adamw",
     )
     done = plan(tmp_path, "--topology=cpu:8", *sizes, "--config.mesh.fsdp=4")
     assert done.returncode == 0, done.stderr
