@@ -4,8 +4,9 @@
     python launch.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 What to expect on two CPU cores without a GPU (AMD EPYC with AVX2, shared server, 2026-11-27): 506 s in all, of which
-some 460 for 1,600 steps. The model finds out within some 300 steps how to copy from the prompt. On 200 test triplets
-SVR 0.957, PMR 0.923, ESR 0.940, BLEU-4 0.978. The same seed gives the same losses on the same kind of processor.
+some 460 for 1,600 steps. Of the tokens of validation .81 are right after 200 steps and .95 after 600. On 200 test
+triplets SVR 0.957, PMR 0.923, ESR 0.940, BLEU-4 0.978. The same seed gives the same losses on the same kind of
+processor.
 
 `configs/quickstart.py:smoke` is the same chain in a minute or two, for a look at the machinery: its model has learnt
 nothing worth scoring.

@@ -70,9 +70,8 @@ def test_muon_moves_each_layers_kernel_as_pytorch_does():
     )
     optimizer, ours = make_optimizer(config, 4), random(LAYERS)
     start, gradients, state = ours, {name: value - 0.2 for name, value in random(LAYERS).items()}, optimizer.init(ours)
-    for _ in range(
-        3
-    ):  # the same gradient each time: the weights of its sum, which the two count otherwise, say nothing
+    # The same gradient each time: the two weigh the first ones of a momentum otherwise.
+    for _ in range(3):
         updates, state = optimizer.update(gradients, state, ours)
         ours = optax.apply_updates(ours, updates)
     for name in LAYERS:

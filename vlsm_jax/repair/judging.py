@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import re
 from typing import NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Dialect, Severity
@@ -129,6 +130,14 @@ def _level(report: Report) -> Level:
             return Level.STARTS
         case _:
             return Level.FLOW
+
+
+def quoted_in(message: str) -> list[str]:
+    """Returns the words that the message of a finding quotes, such as the names of objects, in its order."""
+    return _QUOTED.findall(message)
+
+
+_QUOTED = re.compile(r"'([^'\n]+)'")
 
 
 def idle_wires(twin: Twin) -> int:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from vlsm_jax.repair.edits import Proposal, View, propose
-from vlsm_jax.repair.judging import Judged, carries_items
+from vlsm_jax.repair.judging import Judged, carries_items, quoted_in
 from vlsm_jax.repair.stating import Statement
 from vlsm_jax.twin import Twin
 
@@ -36,8 +36,7 @@ def connect(found: Judged, view: View, statement: Statement) -> Iterator[Proposa
         if (one, two) in known or None in ends:
             continue
         at, template, before = _place(lines, ends)
-        indent, inner, _, between, _, gap, _, outer = template.groups()
-        line = f'{indent}contextdragconnection({inner}{ends[0]}{between}{ends[1]},{gap}"{port}"{outer});'
+        line = _drawn_like(template, *ends, port)
         text = f"{line}\n" if before else f"\n{line}"
         yield propose(at, at, text, "connection", f"{one!r} is connected to {two!r}", cost)
 
@@ -60,20 +59,21 @@ def _redirections(found: Judged, view: View, statement: Statement) -> Iterator[P
     write, order = _writer(view, twin, lines), {obj.name: n for n, obj in enumerate(twin.objects)}
     written = [name for name in order if f'"{name}"' in view.text]
     needs = {code: [n for n in written if n in lacking] for code in _NEEDS for lacking in [_concerned(found, code)]}
-    useless, again = _useless(found), set()
+    useless, again, named = _useless(found), set(), _named(view)
     for line in lines:
-        names = {end: _name(line[end], view) for end in (3, 5)}
+        names = {end: _name(line[end], named) for end in (3, 5)}
         pair = names[3], names[5]
-        if useless.get(pair, useless.get(pair[::-1])) == "duplicate connection" and pair not in again:
-            again.add(pair)  # the first of them stays
+        kind = useless.get(pair) or useless.get(pair[::-1])
+        if kind is None:
             continue
-        if pair not in useless and pair[::-1] not in useless:
+        if kind == "duplicate connection" and pair not in again:
+            again.add(pair)  # the first of them stays
             continue
         lacks = {3: "dead end", 5: "unreachable"}
         if line[7].upper() != "A":
             lacks = {end: "no executer" for end in (3, 5) if _carries(twin, names[end])}
         for end, code in lacks.items():
-            name, other = names[end], names[8 - end]
+            name, other = names[end], names[3 if end == 5 else 5]
             for wanted in needs[code]:
                 text = write(wanted)
                 if text is None or wanted in (name, other):
@@ -98,19 +98,19 @@ def _redirections(found: Judged, view: View, statement: Statement) -> Iterator[P
 
 
 _NEEDS = ("no executer", "unreachable", "dead end")
-_NAMES = re.compile(r"'([^'\n]+)'")
 
 
 def _concerned(found: Judged, code: str) -> set[str]:
     """Returns the objects that findings of a kind name first."""
-    return {_NAMES.findall(d.message)[0] for d in found.diagnostics if d.code == code and _NAMES.search(d.message)}
+    quoted = (quoted_in(finding.message) for finding in found.diagnostics if finding.code == code)
+    return {words[0] for words in quoted if words}
 
 
 def _useless(found: Judged) -> dict[tuple[str, str], str]:
     """Returns the pairs of objects with a connection too many, and the kind of finding that says so."""
     pairs: dict[tuple[str, str], str] = {}
     for finding in found.diagnostics:
-        names = _NAMES.findall(finding.message)
+        names = quoted_in(finding.message)
         if finding.code in ("unused executer", "duplicate connection") and len(names) == 2:
             pairs.setdefault((names[0], names[1]), finding.code)
         elif finding.code == "connection" and finding.message.endswith("is connected to itself") and names:
@@ -125,13 +125,12 @@ def _served(
     ends = (name for wire in twin.connections if wire.port == "S" for name in (wire.source, wire.target))
     serving = Counter(name for name in ends if not _carries(twin, name))
     like = next((line for line in reversed(lines) if line[7].upper() == "S"), lines[-1])
-    indent, inner, _, between, _, gap, _, outer = like.groups()
     for wanted in needs:
         for executer, times in serving.items():
             one, two = write(wanted), write(executer)
             if one is None or two is None:
                 continue
-            text = f'\n{indent}contextdragconnection({inner}{one}{between}{two},{gap}"S"{outer});'
+            text = f"\n{_drawn_like(like, one, two, 'S')}"
             cost = 1.3 - 0.5 * _together(statement, wanted, executer) - 0.02 * min(times, 10)
             yield propose(like.end(), like.end(), text, "connection", f"{executer!r} serves {wanted!r}", cost)
 
@@ -146,13 +145,27 @@ def _together(statement: Statement, one: str, two: str) -> bool:
     return bool(statement) and bool(set(statement.mentions(one)) & set(statement.mentions(two)))
 
 
-def _name(written: str, view: View) -> str:
+def _named(view: View) -> list[tuple[str, str]]:
+    """Returns each variable that an object is named by, and the name."""
+    return [(match[1] or match[3], match[2] or match[4]) for match in _NAMING.finditer(view.text)]
+
+
+_NAMING = re.compile(r'(\w+(?:\[\d+\])?)\.name\s*=\s*"([^"]+)"|setname\(\s*(\w+)\s*,\s*"([^"]+)"')
+
+
+def _name(written: str, named: list[tuple[str, str]]) -> str:
     """Returns the name of the object that one end of a connection is written as; "" where that is not plain."""
     found = _FOUND.match(written.strip())
     if found:
         return found[1]
-    names = re.findall(rf'\b{re.escape(written.strip())}\.name\s*=\s*"([^"]+)"', view.text)
+    names = [name for variable, name in named if variable == written.strip()]
     return names[0] if len(names) == 1 else ""
+
+
+def _drawn_like(line: re.Match[str], one: str, two: str, port: str) -> str:
+    """Returns a connection written as another one is."""
+    indent, inner, _, between, _, gap, _, outer = line.groups()
+    return f'{indent}contextdragconnection({inner}{one}{between}{two},{gap}"{port}"{outer});'
 
 
 def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, str, str]]:
@@ -189,9 +202,7 @@ def _candidates(twin: Twin, statement: Statement) -> Iterator[tuple[float, str, 
 
 def _writer(view: View, twin: Twin, lines: list[re.Match[str]]):
     """Returns what writes an object as the connections of the script do: its variable, or where it is looked up."""
-    variables: dict[str, str] = {}
-    for match in re.finditer(r'(\w+)\.name\s*=\s*"([^"]+)"|setname\(\s*(\w+)\s*,\s*"([^"]+)"', view.text):
-        variables[match[2] or match[4]] = match[1] or match[3]
+    variables = {name: variable for variable, name in _named(view)}
     if len(lines) == len(twin.connections):  # each line draws one, in this order
         for line, wire in zip(lines, twin.connections, strict=True):
             variables |= {wire.source: line[3].strip(), wire.target: line[5].strip()}

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 
 from vlsm_jax.flexscript.lexer import KEYWORDS, NAME, STRING
 from vlsm_jax.repair.edits import Edit, Proposal, View, known_words, propose
-from vlsm_jax.repair.judging import Judged
+from vlsm_jax.repair.judging import Judged, quoted_in
 from vlsm_jax.repair.spelling import near
 from vlsm_jax.repair.suspects import meanings, suspects
 from vlsm_jax.simulator.library import classes
-
-_IN_MESSAGE = re.compile(r"'([^'\n]+)'")
 
 
 def respell(found: Judged, view: View) -> Iterator[Proposal]:
@@ -58,7 +56,7 @@ def respell_texts(found: Judged, view: View) -> Iterator[Proposal]:
     """Texts that a diagnostic quotes, read as properties, variables, classes, options, or texts of the script."""
     quoted: dict[str, bool] = {}
     for finding in found.diagnostics:
-        for word in _IN_MESSAGE.findall(finding.message):
+        for word in quoted_in(finding.message):
             quoted[word] = quoted.get(word, False) or finding.code.startswith("unknown") or finding.code == "not found"
     strings = [at for at in range(view.count) if view.kinds[at] == STRING]
     own = Counter(view.texts[at][1:-1] for at in strings)
@@ -149,22 +147,21 @@ def drop_repeated(found: Judged, view: View) -> Iterator[Proposal]:
 
 def drop_doubled(found: Judged, view: View) -> Iterator[Proposal]:
     """An object with the name of another: the lines that make it are left out, where they stand together."""
-    for finding in found.diagnostics:
-        if finding.code != "duplicate name" or not finding.line:
-            continue
-        lines = view.text.splitlines(keepends=True)
-        first = last = finding.line - 1
+    doubled = {f.line: f.message for f in found.diagnostics if f.code == "duplicate name" and f.line}
+    lines = view.text.split("\n") if doubled else []
+    for line, message in doubled.items():
+        first = last = line - 1
         while first >= 0 and not (made := _MADE.match(lines[first])):
             first -= 1
         if first < 0:
             continue
         of_it = re.compile(rf"\s*{re.escape(made[1])}\s*\.")
-        if not all(of_it.match(line) for line in lines[first + 1 : last + 1]):
+        if not all(map(of_it.match, lines[first + 1 : last + 1])):
             continue
         while last + 1 < len(lines) and of_it.match(lines[last + 1]):
             last += 1
         start, stop = view.line_starts[first], view.line_span(last + 1)[1]
-        yield propose(start, stop, "", "repetition", f"lines {first + 1} to {last + 1}: {finding.message}", 1.2)
+        yield propose(start, stop, "", "repetition", f"lines {first + 1} to {last + 1}: {message}", 1.2)
 
 
 _MADE = re.compile(r"\s*(?:Object\s+)?(\w+)\s*=\s*(?:Object\.create|createinstance)\s*\(")

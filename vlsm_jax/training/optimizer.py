@@ -88,9 +88,14 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """Returns clipping, Adam or Muon, decoupled weight decay and the schedule, in this order."""
     parts = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    rate, decays = learning_rate_schedule(config, steps), None if config.decay_vectors else _is_matrix
-    settings = {"b1": config.beta1, "b2": config.beta2, "weight_decay": config.weight_decay}
-    adamw = optax.adamw(rate, **settings, mask=decays)
+    rate = learning_rate_schedule(config, steps)
+    adamw = optax.adamw(
+        rate,
+        b1=config.beta1,
+        b2=config.beta2,
+        weight_decay=config.weight_decay,
+        mask=None if config.decay_vectors else _is_matrix,
+    )
     if config.name == "adamw":
         return optax.chain(*parts, adamw)
     if config.name != "muon":
