@@ -136,7 +136,7 @@ class OurTraining:
         from vlsm_jax.models.adaptation import Adaptation
         from vlsm_jax.models.lora import LoraConfig
         from vlsm_jax.sharding import batch_sharding, make_mesh
-        from vlsm_jax.training.loop import StatePlan, jit_train_step, to_device
+        from vlsm_jax.training.loop import StatePlan, TrainConfig, jit_train_step, to_device
         from vlsm_jax.training.network import Network, attention_for
         from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 
@@ -171,7 +171,7 @@ class OurTraining:
         arrays = {**arrays, "images": np.zeros((len(arrays["tokens"]), 0, 1, 1, 3), np.uint8)}
         rows = batch_sharding(self._mesh)
         self._batch = lambda: to_device(arrays, rows)
-        self._train_step = jit_train_step(self.network, optimizer, self.plan, 1, self._mesh)
+        self._train_step = jit_train_step(self.network, optimizer, self.plan, TrainConfig(steps=1), self._mesh)
         self.compiled: jax.stages.Compiled | None = None
         """The step, from the first one on."""
 

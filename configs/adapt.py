@@ -51,6 +51,7 @@ def get_config(arg: str = INDUSTRIES[0]) -> ConfigDict:
     config.train.steps = 2 if smoke else 80
     config.train.trainable = ((r"/lora/", True), (r".*", False))
     config.train.visual_targets = 0.0  # for an encoder that learns, and here it stays
+    config.train.responses = True
     config.train.log_every = 1 if smoke else 5
     config.train.validate_every = 2 if smoke else 40
     config.train.validation_batches = 1 if smoke else 4

@@ -168,6 +168,7 @@ def make(choice: Choice) -> ConfigDict:
     config.train.most_skipped = 5  # updates in a row that are not finite: then the run ends
     config.train.features = ""  # folder for the features of a frozen encoder, computed once
     config.train.visual_targets = 0.0  # weight of what patches are to say, of annotated sketches (synth.annotated)
+    config.train.responses = True  # False: the encoder alone, on what patches are to say
 
     config.optimizer = optimizing.optimizer(learning_rate=2e-4)
 

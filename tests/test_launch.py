@@ -177,6 +177,7 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"train.trainable": ((r"^vision/", True),)}, ConfigError, "train.trainable has no rule for: connector/"),
         ({"model.connector": "qformer"}, ConfigError, "choose 'linear' or 'mlp'"),
         ({"train.visual_targets": -1.0}, ConfigError, "visual_targets=-1 is below 0"),
+        ({"train.responses": False, "train.visual_targets": 0.0}, ConfigError, "leaves nothing to learn"),
         ({"pipeline.augmentation": 1.0}, ConfigError, "augmentation moves what annotations tell the place of"),
     ],
 )
@@ -198,6 +199,25 @@ def test_annotated_sketches_teach_visual_tokens_what_to_say(tmp_path):
     # Nothing is learnt in four steps: a target is one of all ids yet.
     vocabulary = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
     assert all(abs(row["visual_loss"] - math.log(len(vocabulary))) < 1 for row in checks)
+
+
+def test_an_encoder_is_trained_alone(tmp_path):
+    config = quickstart.get_config("smoke")
+    config.synth.annotated, config.train.visual_targets, config.train.responses = True, 1.0, False
+    with pytest.raises(ConfigError, match=r"train.trainable has decoder/.* more trained, which would only decay"):
+        launch_py.run(config, tmp_path, "train")
+    config.train.trainable = ((r"^decoder/", False), (r"", True))
+    launch_py.run(config, tmp_path, "train")
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if row["kind"] == "train"]
+    checks = [row for row in rows if row["kind"] == "validation"]
+    vocabulary = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
+    assert steps
+    assert checks
+    for row in (*steps, *checks):
+        assert abs(row["loss"] - math.log(len(vocabulary))) < 1
+        assert "visual_loss" not in row
+        assert "visual_accuracy" not in row
 
 
 def test_training_triplets_of_other_folders_are_mixed_in(triplets):

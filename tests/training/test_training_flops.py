@@ -76,6 +76,9 @@ def test_a_frozen_encoder_takes_its_forward_pass_or_nothing(encoder, said):
     assert (flops.picture.total - connector) / 1e9 == pytest.approx(said, abs=1)
     kept = StepFlops.create(network, ["connector/linear/kernel"], features=True)
     assert kept.picture.total == kept.picture.trained == connector
+    alone = StepFlops.create(network, ["connector/linear/kernel"], responses=False)
+    assert alone.picture == flops.picture
+    assert alone.token.total == alone.target.total == alone.pair == alone.local_pair == 0
 
 
 @pytest.mark.parametrize("connector", ["linear", "mlp", "perceiver", "qformer"])

@@ -10,7 +10,7 @@ from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.lora import LoraConfig
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training import loss
-from vlsm_jax.training.loop import StatePlan, jit_train_step
+from vlsm_jax.training.loop import StatePlan, TrainConfig, jit_train_step
 from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.planning.compiling import abstract_batch
@@ -36,7 +36,7 @@ def compiled(remat="full", adaptation=None):
     plan = StatePlan.create(network, optimizer, trainable, mesh)
     batch = abstract_batch(network, PipelineConfig(LENGTH, ROWS, 1, 0), 0, mesh)
     with jax.set_mesh(mesh):
-        step = jit_train_step(network, optimizer, plan, 1, mesh).lower(plan.abstract, batch)
+        step = jit_train_step(network, optimizer, plan, TrainConfig(steps=1), mesh).lower(plan.abstract, batch)
         return step.compile(compiler_options=QUICK).memory_analysis()
 
 

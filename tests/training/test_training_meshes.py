@@ -18,7 +18,7 @@ import jax, numpy as np
 from vlsm_jax.data.pipeline import Batch
 from vlsm_jax.models import DecoderConfig, VlsmConfig
 from vlsm_jax.sharding import batch_sharding, make_mesh
-from vlsm_jax.training.loop import StatePlan, jit_train_step
+from vlsm_jax.training.loop import StatePlan, TrainConfig, jit_train_step
 from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.planning.hlo import Module, collectives
@@ -51,7 +51,7 @@ def train(sizes):
     rows = jax.device_put(batch, batch_sharding(mesh))
     with jax.set_mesh(mesh):
         state = jax.jit(lambda seed: plan.start(network.init(seed)), out_shardings=plan.shardings)(0)
-        step = jit_train_step(network, optimizer, plan, 1, mesh).lower(state, rows).compile()
+        step = jit_train_step(network, optimizer, plan, TrainConfig(steps=1), mesh).lower(state, rows).compile()
         losses = []
         for _ in range(3):
             state, metrics = step(state, rows)

@@ -183,6 +183,29 @@ def test_what_visual_tokens_are_to_say_counts_as_much_as_asked(network, make_bat
         np.testing.assert_allclose(metrics.loss, losses.text.loss / losses.text.weight, rtol=1e-5)
 
 
+def test_an_encoder_alone_learns_what_it_would_learn_beside_a_decoder(network, make_batch):
+    batch, optimizer = annotated(make_batch(4)), optax.sgd(1.0)
+    mine = {name: x for name, x in network.init(0).items() if not name.startswith("decoder/")}
+    frozen = {name: x for name, x in network.init(0).items() if name.startswith("decoder/")}
+    state = TrainState(jnp.zeros((), jnp.int32), mine, frozen, optimizer.init(mine))
+
+    def objective(mine):
+        visual = batch_losses(network.merge({**frozen, **mine}), batch).visual
+        return visual.loss / visual.weight, visual
+
+    wanted, visual = jax.grad(objective, has_aux=True)(mine)
+    for accumulation in (1, 2):
+        step = make_train_step(network.merge, optimizer, accumulation, 1.0, responses=False)
+        # Of the rows nothing but the pictures is looked at.
+        after, metrics = jax.jit(step)(state, batch._replace(tokens=batch.tokens * 0, weights=batch.weights * 0))
+        for name in mine:
+            np.testing.assert_allclose(mine[name] - after.trained[name], wanted[name], atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(metrics.loss, visual.loss / visual.weight, rtol=1e-6)
+        np.testing.assert_allclose(metrics.accuracy, visual.correct / visual.weight)
+        assert metrics.tokens == (np.asarray(batch.visual_targets) >= 0).sum()
+        assert metrics.visual_accuracy is None
+
+
 def test_a_model_learns_to_say_what_its_patches_show(network, make_batch):
     batch, optimizer = annotated(make_batch(4)), optax.adam(0.01)
     batch = batch._replace(weights=jnp.zeros_like(batch.weights).at[:, -1].set(1))

@@ -161,13 +161,16 @@ class StepFlops:
         return said + (f"; a picture {self.picture.total / 1e9:.3g}" if self.picture.total else "")
 
     @classmethod
-    def create(cls, network: Network, trained: Collection[str], *, features: bool = False) -> StepFlops:
+    def create(
+        cls, network: Network, trained: Collection[str], *, features: bool = False, responses: bool = True
+    ) -> StepFlops:
         """Counts a network.
 
         Args:
           network: sizes and parameters.
           trained: paths of the parameters that are trained; none of them counts the forward pass alone.
           features: the encoder does not run, its features are kept.
+          responses: False: the decoder does not run.
         """
         config, decoder = network.config, network.config.decoder
         first_trained = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}
@@ -176,7 +179,7 @@ class StepFlops:
         for name, shape in network.shapes.items():
             part = name.split("/", 1)[0]
             size = matrix_size(name, shape, decoder)
-            if not size or (part == "vision" and features):
+            if not size or (part == "vision" and features) or (part == "decoder" and not responses):
                 continue
             each = size * (2 + 2 * through[part] + 2 * (name in trained))
             if name in ("decoder/head", "decoder/embedding/table"):
@@ -188,7 +191,7 @@ class StepFlops:
         passes = {part: 3 if through[part] else 1 for part in through}
         seen = passes["vision"] * (not features) * _vision_attention(config)
         picture = picture._replace(attention=seen + passes["connector"] * _connector_attention(config))
-        layer = 4.0 * passes["decoder"] * decoder.heads * decoder.head_dim
+        layer = 4.0 * passes["decoder"] * responses * decoder.heads * decoder.head_dim
         local = 0 if decoder.sliding_window is None else decoder.layers - len(decoder.global_layers or ())
         return cls(
             token=token,

@@ -63,6 +63,8 @@ class TrainConfig:
       most_skipped: updates whose loss or gradients are not finite are left out; so many in a row end the run.
       visual_targets: what a visual token is to say by its sketch's annotation counts as much as so many tokens of a
         response; 0: annotations are not read, and no triplet has to have one.
+      responses: False: the encoder is trained alone, on what visual tokens are to say. The decoder does not run, and is
+        to be frozen; its embeddings are what visual tokens learn to be like.
       seed: of the initial parameters.
     """
 
@@ -78,6 +80,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     most_skipped: int = 5
     visual_targets: float = 0.0
+    responses: bool = True
     seed: int = 0
 
     def __post_init__(self):
@@ -87,6 +90,8 @@ class TrainConfig:
                 raise ValueError(f"{field.name}={value} is below 1")
         if self.visual_targets < 0:
             raise ValueError(f"visual_targets={self.visual_targets:g} is below 0")
+        if not self.responses and not self.visual_targets:
+            raise ValueError("responses=False leaves nothing to learn while visual_targets=0; set that to 1")
         for rule in self.trainable:
             if isinstance(rule, str) or len(rule) != 2 or not isinstance(rule[0], str) or type(rule[1]) is not bool:
                 raise ValueError(f"trainable: {rule!r}; each rule is a regular expression and True or False")
@@ -155,6 +160,7 @@ def train(
     # --- State: what it is like, and whether that of the checkpoint is ------------------------------------------------
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
+    check_objective(config, network, plan)
     if lead:
         logging.info("parameters\n%s\n%s", describe_parameters(network, plan.abstract, mesh), plan.freeze_table)
     facts = to_json({**facts, **environment_facts()})
@@ -199,7 +205,9 @@ def train(
             batches = iter(make_dataset(train_data, tokenizer, pipeline, **shard, features=kept))
             batches.set_state(place)
             validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard, features=kept)
-        flops = StepFlops.create(network, plan.abstract.trained, features=bool(config.features))
+        flops = StepFlops.create(
+            network, plan.abstract.trained, features=bool(config.features), responses=config.responses
+        )
         if lead:
             logging.info("%s; %s", flops.describe(pipeline.sequence_length), describe_peak(mesh))
         shares = shard["shard_count"]
@@ -233,9 +241,11 @@ def _run_steps(
     """Trains from step `first` to the last."""
     rows = batch_sharding(mesh)
     replicated = NamedSharding(mesh, PartitionSpec())
-    step_fn = jit_train_step(network, optimizer, plan, config.accumulation, mesh, config.visual_targets)
+    step_fn = jit_train_step(network, optimizer, plan, config, mesh)
     validation_fn = jax.jit(
-        make_validation_step(network.merge), in_shardings=(plan.shardings, rows), out_shardings=replicated
+        make_validation_step(network.merge, responses=config.responses),
+        in_shardings=(plan.shardings, rows),
+        out_shardings=replicated,
     )
     guard = LossGuard(config.most_skipped, batches.names_at, recorder.note)
     behind: collections.deque[Any] = collections.deque(maxlen=_AHEAD)
@@ -279,18 +289,31 @@ def jit_train_step(
     network: Network,
     optimizer: optax.GradientTransformation,
     plan: StatePlan,
-    accumulation: int,
+    config: TrainConfig,
     mesh: Mesh,
-    visual_weight: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Any]]:
     """Returns the step that training runs and planning compiles; it takes the state for its own."""
     return jax.jit(
-        make_train_step(network.merge, optimizer, accumulation, visual_weight),
+        make_train_step(network.merge, optimizer, config.accumulation, config.visual_targets, config.responses),
         in_shardings=(plan.shardings, batch_sharding(mesh)),
         out_shardings=(plan.shardings, NamedSharding(mesh, PartitionSpec())),
         donate_argnums=0,
         compiler_options=compiler_options(network.remat, mesh.devices.flat[0].platform),
     )
+
+
+def check_objective(config: TrainConfig, network: Network, plan: StatePlan) -> None:
+    """Raises ConfigError where an encoder that is trained alone is none, or something else is to be trained with it."""
+    if config.responses:
+        return
+    if network.config.vision is None:
+        raise ConfigError("train.responses=False trains an encoder, and model.vision=None; give the model one")
+    others = sorted(name for name in plan.abstract.trained if not name.startswith(("vision/", "connector/")))
+    if others:
+        raise ConfigError(
+            f"train.responses=False trains an encoder alone, and train.trainable has {others[0]} and "
+            f"{len(others) - 1} more trained, which would only decay; freeze what is not of vision/ or connector/"
+        )
 
 
 def validate(
@@ -302,7 +325,8 @@ def validate(
 ) -> dict[str, float]:
     """Returns loss (nats per response token) and accuracy over the first `batches` batches of `data`.
 
-    Where visual tokens have targets, `visual_loss` (nats per target) and `visual_accuracy`, too.
+    Where visual tokens have targets, `visual_loss` (nats per target) and `visual_accuracy`, too; where an encoder is
+    trained alone, these are loss and accuracy.
     """
     total = BatchLoss.zero()
     iterator = iter(data)

@@ -89,6 +89,13 @@ def batch_loss(model: Vlsm, batch: Batch) -> LossSum:
 def batch_losses(model: Vlsm, batch: Batch) -> BatchLoss:
     """Returns the summed losses of a batch."""
     visual = None if model.vision is None else visual_tokens(model, batch)
+    text = _response_loss(model, batch, visual)
+    if batch.visual_targets is None or visual is None:
+        return BatchLoss(text, LossSum.zero())
+    return BatchLoss(text, _visual_loss(model, batch, visual))
+
+
+def _response_loss(model: Vlsm, batch: Batch, visual: jax.Array | None) -> LossSum:
     hidden, _ = model(
         batch.tokens,
         visual=visual,
@@ -98,7 +105,7 @@ def batch_losses(model: Vlsm, batch: Batch) -> BatchLoss:
         leading=batch.segment_ids is None,
     )
     decoder = model.decoder
-    text = sharded_cross_entropy(
+    return sharded_cross_entropy(
         hidden,
         batch.targets,
         batch.weights,
@@ -107,26 +114,34 @@ def batch_losses(model: Vlsm, batch: Batch) -> BatchLoss:
         decoder.dtype,
         embed_axis=1 if decoder.config.tied else 0,
     )
-    if batch.visual_targets is None or visual is None:
-        return BatchLoss(text, LossSum.zero())
+
+
+def _visual_loss(model: Vlsm, batch: Batch, visual: jax.Array) -> LossSum:
+    decoder = model.decoder
     wanted = batch.visual_targets.reshape(visual.shape[:2])
     weights = (wanted >= 0).astype(jnp.float32)
     table = decoder.embedding.table[...]
-    said = sharded_cross_entropy(
+    return sharded_cross_entropy(
         visual, jnp.maximum(wanted, 0), weights, table, model.said, decoder.dtype, embed_axis=1
     )
-    return BatchLoss(text, said)
 
 
-def make_loss(merge: Callable[[Params], Vlsm]) -> Callable[..., BatchLoss]:
+def encoder_losses(model: Vlsm, batch: Batch) -> BatchLoss:
+    """Returns the same without the decoder: of what visual tokens are to say, in the place of the responses."""
+    return BatchLoss(_visual_loss(model, batch, visual_tokens(model, batch)), LossSum.zero())
+
+
+def make_loss(merge: Callable[[Params], Vlsm], *, responses: bool = True) -> Callable[..., BatchLoss]:
     """Returns `losses(trained, frozen, batch, key=None)`; `merge` builds the model from its parameters.
 
-    With a random key, adapters drop some of their inputs; without one, nothing is dropped.
+    With a random key, adapters drop some of their inputs; without one, nothing is dropped. Without `responses` the
+    decoder does not run, and the loss is that of what visual tokens are to say.
     """
+    losses = batch_losses if responses else encoder_losses
 
     def loss(trained: Params, frozen: Params, batch: Batch, key: jax.Array | None = None) -> BatchLoss:
         model = gather_adapters(merge({**frozen, **trained}))
-        return batch_losses(model if key is None else with_dropout(model, key), batch)
+        return losses(model if key is None else with_dropout(model, key), batch)
 
     return loss
 
@@ -136,14 +151,15 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     accumulation: int = 1,
     visual_weight: float = 0.0,
+    responses: bool = True,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
     """Returns the step, to be jitted by the caller with its shardings.
 
     Gradients of the summed loss are added over `accumulation` microbatches and divided by the weight of all of them: a
     batch gives the same update however it is cut. (The mean of means, as in the paper's code, does not.) What a visual
-    token is to say counts as much as `visual_weight` tokens of a response.
+    token is to say counts as much as `visual_weight` tokens of a response; without `responses`, it is all that counts.
     """
-    loss = make_loss(merge)
+    loss = make_loss(merge, responses=responses)
 
     def summed(trained: Params, frozen: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, BatchLoss]:
         total = loss(trained, frozen, batch, key)
@@ -183,7 +199,9 @@ def make_train_step(
             positions=jnp.mean(batch.positions >= 0 if batch.segment_ids is None else batch.segment_ids > 0),
             gradient_norm=norm,
             skipped=1 - finite.astype(jnp.float32),
-            visual_accuracy=None if batch.visual_targets is None else seen.correct / jnp.maximum(seen.weight, 1),
+            visual_accuracy=None
+            if batch.visual_targets is None or not responses
+            else seen.correct / jnp.maximum(seen.weight, 1),
         )
         return TrainState(state.step + 1, trained, state.frozen, optimizer_state), metrics
 
@@ -216,9 +234,11 @@ def update_if(
     return jax.lax.platform_dependent(grads, moments, trained, cpu=branch, default=select)
 
 
-def make_validation_step(merge: Callable[[Params], Vlsm]) -> Callable[[TrainState, Batch], BatchLoss]:
+def make_validation_step(
+    merge: Callable[[Params], Vlsm], *, responses: bool = True
+) -> Callable[[TrainState, Batch], BatchLoss]:
     """Returns the summed losses of a batch without an update."""
-    loss = make_loss(merge)
+    loss = make_loss(merge, responses=responses)
 
     def step(state: TrainState, batch: Any) -> BatchLoss:
         return loss(state.trained, state.frozen, batch)

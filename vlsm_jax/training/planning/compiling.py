@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import batch_sharding
-from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch, jit_train_step
+from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch, check_objective, jit_train_step
 from vlsm_jax.training.loss import chunk_size
 from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
@@ -140,11 +140,12 @@ def plan_step(
     check_batch(pipeline.batch_size, config.accumulation, mesh)
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
+    check_objective(config, network, plan)
     batch = abstract_batch(network, pipeline, pictures, mesh)
     trained = sum(x.size for x in plan.abstract.trained.values())
     began = time.monotonic()
     with jax.set_mesh(mesh):
-        step = jit_train_step(network, optimizer, plan, config.accumulation, mesh, config.visual_targets)
+        step = jit_train_step(network, optimizer, plan, config, mesh)
         traced = _trace(step, plan, batch, target)
         work = count_step(traced, network)
         lowered = traced.lower()
@@ -184,7 +185,7 @@ def plan_step(
         memory=memory,
         out_of_memory=refused,
         work=work,
-        model_flops=model_flops(network, plan, pipeline, pictures),
+        model_flops=model_flops(network, plan, pipeline, pictures, responses=config.responses),
         collectives=moved,
         temporaries=tuple(made[:20]),
         stacks=tuple(whole_stacks(made, network, plan, pipeline, rows_at_once(pipeline, config, mesh))),

@@ -153,10 +153,12 @@ def count_step(step: jax.stages.Traced, network: Network) -> Work:
     return count_work(without_unused(step.jaxpr), None if kinds is None else len(kinds) / decoder.layers)
 
 
-def model_flops(network: Network, plan: StatePlan, pipeline: PipelineConfig, pictures: int) -> float:
+def model_flops(
+    network: Network, plan: StatePlan, pipeline: PipelineConfig, pictures: int, *, responses: bool = True
+) -> float:
     """Returns the FLOPs that a step needs over all devices, nothing made again: what MFU is counted in.
 
     Padding and packing are not looked at: every position counts, and sees all of its row before it.
     """
-    flops = StepFlops.create(network, plan.abstract.trained)
+    flops = StepFlops.create(network, plan.abstract.trained, responses=responses)
     return flops.padded(BatchCounts.full(pipeline.batch_size, pipeline.sequence_length, flops.window, pictures))
