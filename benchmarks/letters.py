@@ -12,7 +12,7 @@ results/letters.jsonl:
   crop: a convolutional net that gets the 24 x 24 pixels around one letter: whether it can be read at all.
   patches.<reader>: the letters in the left, the middle and the right third of a patch of 16 x 16 pixels, as an encoder
     meets them, wherever in the patch the text stands.
-      linear16: the patch's pixels, embedded by one matrix, and three layers of 512: a vision transformer's beginning.
+      linear16: the patch's pixels, embedded by one matrix, and two layers of 512: a vision transformer's beginning.
       linear39: the same with the pixels around it, 39 x 39.
       convolutions: four convolutions of stride 2 with batch norm, over 39 x 39 pixels, and one matrix.
 
@@ -28,7 +28,7 @@ import string
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -80,11 +80,13 @@ def main() -> None:
         learn(reader, patches, options.steps, lambda name=name, **values: report(f"patches.{name}", **values))
 
 
-class Seen:
+class Seen(NamedTuple):
     """A picture [SIZE, SIZE] in grey, and its letters: `places` [L, 2], column and row, `ids` [L], `widths` [L]."""
 
-    def __init__(self, grey: np.ndarray, places: np.ndarray, ids: np.ndarray, widths: np.ndarray):
-        self.grey, self.places, self.ids, self.widths = grey, places, ids, widths
+    grey: np.ndarray
+    places: np.ndarray
+    ids: np.ndarray
+    widths: np.ndarray
 
     def crops(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the pixels around each letter, [L, CROP, CROP], and its id, [L, 1]."""
@@ -197,23 +199,13 @@ def crop_reader() -> nn.Module:
 def layers_reader(width: int) -> nn.Module:
     """One matrix for the middle `width` x `width` pixels, and layers."""
     torch.manual_seed(0)
-    edge = (WINDOW - width) // 2
-    layers: list[nn.Module] = [Middle(edge, width), nn.Flatten(), nn.Linear(width**2, 512)]
+    before = (WINDOW - width) // 2
+    after = WINDOW - width - before
+    middle = nn.ZeroPad2d((-before, -after, -before, -after))  # cuts
+    layers: list[nn.Module] = [middle, nn.Flatten(), nn.Linear(width**2, 512)]
     for _ in range(2):
         layers += [nn.LayerNorm(512), nn.GELU(), nn.Linear(512, 512)]
     return nn.Sequential(*layers, nn.LayerNorm(512), nn.GELU(), nn.Linear(512, THIRDS * len(LETTERS)))
-
-
-class Middle(nn.Module):
-    """The middle `width` pixels behind the first `edge` of each side."""
-
-    def __init__(self, edge: int, width: int):
-        super().__init__()
-        self.part = slice(edge, edge + width)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Maps [N, 1, W, W] to [N, 1, width, width]."""
-        return x[:, :, self.part, self.part]
 
 
 def convolutions_reader() -> nn.Module:

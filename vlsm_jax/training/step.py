@@ -187,6 +187,7 @@ def make_train_step(
             zero = (jax.tree.map(jnp.zeros_like, state.trained), BatchLoss.zero())
             (grads, total), _ = jax.lax.scan(add, zero, (jnp.arange(accumulation), micro))
         seen, total = total.visual, total.text
+        both = responses and batch.visual_targets is not None
         weight = jnp.maximum(total.weight, 1)  # a batch without a target leaves the parameters alone
         grads = jax.tree.map(lambda g: g / weight, grads)
         norm = optax.tree.norm(grads)
@@ -199,9 +200,7 @@ def make_train_step(
             positions=jnp.mean(batch.positions >= 0 if batch.segment_ids is None else batch.segment_ids > 0),
             gradient_norm=norm,
             skipped=1 - finite.astype(jnp.float32),
-            visual_accuracy=None
-            if batch.visual_targets is None or not responses
-            else seen.correct / jnp.maximum(seen.weight, 1),
+            visual_accuracy=seen.correct / jnp.maximum(seen.weight, 1) if both else None,
         )
         return TrainState(state.step + 1, trained, state.frozen, optimizer_state), metrics
 
