@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import os
 import statistics
 import subprocess
@@ -36,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoder.jsonl"
 
-from benchmarks.machine import machine_name  # noqa: E402
+from benchmarks.machine import machine_name, record  # noqa: E402
 from benchmarks.training_sides import (  # noqa: E402
     Machine,
     llama_config,
@@ -188,11 +187,7 @@ def main() -> None:
     facts |= {"date": time.strftime("%Y-%m-%d")} | ({"note": arguments.note} if arguments.note else {})
     for name in chosen:
         for figure in compare(name, arguments.rounds, tuple(arguments.sides)):
-            line = json.dumps({**figure, **facts})
-            print(line, flush=True)
-            if not arguments.tiny:
-                with RESULTS.open("a") as file:
-                    file.write(line + "\n")
+            record({**figure, **facts}, None if arguments.tiny else RESULTS)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "decoding.jsonl"
 
-from benchmarks.machine import machine_name  # noqa: E402
+from benchmarks.machine import machine_name, record  # noqa: E402
 from benchmarks.training_sides import llama_config  # noqa: E402
 from benchmarks.turns import THREADS, serve, started, take_turns  # noqa: E402
 
@@ -407,11 +407,7 @@ def main() -> None:
         for name in options.comparisons or COMPARISONS:
             named = {"tokenizer": options.tokenizer.name} if options.tokenizer and name.startswith("scripts") else {}
             for figure in compare(name, Path(scratch), size, options):
-                line = json.dumps({**figure, **named, **facts})
-                print(line, flush=True)
-                if not options.tiny:
-                    with RESULTS.open("a") as file:
-                        file.write(line + "\n")
+                record({**figure, **named, **facts}, None if options.tiny else RESULTS)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ Each reports the share of letters that were right after so many examples (patche
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import string
 import time
@@ -34,7 +33,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.machine import machine_name
+from benchmarks.machine import machine_name, record
 from vlsm_jax.data.annotations import COLUMN
 from vlsm_jax.data.images import Fit, fitted, load_image
 from vlsm_jax.data.triplets import Record, open_triplets
@@ -56,10 +55,7 @@ def main() -> None:
     facts = {"machine": machine_name(), "date": time.strftime("%Y-%m-%d")}
 
     def report(figure: str, **values: Any) -> None:
-        line = json.dumps({"figure": figure, **values, **facts})
-        print(line, flush=True)
-        with RESULTS.open("a") as file:
-            file.write(line + "\n")
+        record({"figure": figure, **values, **facts}, RESULTS)
 
     split = {}
     for name, most in (("train", options.pictures), ("validation", None)):

@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import json
 import os
 import statistics
 import subprocess
@@ -40,7 +39,7 @@ from flax import nnx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import machine_name
+from benchmarks.machine import machine_name, record
 from benchmarks.turns import wait_for_turn
 from vlsm_jax.models import nf4
 from vlsm_jax.models.kernels import nf4_product_gpu
@@ -257,7 +256,7 @@ def report(figure: str, value: float, unit: str, **facts: object) -> None:
     """Prints one figure."""
     machine = {"machine": machine_name(), "cores": os.cpu_count(), "jax": jax.__version__}
     date = {"date": time.strftime("%Y-%m-%d")}
-    print(json.dumps({"figure": figure, "value": value, "unit": unit, **facts, **machine, **date}), flush=True)
+    record({"figure": figure, "value": value, "unit": unit, **facts, **machine, **date})
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -33,7 +32,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import machine_name
+from benchmarks.machine import machine_name, record
 from vlsm_jax.generation.decode import decoding_network
 from vlsm_jax.generation.loop import Limits, begin, finish, go_on
 from vlsm_jax.generation.prompts import Prompts
@@ -146,7 +145,7 @@ def report(figure: str, target: Target, compiled: jax.stages.Compiled, seconds: 
     line = {"figure": figure, "value": round(memory.temp_size_in_bytes / 2**20, 2), "unit": "MiB temporary"}
     line |= {"arguments_mib": round(memory.argument_size_in_bytes / 2**20, 2), "target": target.name, **facts}
     line |= {"compile_seconds": round(seconds, 1), "machine": machine_name(), "cores": os.cpu_count()}
-    print(json.dumps(line | {"jax": jax.__version__, "date": time.strftime("%Y-%m-%d")}), flush=True)
+    record(line | {"jax": jax.__version__, "date": time.strftime("%Y-%m-%d")})
 
 
 def main() -> None:

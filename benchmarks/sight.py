@@ -16,7 +16,6 @@ data make --readings`), in which every word stands in the sketch. One JSON line 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.machine import machine_name
+from benchmarks.machine import machine_name, record
 from convert.llava import read_fit, read_llava
 from vlsm_jax.data.annotations import COLUMN, NONE, Patches, visual_targets
 from vlsm_jax.data.images import load_image
@@ -59,10 +58,7 @@ def main() -> None:
     facts = {"machine": machine_name(), "date": time.strftime("%Y-%m-%d"), "samples": options.samples}
 
     def report(figure: str, **values: Any) -> None:
-        line = json.dumps({"figure": figure, **values, **facts})
-        print(line, flush=True)
-        with RESULTS.open("a") as file:
-            file.write(line + "\n")
+        record({"figure": figure, **values, **facts}, RESULTS)
 
     loss = jax.jit(lambda params, batch: batch_loss(network.merge(params), batch))
     said = jax.jit(lambda params, picture: read_patches(network.merge(params), picture))

@@ -26,7 +26,6 @@ Each figure is one JSON line in benchmarks/results/training.jsonl. Ours runs as 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -43,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "results" / "training.jsonl"
 
-from benchmarks.machine import machine_name  # noqa: E402
+from benchmarks.machine import machine_name, record  # noqa: E402
 from benchmarks.training_sides import (  # noqa: E402
     Machine,
     OurTraining,
@@ -275,11 +274,7 @@ def main() -> None:
         subprocess.run([*command, *(["--tiny"] if arguments.tiny else [])], check=True)
         for name in arguments.comparisons or COMPARISONS:
             for figure in compare(name, Path(scratch), size, arguments.rounds, arguments.plain, arguments.peers_too):
-                line = json.dumps({**figure, **facts})
-                print(line, flush=True)
-                if not arguments.tiny:
-                    with RESULTS.open("a") as file:
-                        file.write(line + "\n")
+                record({**figure, **facts}, None if arguments.tiny else RESULTS)
 
 
 if __name__ == "__main__":
