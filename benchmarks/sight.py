@@ -1,14 +1,15 @@
 """Does a model look at its sketches? The loss of right scripts behind the right sketch, another's, an empty page, none.
 
     python -m benchmarks.sight DATA                       the shipped model, on split iid of a folder of triplets
-    python -m benchmarks.sight DATA --model FOLDER --samples 50
+    python -m benchmarks.sight DATA --model FOLDER --split industry --samples 50
 
 Only prompts that leave the connections to the sketch are asked, and, where there are any, samples of reading (`vlsm
 data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
-  said.<kind>: of the patches of annotated sketches (`vlsm data make --annotate`) that are to say something, the share
-    whose visual token is most like that; none where sketches have no annotation.
+  said.<kind>.<what>: of the patches of annotated sketches (`vlsm data make --annotate`) that are to say a letter, a
+    piece of a name, an icon or an end of a line (the lessons of vlsm_jax/data/annotations.py), the share whose visual
+    token is most like that; none where sketches have no annotation. The encoder sees all patches.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -25,7 +26,7 @@ import numpy as np
 
 from benchmarks.machine import machine_name, record
 from convert.llava import read_fit, read_llava
-from vlsm_jax.data.annotations import COLUMN, NONE, Patches, visual_targets
+from vlsm_jax.data.annotations import COLUMN, NONE, Lesson, Patches, visual_targets
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import Batch, encode_example
 from vlsm_jax.data.tokenizer import load_tokenizer
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default=NANO)
+    parser.add_argument("--split", default="iid")
     parser.add_argument("--samples", type=int, default=20, help="of each kind")
     options = parser.parse_args()
     folder = model_folder(options.model)
@@ -56,6 +58,7 @@ def main() -> None:
     network, params, tokenizer = Network.create(config), flatten(params), load_tokenizer(folder)
     size, fit, visual = config.vision.image_size, read_fit(folder), config.visual_tokens
     facts = {"machine": machine_name(), "date": time.strftime("%Y-%m-%d"), "samples": options.samples}
+    facts |= {"model": options.model, "split": options.split}
 
     def report(figure: str, **values: Any) -> None:
         record({"figure": figure, **values, **facts}, RESULTS)
@@ -67,15 +70,20 @@ def main() -> None:
     for kind, place in kinds.items():
         if not place.is_dir():
             continue
-        rows = [row for row in open_triplets(place, split="iid") if row.extra["prompt_style"] == "sketch"]
+        rows = [row for row in open_triplets(place, split=options.split) if row.extra["prompt_style"] == "sketch"]
         rows = rows[: options.samples]
         pictures = [load_image(row.image, size, fit) for row in rows]
         patches = Patches(size, config.vision.patch_size, visual, fit)
-        wanted = [visual_targets(row.extra.get(COLUMN), tokenizer, patches) for row in rows]
-        asked = np.array(wanted) != NONE
-        if visual == config.vision.tokens and asked.any():
-            hits = [said(params, picture) == targets for picture, targets in zip(pictures, wanted, strict=True)]
-            report(f"said.{kind}", value=round(float(np.array(hits)[asked].mean()), 4), patches=int(asked.sum()))
+        wanted = {
+            lesson: np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
+            for lesson in Lesson
+        }
+        if visual == config.vision.tokens and any((targets != NONE).any() for targets in wanted.values()):
+            read = np.array([said(params, picture) for picture in pictures])
+            for what, targets in told_apart(wanted).items():
+                asked = targets != NONE
+                share = round(float((read == targets)[asked].mean()), 4)
+                report(f"said.{kind}.{what}", value=share, patches=int(asked.sum()))
         for name, shown in {
             "own": pictures,
             "other": pictures[1:] + pictures[:1],
@@ -96,6 +104,17 @@ def main() -> None:
         text_tokens=round(float(np.std(np.asarray(params["decoder/embedding/table"]))), 3),
         two_pictures=round(float(abs(tokens[0] - tokens[1]).mean() / tokens.std()), 4),
     )
+
+
+def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns what patches are to say by kind, from what they are to say in each lesson, int [N, V]."""
+    letters, names, lines = (wanted[lesson] for lesson in (Lesson.LETTERS, Lesson.NAMES, Lesson.LINES))
+    return {
+        "letters": letters,
+        "pieces": np.where(letters != NONE, names, NONE),
+        "icons": np.where(letters == NONE, names, NONE),
+        "lines": np.where(names == NONE, lines, NONE),
+    }
 
 
 def read_patches(model: Vlsm, picture: jax.Array) -> jax.Array:

@@ -29,6 +29,15 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
 
     python launch.py --config=configs/nano.py:sizes --workdir=runs/nano-sizes \\
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
+
+`configs/nano.py:letters` and `:sight` teach an encoder to read before a decoder stands behind it, on two CPU cores too:
+letters first, and then names and icons. What its visual tokens are to be like are the embeddings of that decoder:
+
+    python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \
+        --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
+    python launch.py --config=configs/nano.py:sight --workdir=runs/nano-sight \
+        --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-names/export \
+        --config.model.init.model=runs/nano-letters/export
 """
 
 from ml_collections import ConfigDict
@@ -37,10 +46,10 @@ from configs import optimizing, quickstart, reading
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """Returns the experiment; `arg` is "full", "text", "names" or "sizes"."""
-    if arg not in ("full", "text", "names", "sizes"):
-        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names or sizes")
-    text = arg != "full"
+    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "letters" or "sight"."""
+    if arg not in ("full", "text", "names", "sizes", "letters", "sight"):
+        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names, sizes, letters or sight")
+    text = arg in ("text", "names", "sizes")
     config = quickstart.get_config()
     config.name = "nano-text" if text else "nano"
     config.seed = 7
@@ -93,10 +102,13 @@ def get_config(arg: str = "full") -> ConfigDict:
             num_attention_heads=5,
             image_size=512,  # no sketch is wider
             patch_size=16,
+            # Paper is 0.
+            image_mean=(1.0, 1.0, 1.0),
+            image_std=(0.25, 0.25, 0.25),
         )
     config.model.compute_dtype = "bfloat16"
     config.model.attention = "auto"
-    config.model.init = ConfigDict({"decoder": "", "vision": ""})
+    config.model.init = ConfigDict({"decoder": "", "vision": "", "model": ""})
 
     # An encoder that starts from nothing learns its letters from what each patch is to say, and hardly from scripts.
     config.train.visual_targets = 0.0 if text else 1.0
@@ -113,6 +125,8 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.max_tokens = 1536
     if arg == "names":
         return _for_names(config)
+    if arg in ("letters", "sight"):
+        return _for_encoder(config, arg)
     return _for_sizes(config) if arg == "sizes" else config
 
 
@@ -145,4 +159,31 @@ def _for_sizes(config: ConfigDict) -> ConfigDict:
     config.train.update(steps=230, log_every=5, validate_every=50, checkpoint_every=50, accumulation=4)
     config.optimizer = optimizing.optimizer(learning_rate=8e-4, schedule="stable", warmup_steps=20, decay_share=0.5)
     config.evaluate.max_tokens = 1536
+    return config
+
+
+def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
+    """Returns the encoder's experiment on a CPU: small steps, of the patches alone that have something to say."""
+    letters = arg == "letters"
+    config.name = f"nano-{arg}"
+    config.seed = 91
+    config.synth.update(train=30_000, validation=400, iid=200, industry=200, layout=0, size=0, timing=0)
+    config.synth.most_objects = 16
+    config.synth.readings = 0.0
+    config.pipeline = reading.pipeline(
+        sequence_length=3072,
+        batch_size=16 if letters else 8,
+        pack=False,
+        lesson="letters" if letters else "names",
+        kept_patches=64 if letters else 96,
+    )
+    config.model.compute_dtype = "float32"
+    config.model.remat = "none"
+    config.train.responses = False
+    config.train.trainable = ((r"^decoder/", False), (r"", True))
+    config.train.update(steps=3000 if letters else 6000, log_every=20, validate_every=200, validation_batches=25)
+    config.train.checkpoint_every = 200
+    config.optimizer = optimizing.optimizer(
+        learning_rate=1.5e-3 if letters else 1e-3, schedule="stable", warmup_steps=100, decay_share=0.45
+    )
     return config

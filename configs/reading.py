@@ -50,6 +50,10 @@ def pipeline(**settings: Any) -> ConfigDict:
             # 1: as a camera would.
             "augmentation": 0.0,
             "bad_rows": "skip",
+            # What `train.visual_targets` is about: letters, names (and icons), or lines, too.
+            "lesson": "lines",
+            # How many patches of a picture, and which, are enough for an encoder that is trained alone; 0: all.
+            "kept_patches": 0,
             # Processes that read; 0 uses threads.
             "workers": 0,
             **settings,

@@ -178,6 +178,8 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"model.connector": "qformer"}, ConfigError, "choose 'linear' or 'mlp'"),
         ({"train.visual_targets": -1.0}, ConfigError, "visual_targets=-1 is below 0"),
         ({"train.responses": False, "train.visual_targets": 0.0}, ConfigError, "leaves nothing to learn"),
+        ({"pipeline.kept_patches": 4}, ConfigError, "pipeline.kept_patches=4 is for an encoder that is trained alone"),
+        ({"pipeline.lesson": "words"}, ConfigError, "pipeline.lesson='words'"),
         ({"pipeline.augmentation": 1.0}, ConfigError, "augmentation moves what annotations tell the place of"),
     ],
 )
@@ -207,6 +209,7 @@ def test_an_encoder_is_trained_alone(tmp_path):
     with pytest.raises(ConfigError, match=r"train.trainable has decoder/.* more trained, which would only decay"):
         launch_py.run(config, tmp_path, "train")
     config.train.trainable = ((r"^decoder/", False), (r"", True))
+    config.pipeline.lesson, config.pipeline.kept_patches = "letters", 12
     launch_py.run(config, tmp_path, "train")
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if row["kind"] == "train"]

@@ -1,12 +1,13 @@
 """Annotations become targets of patches: where they lie, what they say, and how they travel in batches."""
 
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vlsm_jax.data.annotations import NONE, Patches, visual_targets
+from vlsm_jax.data.annotations import NONE, Lesson, Patches, kept_patches, visual_targets
 from vlsm_jax.data.images import Fit, fit_image, fitted
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import train_bpe
@@ -51,10 +52,10 @@ def test_patches_say_what_stands_in_them(tokenizer):
     assert targets.shape == (101,)
     # The picture stands 32 pixels below the square's upper edge.
     assert said(targets, tokenizer) == {
-        (1, 3): "Oven",
+        **dict.fromkeys([(0, 3), (1, 3), (2, 3)], "Oven"),  # its letters stand in three patches
         (3, 3): "1",
         (1, 2): "Queue",
-        (8, 7): "Lane",
+        **dict.fromkeys([(7, 7), (8, 7), (9, 7)], "Lane"),
         (8, 6): "Processor",
         (3, 2): "Lane",  # 8 pixels from the line's start it says where it leads
         (8, 5): "Oven",  # and as far from its end, where it comes from
@@ -76,6 +77,45 @@ def test_a_name_of_many_tokens_is_spread_over_its_word(tokenizer):
     targets = visual_targets(annotation(objects=[item], connections=[]), tokenizer, PATCHES)
     row = [said(targets, tokenizer).get((column, 3)) for column in range(6)]
     assert "".join(row) == "zqxzqx"
+
+
+def test_of_two_pieces_a_patch_says_the_one_nearer_to_its_middle(tokenizer):
+    words = [["Oven", 0, 24, 26, 24], ["1", 27, 24, 31, 24]]
+    item = {"name": "Oven 1", "class": "Queue", "icon": [8, 60], "words": words}
+    row = said(visual_targets(annotation(objects=[item], connections=[]), tokenizer, PATCHES), tokenizer)
+    assert (row[0, 3], row[1, 3]) == ("Oven", "Oven")  # whose letters have middles at 16, 23 and 29
+    item = item | {"words": [["Oven", 0, 24, 20, 24], ["1", 21, 24, 31, 24]]}
+    row = said(visual_targets(annotation(objects=[item], connections=[]), tokenizer, PATCHES), tokenizer)
+    assert (row[0, 3], row[1, 3]) == ("Oven", "1")
+
+
+def test_lessons_leave_out_what_comes_later(tokenizer):
+    letters = said(visual_targets(annotation(), tokenizer, PATCHES, Lesson.LETTERS), tokenizer)
+    # Middles of 8 pixels each: O 12, v 20, e 28, n 36; of "v" and "e", as far from 24, the first.
+    assert letters == {(0, 3): "O", (1, 3): "v", (2, 3): "n", (3, 3): "1", (7, 7): "L", (8, 7): "a", (9, 7): "e"}
+    names = visual_targets(annotation(), tokenizer, PATCHES, Lesson.NAMES)
+    lines = visual_targets(annotation(), tokenizer, PATCHES, Lesson.LINES)
+    added = {place for place in range(len(names)) if names[place] != lines[place]}
+    assert (names[sorted(added)] == NONE).all()
+    assert len(added) == 3
+    np.testing.assert_array_equal(names, visual_targets(annotation(connections=[]), tokenizer, PATCHES))
+
+
+def test_patches_are_kept_that_say_something_and_then_those_with_most_in_them(tokenizer):
+    targets = visual_targets(annotation(), tokenizer, PATCHES)
+    asked = np.flatnonzero(targets != NONE) - 1
+    picture = np.full((160, 160, 3), 200, np.uint8)
+    picture[0:2, 40:44] = 0  # in patch 2
+    picture[150:, 100:] = 90  # in 96 to 99
+    picture[16:32, 16:32] = 10  # all of patch 11: nothing to be told from paper but its light
+    for count in (3, len(asked), len(asked) + 1, len(asked) + 3, 100):
+        kept = kept_patches(picture, targets, PATCHES, count)
+        assert kept.dtype == np.int32
+        assert (np.diff(kept) > 0).all()
+        assert len(kept) == count
+        assert set(kept) <= set(asked) if count <= len(asked) else set(asked) < set(kept)
+    assert set(kept_patches(picture, targets, PATCHES, len(asked) + 1)) - set(asked) == {2}
+    assert set(kept_patches(picture, targets, PATCHES, len(asked) + 3)) - set(asked) == {2, 96, 97}
 
 
 def test_without_an_annotation_nothing_is_said_and_a_broken_one_is_named(tokenizer):
@@ -131,6 +171,39 @@ def test_targets_travel_with_their_pictures_through_packed_rows(tokenizer):
     assert pictures > 2
     without = next(iter(make_dataset(rows, tokenizer, PipelineConfig(600, 2, image_size=160, visual_tokens=101))))
     assert "visual_targets" not in without
+
+
+def test_kept_patches_travel_with_their_targets(tokenizer):
+    whole = PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16, lesson=Lesson.NAMES)
+    cut = dataclasses.replace(whole, kept_patches=20)
+    rows = list(rows_of(12))
+    one, other = (next(iter(make_dataset(rows, tokenizer, config))) for config in (whole, cut))
+    for name in set(one) - {"visual_targets"}:
+        np.testing.assert_array_equal(one[name], other[name])
+    assert other["kept"].shape == (*one["images"].shape[:2], 20)
+    assert (
+        other["visual_targets"].shape
+        == (*one["images"].shape[:2], 21)
+        == (*other["kept"].shape[:2], cut.encoded_tokens)
+    )
+    assert whole.encoded_tokens == 101
+    assert (other["visual_targets"][..., 0] == NONE).all()  # the class token says nothing
+    found = np.take_along_axis(one["visual_targets"][..., 1:], other["kept"], axis=-1)
+    np.testing.assert_array_equal(other["visual_targets"][..., 1:], found)
+    assert (found != NONE).sum() == (one["visual_targets"] != NONE).sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kept_patches": -1}, "kept_patches=-1 is below 0"),
+        ({"kept_patches": 101}, "kept_patches=101 is more than the 100 of a picture"),
+        ({"kept_patches": 5, "patch_size": 0}, "kept_patches=5 needs annotations; set train.visual_targets=1"),
+    ],
+)
+def test_patches_that_cannot_be_kept_are_an_error(changes, message):
+    with pytest.raises(ValueError, match=message):
+        PipelineConfig(600, 2, **{"image_size": 160, "visual_tokens": 101, "patch_size": 16} | changes)
 
 
 def test_data_without_annotations_is_an_error_that_says_how_to_get_them(tokenizer):

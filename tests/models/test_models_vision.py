@@ -98,6 +98,29 @@ def test_bfloat16(pair):
     np.testing.assert_allclose(half.astype(jnp.float32), full, atol=0.05 * np.abs(full).max())
 
 
+@pytest.mark.parametrize("drop_cls", [False, True])
+def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls):
+    _, config, params = pair
+    config = dataclasses.replace(config, drop_cls=drop_cls)
+    model, images = encoder(config, params), random_images()
+    np.testing.assert_allclose(model(images, kept=jnp.tile(jnp.arange(16), (2, 1))), model(images), atol=1e-5)
+    kept = jnp.array([[3, 7, 8], [0, 7, 15]])
+    seen = model(images, kept=kept)
+    assert seen.shape == (2, 3 + (not drop_cls), config.width)
+    # What is not kept is not looked at, and what is, is looked at where it is.
+    for image, places in enumerate(kept):
+        hidden = np.ones((4, 4), bool)
+        hidden[places // 4, places % 4] = False
+        changed = np.where(hidden.repeat(4, 0).repeat(4, 1)[..., None], 255 - images[image], images[image])
+        np.testing.assert_array_equal(
+            model(changed[None], kept=places[None])[0], model(images[image][None], kept=places[None])[0]
+        )
+    moved = images.reshape(2, 4, 4, 4, 4, 3).swapaxes(2, 3).reshape(2, 16, 4, 4, 3)
+    moved = moved[:, np.roll(np.arange(16), 1)].reshape(2, 4, 4, 4, 4, 3).swapaxes(2, 3).reshape(2, 16, 16, 3)
+    elsewhere = model(moved, kept=(kept + 1) % 16)
+    assert abs(elsewhere - seen).max() > 0.1
+
+
 def test_wrong_image_shape(pair):
     _, config, params = pair
     with pytest.raises(ValueError, match=r"\(1, 16, 12, 3\); this encoder takes \[N, 16, 16, 3\]"):

@@ -94,6 +94,12 @@ def test_pictures_take_the_products_that_the_program_holds(network, connector, f
     images = jax.ShapeDtypeStruct((5, 8, 8, 3), jnp.uint8)
     program = jax.make_jaxpr(lambda params, x: network.merge(params).encode_images(x))(network.shapes, images)
     assert 5 * StepFlops.create(network, ()).picture.total == count_work(program).products
+    if sizes.get(connector) is None:
+        kept = jax.ShapeDtypeStruct((5, 3), jnp.int32)
+        program = jax.make_jaxpr(lambda params, *x: network.merge(params).encode_images(*x))(
+            network.shapes, images, kept
+        )
+        assert 5 * StepFlops.create(network, (), kept_patches=3).picture.total == count_work(program).products
 
 
 def test_what_gradients_do_not_reach_is_not_counted(network):

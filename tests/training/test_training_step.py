@@ -206,6 +206,28 @@ def test_an_encoder_alone_learns_what_it_would_learn_beside_a_decoder(network, m
         assert metrics.visual_accuracy is None
 
 
+def test_an_encoder_alone_learns_from_the_patches_that_are_kept(network, make_batch):
+    batch, optimizer = annotated(make_batch(4)), optax.sgd(1.0)
+    mine = {name: x for name, x in network.init(0).items() if not name.startswith("decoder/")}
+    frozen = {name: x for name, x in network.init(0).items() if name.startswith("decoder/")}
+    state = TrainState(jnp.zeros((), jnp.int32), mine, frozen, optimizer.init(mine))
+    count = network.config.vision.patches
+    step = jax.jit(make_train_step(network.merge, optimizer, 1, 1.0, responses=False))
+    whole = jnp.tile(jnp.arange(count, dtype=jnp.int32), (*batch.images.shape[:2], 1))
+    every, _ = step(state, batch._replace(kept=whole))
+    wanted, _ = step(state, batch)
+    first = batch.visual_targets.shape[-1] - count
+    fewer = batch._replace(kept=whole[..., 1:], visual_targets=batch.visual_targets.at[..., first].set(-1))
+    targets = jnp.delete(fewer.visual_targets, first, axis=-1)
+    without, metrics = step(state, fewer._replace(visual_targets=targets))
+    differ = 0.0
+    for name in mine:
+        np.testing.assert_allclose(every.trained[name], wanted.trained[name], atol=2e-6, err_msg=name)
+        differ = max(differ, float(abs(without.trained[name] - wanted.trained[name]).max()))
+    assert differ > 1e-4
+    assert metrics.tokens == (np.asarray(targets) >= 0).sum() > 0
+
+
 def test_a_model_learns_to_say_what_its_patches_show(network, make_batch):
     batch, optimizer = annotated(make_batch(4)), optax.adam(0.01)
     batch = batch._replace(weights=jnp.zeros_like(batch.weights).at[:, -1].set(1))

@@ -4,11 +4,15 @@ The annotation that vlsm_jax.synth.sketches.annotations makes says where each na
 what stands in it, in the decoder's own tokens: a piece of a name the token that spells it, an icon its class, the
 beginning of a line the name it leads to, and its end the name it comes from. A decoder that copies from a prompt can
 then copy from a sketch. Other patches have no target.
+
+An encoder that starts from nothing takes that in lessons: letters first, of which there are few, then the pieces of
+names that they make up, then lines, that lead from name to name.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +31,14 @@ NONE: Final = -1
 _ALONG: Final = ((0.5, 0), (1.25, -1))
 
 Point = Sequence[float]
+
+
+class Lesson(enum.Enum):
+    """What of a sketch patches are to say."""
+
+    LETTERS = "letters"  # a name letter by letter, and nothing else
+    NAMES = "names"  # names by the pieces that the tokenizer has, and icons
+    LINES = "lines"  # lines, too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +63,19 @@ class Patches:
         return self.image_size // self.patch_size
 
 
-def visual_targets(annotation: Mapping[str, Any] | None, tokenizer: Tokenizer, patches: Patches) -> np.ndarray:
+def visual_targets(
+    annotation: Mapping[str, Any] | None, tokenizer: Tokenizer, patches: Patches, lesson: Lesson = Lesson.LINES
+) -> np.ndarray:
     """Returns the token that each visual token is to say, int32 [V]; `NONE` where there is none.
 
-    Where two things share a patch, names go before icons, and icons before lines.
+    Where two things share a patch, names go before icons, and icons before lines; of two letters, icons or lines, the
+    one nearer to the patch's middle counts. A piece of a name is said by each patch where a letter of it counts.
 
     Args:
       annotation: of a sketch; None gives no targets.
       tokenizer: of the decoder.
       patches: of the encoder.
+      lesson: what is said at all.
 
     Raises:
       DataError: it is no annotation; the message says what is missing.
@@ -69,24 +85,37 @@ def visual_targets(annotation: Mapping[str, Any] | None, tokenizer: Tokenizer, p
         return out
     try:
         size = annotation["size"]
-        said = list(_said(annotation, tokenizer, patches.patch_size * max(size) / patches.image_size))
+        said = list(_said(annotation, tokenizer, patches.patch_size * max(size) / patches.image_size, lesson))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{COLUMN}: {type(error).__name__}: {error}; see vlsm_jax.synth.sketches.annotate") from error
     if not said:
         return out
-    ids, points = zip(*said, strict=True)
-    column, row = (fitted(np.array(points, float), size, patches.image_size, patches.fit) // patches.patch_size).T
-    inside = (column >= 0) & (column < patches.across) & (row >= 0) & (row < patches.across)
-    first = patches.tokens - patches.across**2
-    places = (row * patches.across + column).astype(int) + first
-    for place, token, there in zip(places.tolist(), ids, inside.tolist(), strict=True):
-        if there and out[place] == NONE:
-            out[place] = token
+    kinds, ids, points = (np.array(column) for column in zip(*said, strict=True))
+    at = fitted(points.astype(float), size, patches.image_size, patches.fit) / patches.patch_size
+    inside = ((at >= 0) & (at < patches.across)).all(1)
+    kinds, ids, at = kinds[inside], ids[inside], at[inside]
+    column, row = at.astype(int).T
+    order = np.lexsort((np.abs(at % 1 - 0.5).max(1), kinds))
+    places, first = np.unique((row * patches.across + column)[order], return_index=True)
+    out[patches.tokens - patches.across**2 + places] = ids[order][first]
     return out
 
 
-def _said(annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float) -> Iterator[tuple[int, Point]]:
-    """Yields each token with where in the picture it is said; a patch is as wide as `patch` pixels of it."""
+def kept_patches(picture: np.ndarray, targets: np.ndarray, patches: Patches, count: int) -> np.ndarray:
+    """Returns which patches of a picture [H, W, 3] teach an encoder most, int32 [count], in their order.
+
+    These are those that are to say something, and then those whose pixels differ most: paper teaches nothing.
+    """
+    across, side = patches.across, patches.patch_size
+    grey = picture.mean(-1).reshape(across, side, across, side)
+    worth = np.ptp(grey, axis=(1, 3)).reshape(-1) + 256 * (targets[-(across**2) :] != NONE)
+    return np.sort(np.argsort(-worth, kind="stable")[:count]).astype(np.int32)
+
+
+def _said(
+    annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float, lesson: Lesson
+) -> Iterator[tuple[int, int, Point]]:
+    """Yields kind, token and place of what is said, the first kind first; a patch is as wide as `patch` pixels."""
     spelt: dict[str, list[int]] = {}
 
     def ids(text: str) -> list[int]:
@@ -95,10 +124,13 @@ def _said(annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float) -> 
         return spelt[text]
 
     for item in annotation["objects"]:
-        yield from _spelt(item["words"], tokenizer)
+        for letter, token, point in _spelt(item["words"], tokenizer):
+            yield 0, ids(letter)[-1] if lesson is Lesson.LETTERS else token, point
+    if lesson is Lesson.LETTERS:
+        return
     for item in annotation["objects"]:
-        yield ids(item["class"])[0], item["icon"]
-    for wire in annotation["connections"]:
+        yield 1, ids(item["class"])[0], item["icon"]
+    for wire in annotation["connections"] if lesson is Lesson.LINES else ():
         path = np.array(wire["path"], float)
         for name, way in ((wire["target"], path), (wire["source"], path[::-1])):
             steps = np.hypot(*np.diff(way, axis=0).T)
@@ -106,24 +138,17 @@ def _said(annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float) -> 
             for distance, token in _ALONG:
                 at = distance * patch
                 if at < reached[-1] / 2:  # The other half is the other end's.
-                    point = np.interp(at, reached, way[:, 0]), np.interp(at, reached, way[:, 1])
-                    yield ids(name)[token], point
+                    yield 2, ids(name)[token], (np.interp(at, reached, way[:, 0]), np.interp(at, reached, way[:, 1]))
 
 
-def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tuple[int, Point]]:
-    """Yields the tokens of a name as it is written in the picture, each with its middle."""
-    text = " ".join(word[0] for word in words)
-    encoded = tokenizer.backend.encode(text, add_special_tokens=False)
-    starts = np.cumsum([0, *(len(word[0]) + 1 for word in words)])
-    for token, (start, end) in zip(encoded.ids, encoded.offsets, strict=True):
-        if text[start:end].isspace():  # is not to be seen
-            continue
-        if text[start:end].startswith(" "):  # of a token that begins with the blank before its word
-            start += 1
-        middle = (start + end) / 2
-        number = int(np.searchsorted(starts, middle, side="right")) - 1
-        if number == len(words):
-            continue
-        written, x0, y0, x1, y1 = words[number]
-        part = min((middle - starts[number]) / max(len(written), 1), 1.0)
-        yield token, (x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
+def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tuple[str, int, Point]]:
+    """Yields the letters of a name as it is written in the picture, each with its token and its middle."""
+    encoded = tokenizer.backend.encode(" ".join(word[0] for word in words), add_special_tokens=False)
+    start = 0
+    for written, x0, y0, x1, y1 in words:
+        for number, letter in enumerate(written):
+            token = encoded.char_to_token(start + number)
+            if token is not None:  # of a tokenizer that leaves some out
+                part = (number + 0.5) / len(written)
+                yield letter, encoded.ids[token], (x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
+        start += len(written) + 1

@@ -23,7 +23,7 @@ import grain
 import numpy as np
 from absl import flags, logging
 
-from vlsm_jax.data.annotations import COLUMN, NONE, Patches, visual_targets
+from vlsm_jax.data.annotations import COLUMN, NONE, Lesson, Patches, kept_patches, visual_targets
 from vlsm_jax.data.augmentation import augment
 from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key
 from vlsm_jax.data.images import Fit, ImageError, load_image
@@ -73,6 +73,7 @@ class Batch(NamedTuple):
       features: [B, K, T, D]; what a frozen encoder made of the pictures.
       visual_targets: int32 [B, K, V]; the id that a visual token is to say (annotations.py), -1 for none; None where
         annotations are not read.
+      kept: int32 [B, K, P]; the patches of a picture that the encoder sees, and V is fewer by the others; None: all.
     """
 
     tokens: Any
@@ -84,6 +85,7 @@ class Batch(NamedTuple):
     images: Any = None
     features: Any = None
     visual_targets: Any = None
+    kept: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +108,9 @@ class PipelineConfig:
       bad_rows: what happens to rows that cannot be used.
       patch_size: of the encoder, in pixels, where visual tokens are to say what an annotation tells; 0: annotations are
         not read.
+      lesson: what of annotations visual tokens are to say.
+      kept_patches: how many patches of a picture are enough to train an encoder alone, see `annotations.kept_patches`;
+        0: it sees all.
       seed: of the order of the data.
       workers: processes that read and tokenise; 0 uses threads of this one.
     """
@@ -125,12 +130,14 @@ class PipelineConfig:
     augmentation: float = 0.0
     bad_rows: BadRows = BadRows.SKIP
     patch_size: int = 0
+    lesson: Lesson = Lesson.LINES
+    kept_patches: int = 0
     seed: int = 0
     workers: int = 0
 
     def __post_init__(self):
         least_of = {"sequence_length": 1, "batch_size": 1, "buckets": 1}
-        least_of |= {"rows_per_mean": 0, "augmentation": 0, "patch_size": 0, "workers": 0}
+        least_of |= {"rows_per_mean": 0, "augmentation": 0, "patch_size": 0, "kept_patches": 0, "workers": 0}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is below {least}")
@@ -142,6 +149,10 @@ class PipelineConfig:
             raise ValueError(f"rows_per_mean={self.rows_per_mean} does not divide batch_size={self.batch_size}")
         if self.patch_size and self.augmentation:
             raise ValueError("augmentation moves what annotations tell the place of; use one or the other")
+        if self.kept_patches and not self.patch_size:
+            raise ValueError(f"kept_patches={self.kept_patches} needs annotations; set train.visual_targets=1")
+        if self.patch_size and self.kept_patches > self.patches.across**2:
+            raise ValueError(f"kept_patches={self.kept_patches} is more than the {self.patches.across**2} of a picture")
 
     @property
     def segmented(self) -> bool:
@@ -152,6 +163,11 @@ class PipelineConfig:
     def patches(self) -> Patches:
         """How the encoder cuts pictures, where annotations are read."""
         return Patches(self.image_size, self.patch_size, self.visual_tokens, self.fit)
+
+    @property
+    def encoded_tokens(self) -> int:
+        """Visual tokens that the encoder makes of a picture: V, or those of the patches that are kept."""
+        return self.visual_tokens - (self.patches.across**2 - self.kept_patches if self.kept_patches else 0)
 
     @property
     def form(self) -> TextForm:
@@ -203,7 +219,7 @@ def make_dataset(
 
     Raises:
       DataError: the batch does not divide over the hosts, no row fits, rows are bad and `config` forbids it, or kept
-        features are to be augmented.
+        features are to be augmented or cut.
     """
     if config.batch_size % (shard_count * (config.rows_per_mean or 1)):
         groups = f", in groups of rows_per_mean={config.rows_per_mean}" if config.rows_per_mean else ""
@@ -213,6 +229,8 @@ def make_dataset(
             f"pipeline.augmentation={config.augmentation:g} changes pictures, and features are kept of them as they "
             "are; use one or the other"
         )
+    if features is not None and config.kept_patches:
+        raise DataError(f"pipeline.kept_patches={config.kept_patches} are for an encoder that runs; features are kept")
     mixture = source if isinstance(source, Mixture) else Mixture((source,), (1.0,))
     if config.patch_size:
         _check_annotated(mixture.sources)
@@ -443,14 +461,14 @@ class _Reader:
             name, dtype = "features", self._features.dtype
             picture_shape = (self._features.tokens, self._features.width)
         pictures = np.zeros((len(rows), self._pictures, *picture_shape), dtype)
-        said = np.full((len(rows), self._pictures, config.visual_tokens), NONE, np.int32) if config.patch_size else None
+        visual = self._visual(len(rows))
         for row, samples in enumerate(rows):
             at = segment = picture = 0
             for sample in samples:
                 found = self._sample(sample)
                 if found is None:
                     continue
-                example, image, targets = found
+                example, image, wanted = found
                 length = len(example["tokens"])
                 end, segment = at + length, segment + 1
                 if end > width:
@@ -466,8 +484,8 @@ class _Reader:
                     tokens = config.visual_tokens
                     visual_index[row, at : at + tokens] = picture * tokens + np.arange(tokens)
                     pictures[row, picture] = image
-                    if said is not None:
-                        said[row, picture] = targets
+                    for key, values in visual.items():
+                        values[row, picture] = wanted[key]
                     picture += 1
                 at = end
             if config.end is End.PADDING and segment:
@@ -483,7 +501,15 @@ class _Reader:
         out = text | {"segment_ids": segments, "positions": positions, "visual_index": visual_index, name: pictures}
         if not config.segmented:
             del out["segment_ids"]
-        return out if said is None else out | {"visual_targets": said}
+        return out | visual
+
+    def _visual(self, rows: int) -> dict[str, np.ndarray]:
+        """Returns what there is of pictures beside their pixels, for rows without any."""
+        config, shape = self._config, (rows, self._pictures)
+        if not config.patch_size:
+            return {}
+        targets = {"visual_targets": np.full((*shape, config.encoded_tokens), NONE, np.int32)}
+        return targets | ({"kept": np.zeros((*shape, config.kept_patches), np.int32)} if config.kept_patches else {})
 
     def name(self, sample: Sample) -> str:
         """Returns the id of a sample, or its number where its row cannot be read."""
@@ -493,22 +519,30 @@ class _Reader:
         except DataError:
             return f"row {sample.index} of {source!r}"
 
-    def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None] | None:
-        """Returns a sample's text, picture and visual targets; None where it cannot be read and rows may be skipped."""
+    def _sample(self, sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray | None, dict[str, np.ndarray]] | None:
+        """Returns a sample's text, picture and what that is to say; None where it cannot be read and may be skipped."""
         self._read += 1
         where = ""
         try:
             record = self._sources[sample.source][sample.index]
             where = f"{record.where}: "
             image = None if record.image is None else self._picture(record.image, sample)
-            said = None
-            if self._config.patch_size:
-                said = visual_targets(record.extra.get(COLUMN), self._tokenizer, self._config.patches)
+            wanted = {} if image is None or not self._config.patch_size else self._wanted(record, image)
         except (DataError, FeatureError, ImageError, OSError) as error:
             self._skip(sample, f"{where}{error}", error)
             return None
         self._good = True
-        return encode_example(record, self._tokenizer, self._config.visual_tokens, self._config.form), image, said
+        return encode_example(record, self._tokenizer, self._config.visual_tokens, self._config.form), image, wanted
+
+    def _wanted(self, record: Record, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what a picture's visual tokens are to say, and which of them there are."""
+        config, patches = self._config, self._config.patches
+        targets = visual_targets(record.extra.get(COLUMN), self._tokenizer, patches, config.lesson)
+        if not config.kept_patches:
+            return {"visual_targets": targets}
+        kept = kept_patches(image, targets, patches, config.kept_patches)
+        first = len(targets) - patches.across**2
+        return {"visual_targets": np.concatenate([targets[:first], targets[first:][kept]]), "kept": kept}
 
     def _picture(self, picture: str | bytes, sample: Sample) -> np.ndarray:
         if self._features is not None:

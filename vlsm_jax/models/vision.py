@@ -275,12 +275,14 @@ class VisionEncoder(nnx.Module):
         self.layers = VisionBlock(declare.stacked(config.layers), config, dtype)
         self.post_norm = LayerNorm(declare, config.width, eps=config.norm_eps, dtype=dtype)
 
-    def __call__(self, images: jax.Array, *, padded: bool = False) -> jax.Array:
+    def __call__(self, images: jax.Array, *, padded: bool = False, kept: jax.Array | None = None) -> jax.Array:
         """Encodes images [N, image_size, image_size, 3] to [N, V, D].
 
         uint8 images are pixels 0 to 255, normalised here with the config's mean and deviation; images of a floating
         dtype are taken as normalised already. V is `config.tokens`, the class token first. With `padded`, there may be
-        tokens without meaning behind those; see `_padding`.
+        tokens without meaning behind those; see `_padding`. With `kept`, int32 [N, P], the encoder sees these patches
+        of an image alone, each at its place, and V is fewer by the others: less to compute for training (patch dropout
+        of Li et al., 2023, Scaling Language-Image Pre-training via Masking, with a choice in place of chance).
 
         Raises:
           ValueError: the images have another shape.
@@ -288,15 +290,21 @@ class VisionEncoder(nnx.Module):
         side, patch = self.config.image_size, self.config.patch_size
         if images.ndim != 4 or images.shape[1:] != (side, side, 3):
             raise ValueError(f"images have the shape {images.shape}; this encoder takes [N, {side}, {side}, 3]")
-        if images.dtype == jnp.uint8:
-            mean, std = jnp.array(self.config.image_mean), jnp.array(self.config.image_std)
-            images = (images.astype(jnp.float32) / 255 - mean) / std
         count, across = images.shape[0], side // patch
         pixels = images.reshape(count, across, patch, across, patch, 3).transpose(0, 1, 3, 2, 4, 5)
-        x = self.patch(pixels.reshape(count, across * across, patch, patch, 3))  # [N, V - 1, D]
+        pixels = pixels.reshape(count, across * across, patch, patch, 3)
+        if kept is not None:
+            pixels = jnp.take_along_axis(pixels, kept[:, :, None, None, None], axis=1, mode="clip")
+        if pixels.dtype == jnp.uint8:
+            mean, std = jnp.array(self.config.image_mean), jnp.array(self.config.image_std)
+            pixels = (pixels.astype(jnp.float32) / 255 - mean) / std
+        x = self.patch(pixels)  # [N, V - 1, D]
         cls = jnp.broadcast_to(self.cls[...].astype(x.dtype), (count, 1, self.config.width))
         x = jnp.concatenate([cls, x], axis=1)
         position = resize_positions(self.position.table[...], across, antialias=self.config.position_antialias)
+        if kept is not None:
+            first = jnp.zeros_like(kept[:, :1])  # the class token's
+            position = jnp.take(position, jnp.concatenate([first, kept + 1], axis=1), axis=0, mode="clip")
         x = x + position.astype(x.dtype)
         real, padding = x.shape[1], _padding(x.shape[1])
         if padding:

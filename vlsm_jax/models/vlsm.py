@@ -103,13 +103,15 @@ class Vlsm(nnx.Module):
             self.connector = make_connector(config.connector, *widths, remat=remat, **options)
         self.decoder = Decoder(config.decoder, **options, **stack)
 
-    def encode_images(self, images: jax.Array) -> jax.Array:
-        """Maps images [N, H, W, 3] to visual tokens [N, V, D]; see `VisionEncoder` for what an image is."""
+    def encode_images(self, images: jax.Array, kept: jax.Array | None = None) -> jax.Array:
+        """Maps images [N, H, W, 3] to visual tokens [N, V, D]; see `VisionEncoder` for what an image is, and `kept`."""
         if self.vision is None or self.connector is None:
             raise ValueError("this model is for text alone and has no encoder")
         if self.config.connector.sizes is None:  # token by token, so that padding does no harm
-            return self.connector(self.vision(images, padded=True))[:, : self.config.vision.tokens]
-        return self.connector(self.vision(images))
+            tokens = self.config.vision.tokens
+            tokens -= 0 if kept is None else self.config.vision.patches - kept.shape[1]
+            return self.connector(self.vision(images, padded=True, kept=kept))[:, :tokens]
+        return self.connector(self.vision(images, kept=kept))
 
     def __call__(
         self,

@@ -162,7 +162,13 @@ class StepFlops:
 
     @classmethod
     def create(
-        cls, network: Network, trained: Collection[str], *, features: bool = False, responses: bool = True
+        cls,
+        network: Network,
+        trained: Collection[str],
+        *,
+        features: bool = False,
+        responses: bool = True,
+        kept_patches: int = 0,
     ) -> StepFlops:
         """Counts a network.
 
@@ -171,8 +177,10 @@ class StepFlops:
           trained: paths of the parameters that are trained; none of them counts the forward pass alone.
           features: the encoder does not run, its features are kept.
           responses: False: the decoder does not run.
+          kept_patches: how many of a picture's patches the encoder sees; 0: all.
         """
         config, decoder = network.config, network.config.decoder
+        patches = 0 if config.vision is None else kept_patches or config.vision.patches
         first_trained = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}
         through = {part: any(name.startswith(before) for name in trained) for part, before in first_trained.items()}
         token, target, picture = Flops(), Flops(), Flops()
@@ -187,9 +195,9 @@ class StepFlops:
             elif part == "decoder":
                 token = _add(token, name in trained, each)
             else:
-                picture = _add(picture, name in trained, each * _places(name, config))
+                picture = _add(picture, name in trained, each * _places(name, config, patches))
         passes = {part: 3 if through[part] else 1 for part in through}
-        seen = passes["vision"] * (not features) * _vision_attention(config)
+        seen = passes["vision"] * (not features) * _vision_attention(config, patches)
         picture = picture._replace(attention=seen + passes["connector"] * _connector_attention(config))
         layer = 4.0 * passes["decoder"] * responses * decoder.heads * decoder.head_dim
         local = 0 if decoder.sliding_window is None else decoder.layers - len(decoder.global_layers or ())
@@ -227,17 +235,18 @@ _SEES_VISUAL = re.compile(r"connector/(projection/|cross/[kv]/)")
 _SEES_BOTH = re.compile(r"connector/layers/[kv]/")
 
 
-def _places(name: str, config: VlsmConfig) -> float:
+def _places(name: str, config: VlsmConfig, patches: int) -> float:
     """Returns how many positions of one picture a matrix of encoder or connector is multiplied by."""
     vision, sizes = config.vision, config.connector.sizes
+    tokens = vision.tokens - vision.patches + patches
     if name.startswith("vision/patch/"):
-        return vision.patches
+        return patches
     if name.startswith("vision/"):
-        return (vision.patches + 1) * _encoder_layers(config) / vision.layers
+        return (patches + 1) * _encoder_layers(config) / vision.layers
     if sizes is None or _SEES_VISUAL.match(name):
-        return vision.tokens
+        return tokens
     if config.connector.kind == "perceiver" and _SEES_BOTH.match(name):
-        return vision.tokens + sizes.queries  # latents see themselves along with the visual tokens
+        return tokens + sizes.queries  # latents see themselves along with the visual tokens
     return sizes.queries
 
 
@@ -246,11 +255,11 @@ def _encoder_layers(config: VlsmConfig) -> int:
     return config.vision.layers + 1 + config.vision.feature_layer
 
 
-def _vision_attention(config: VlsmConfig) -> float:
+def _vision_attention(config: VlsmConfig, patches: int) -> float:
     """Returns the FLOPs of the encoder's attention for one picture, forward."""
     if config.vision is None:
         return 0.0
-    return 4.0 * (config.vision.patches + 1) ** 2 * config.vision.width * _encoder_layers(config)
+    return 4.0 * (patches + 1) ** 2 * config.vision.width * _encoder_layers(config)
 
 
 def _connector_attention(config: VlsmConfig) -> float:

@@ -160,7 +160,7 @@ def train(
     # --- State: what it is like, and whether that of the checkpoint is ------------------------------------------------
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
-    check_objective(config, network, plan)
+    check_objective(config, pipeline, network, plan)
     if lead:
         logging.info("parameters\n%s\n%s", describe_parameters(network, plan.abstract, mesh), plan.freeze_table)
     facts = to_json({**facts, **environment_facts()})
@@ -206,7 +206,11 @@ def train(
             batches.set_state(place)
             validation = make_dataset(validation_data, tokenizer, pipeline, shuffle=False, **shard, features=kept)
         flops = StepFlops.create(
-            network, plan.abstract.trained, features=bool(config.features), responses=config.responses
+            network,
+            plan.abstract.trained,
+            features=bool(config.features),
+            responses=config.responses,
+            kept_patches=pipeline.kept_patches,
         )
         if lead:
             logging.info("%s; %s", flops.describe(pipeline.sequence_length), describe_peak(mesh))
@@ -302,9 +306,14 @@ def jit_train_step(
     )
 
 
-def check_objective(config: TrainConfig, network: Network, plan: StatePlan) -> None:
+def check_objective(config: TrainConfig, pipeline: PipelineConfig, network: Network, plan: StatePlan) -> None:
     """Raises ConfigError where an encoder that is trained alone is none, or something else is to be trained with it."""
     if config.responses:
+        if pipeline.kept_patches:
+            raise ConfigError(
+                f"pipeline.kept_patches={pipeline.kept_patches} is for an encoder that is trained alone, and a decoder "
+                "behind it needs all of a picture; set it to 0, or train.responses=False"
+            )
         return
     if network.config.vision is None:
         raise ConfigError("train.responses=False trains an encoder, and model.vision=None; give the model one")

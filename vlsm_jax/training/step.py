@@ -60,7 +60,8 @@ def visual_tokens(model: Vlsm, batch: Batch) -> jax.Array:
     rows, per_row = pictures.shape[:2]
     pictures = pictures.reshape(rows * per_row, *pictures.shape[2:])
     if batch.features is None:
-        visual = model.encode_images(pictures)  # [B * K, V, D]
+        kept = None if batch.kept is None else batch.kept.reshape(rows * per_row, -1)
+        visual = model.encode_images(pictures, kept)  # [B * K, V, D]
     else:
         visual = model.connector(pictures.astype(model.vision.dtype))
     return joined(visual.reshape(rows, per_row, *visual.shape[1:]))

@@ -140,7 +140,7 @@ def plan_step(
     check_batch(pipeline.batch_size, config.accumulation, mesh)
     optimizer = make_optimizer(optimizer_config, config.steps)
     plan = StatePlan.create(network, optimizer, config.trainable, mesh, config.frozen_dtype)
-    check_objective(config, network, plan)
+    check_objective(config, pipeline, network, plan)
     batch = abstract_batch(network, pipeline, pictures, mesh)
     trained = sum(x.size for x in plan.abstract.trained.values())
     began = time.monotonic()
@@ -220,8 +220,9 @@ def abstract_batch(network: Network, pipeline: PipelineConfig, pictures: int, me
     text = {name: shape(jnp.int32, pipeline.sequence_length) for name in names}
     text["weights"] = shape(jnp.float32, pipeline.sequence_length)
     side = pipeline.image_size
-    said = shape(jnp.int32, pictures, pipeline.visual_tokens) if pipeline.patch_size else None
-    return Batch(**text, images=shape(jnp.uint8, pictures, side, side, 3), visual_targets=said)
+    said = shape(jnp.int32, pictures, pipeline.encoded_tokens) if pipeline.patch_size else None
+    kept = shape(jnp.int32, pictures, pipeline.kept_patches) if pipeline.kept_patches else None
+    return Batch(**text, images=shape(jnp.uint8, pictures, side, side, 3), visual_targets=said, kept=kept)
 
 
 def _memory(compiled: Any, refused: str, state: Any, batch: Batch, target: Target) -> Memory:

@@ -160,5 +160,5 @@ def model_flops(
 
     Padding and packing are not looked at: every position counts, and sees all of its row before it.
     """
-    flops = StepFlops.create(network, plan.abstract.trained, responses=responses)
+    flops = StepFlops.create(network, plan.abstract.trained, responses=responses, kept_patches=pipeline.kept_patches)
     return flops.padded(BatchCounts.full(pipeline.batch_size, pipeline.sequence_length, flops.window, pictures))
