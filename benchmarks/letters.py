@@ -15,6 +15,9 @@ results/letters.jsonl:
       linear16: the patch's pixels, embedded by one matrix, and two layers of 512: a vision transformer's beginning.
       linear39: the same with the pixels around it, 39 x 39.
       convolutions: four convolutions of stride 2 with batch norm, over 39 x 39 pixels, and one matrix.
+      products, directions: a vision transformer's patches without attention, 320 wide with two layers, that are to be
+        like embeddings which do not learn, 384 wide, as visual tokens are (`Vlsm.said`): scored by their products with
+        them, or brought to one length first.
 
 Each reports the share of letters that were right after so many examples (patches or crops), and the seconds they took.
 """
@@ -42,6 +45,7 @@ RESULTS = Path(__file__).parent / "results" / "letters.jsonl"
 LETTERS = {letter: i for i, letter in enumerate(string.ascii_letters + string.digits + "_-./&")}
 SIZE, PATCH, THIRDS = 512, 16, 3
 CROP, WINDOW = 24, 39
+WIDTH, EMBEDDING = 320, 384
 BATCH, RATE, ASKED = 192, 2e-3, 3000
 
 
@@ -51,6 +55,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--pictures", type=int, default=3000, help="to learn from, at most")
     parser.add_argument("--steps", type=int, default=800, help=f"of {BATCH} examples")
+    parser.add_argument("--readers", nargs="*", help="crop, or a reader of patches; all of them")
     options = parser.parse_args()
     facts = {"machine": machine_name(), "date": time.strftime("%Y-%m-%d")}
 
@@ -65,15 +70,22 @@ def main() -> None:
     low, middle, high = np.percentile(widths, (5, 50, 95)).round(1).tolist()
     report("letters", letters=len(widths), pictures=len(split["train"]), narrow=low, median=middle, wide=high)
 
-    crops = {name: joined(picture.crops() for picture in pictures) for name, pictures in split.items()}
-    learn(crop_reader(), crops, options.steps, lambda **values: report("crop", **values))
+    readers: dict[str, Callable[[], nn.Module]] = {
+        "crop": crop_reader,
+        "linear16": lambda: layers_reader(PATCH),
+        "linear39": lambda: layers_reader(WINDOW),
+        "convolutions": convolutions_reader,
+        "products": lambda: embeddings_reader(nn.Identity()),
+        "directions": lambda: embeddings_reader(nn.RMSNorm(EMBEDDING, elementwise_affine=False)),
+    }
+    if unknown := {*(options.readers or ())} - readers.keys():
+        parser.error(f"no reader {min(unknown)!r}; there are {', '.join(readers)}")
     patches = {name: joined(picture.patches() for picture in pictures) for name, pictures in split.items()}
-    for name, reader in (
-        ("linear16", layers_reader(PATCH)),
-        ("linear39", layers_reader(WINDOW)),
-        ("convolutions", convolutions_reader()),
-    ):
-        learn(reader, patches, options.steps, lambda name=name, **values: report(f"patches.{name}", **values))
+    for name in options.readers or readers:
+        examples, figure = patches, f"patches.{name}"
+        if name == "crop":
+            examples, figure = {n: joined(picture.crops() for picture in some) for n, some in split.items()}, name
+        learn(readers[name](), examples, options.steps, lambda figure=figure, **values: report(figure, **values))
 
 
 class Seen(NamedTuple):
@@ -192,13 +204,17 @@ def crop_reader() -> nn.Module:
     )
 
 
+def middle(width: int) -> nn.Module:
+    """The middle `width` x `width` pixels."""
+    before = (WINDOW - width) // 2
+    after = WINDOW - width - before
+    return nn.ZeroPad2d((-before, -after, -before, -after))  # cuts
+
+
 def layers_reader(width: int) -> nn.Module:
     """One matrix for the middle `width` x `width` pixels, and layers."""
     torch.manual_seed(0)
-    before = (WINDOW - width) // 2
-    after = WINDOW - width - before
-    middle = nn.ZeroPad2d((-before, -after, -before, -after))  # cuts
-    layers: list[nn.Module] = [middle, nn.Flatten(), nn.Linear(width**2, 512)]
+    layers: list[nn.Module] = [middle(width), nn.Flatten(), nn.Linear(width**2, 512)]
     for _ in range(2):
         layers += [nn.LayerNorm(512), nn.GELU(), nn.Linear(512, 512)]
     return nn.Sequential(*layers, nn.LayerNorm(512), nn.GELU(), nn.Linear(512, THIRDS * len(LETTERS)))
@@ -209,6 +225,29 @@ def convolutions_reader() -> nn.Module:
     torch.manual_seed(0)
     down = [layer for pair in ((1, 32), (32, 64), (64, 128), (128, 256)) for layer in convolution(*pair, stride=2)]
     return nn.Sequential(*down, nn.Flatten(), nn.Linear(256 * 9, THIRDS * len(LETTERS)))
+
+
+class Layer(nn.Module):
+    """x + mlp(norm x)."""
+
+    def __init__(self):
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [N, WIDTH] to [N, WIDTH]."""
+        return x + self.mlp(x)
+
+
+def embeddings_reader(length: nn.Module) -> nn.Module:
+    """Patches that are to be like embeddings, brought to their length by `length`."""
+    torch.manual_seed(0)
+    embeddings = nn.Linear(EMBEDDING, THIRDS * len(LETTERS), bias=False).requires_grad_(False)
+    nn.init.normal_(embeddings.weight, std=EMBEDDING**-0.5)
+    patch = [middle(PATCH), nn.Flatten(), nn.Linear(PATCH**2, WIDTH, bias=False), nn.LayerNorm(WIDTH)]
+    return nn.Sequential(*patch, Layer(), Layer(), nn.Linear(WIDTH, EMBEDDING), length, embeddings)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     config.synth.readings = 0.0
     config.pipeline = reading.pipeline(
         sequence_length=3072,
-        batch_size=16 if letters else 8,
+        batch_size=4,
         pack=False,
         lesson="letters" if letters else "names",
         kept_patches=64 if letters else 96,
@@ -181,9 +181,7 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     config.model.remat = "none"
     config.train.responses = False
     config.train.trainable = ((r"^decoder/", False), (r"", True))
-    config.train.update(steps=3000 if letters else 6000, log_every=20, validate_every=200, validation_batches=25)
-    config.train.checkpoint_every = 200
-    config.optimizer = optimizing.optimizer(
-        learning_rate=1.5e-3 if letters else 1e-3, schedule="stable", warmup_steps=100, decay_share=0.45
-    )
+    config.train.update(steps=6500 if letters else 6000, log_every=50, validate_every=500, validation_batches=100)
+    config.train.checkpoint_every = 500
+    config.optimizer = optimizing.optimizer(learning_rate=1e-3, schedule="stable", warmup_steps=100, decay_share=0.45)
     return config

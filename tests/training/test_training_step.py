@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,13 +148,13 @@ def annotated(batch, seed=1):
     return batch._replace(visual_targets=jnp.asarray(targets, jnp.int32))
 
 
-def test_visual_tokens_are_scored_by_their_direction_among_embeddings(network, make_batch):
+def test_visual_tokens_are_scored_by_their_products_with_embeddings(network, make_batch):
     batch = annotated(make_batch(4))
     params = network.init(0)
     model = network.merge(params)
     visual = np.asarray(model.encode_images(batch.images[:, 0]), np.float64)
     table = np.asarray(params["decoder/embedding/table"], np.float64)
-    scores = visual / np.sqrt((visual**2).mean(-1, keepdims=True) + 1e-6) @ table.T
+    scores = math.sqrt(table.shape[1]) * visual @ table.T
     likelihood = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
     wanted = np.asarray(batch.visual_targets[:, 0])
     there = wanted >= 0

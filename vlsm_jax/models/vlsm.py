@@ -9,6 +9,7 @@ Letters: B rows, S places of a row, N images, V visual tokens per image, M visua
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -144,13 +145,14 @@ class Vlsm(nnx.Module):
     def said(self, visual: jax.Array, table: jax.Array | None = None) -> jax.Array:
         """Maps visual tokens [B, M, D] to float32 scores [B, M, C]: how alike each is to the embedding of a text token.
 
-        Of a visual token only the direction counts, at the length that a normed state has. `table` stands for the
-        decoder's embeddings [C, D], for a caller who has them elsewhere; of as many ids as it has.
+        They are products with the decoder's embeddings, times the root of D: a token as long as an embedding scores as a
+        normed state would. Brought to one length first, as states are, visual tokens cannot be unsure, and an encoder
+        that starts from nothing learns its letters several times more slowly (docs/nano.md). `table` stands for the
+        embeddings [C, D], for a caller who has them elsewhere; of as many ids as it has.
         """
         table = self.decoder.embedding.table[...] if table is None else table
-        x = visual.astype(jnp.float32)
-        x = (x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)).astype(self.decoder.dtype)
-        return float32_product("bmd,cd->bmc", x, table.astype(x.dtype))
+        scores = float32_product("bmd,cd->bmc", visual.astype(self.decoder.dtype), table.astype(self.decoder.dtype))
+        return math.sqrt(table.shape[-1]) * scores
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Maps hidden [B, S, D] to float32 scores [B, S, C]."""
