@@ -145,9 +145,9 @@ class Vlsm(nnx.Module):
     def said(self, visual: jax.Array, table: jax.Array | None = None) -> jax.Array:
         """Maps visual tokens [B, M, D] to float32 scores [B, M, C]: how alike each is to the embedding of a text token.
 
-        They are products with the decoder's embeddings, times the root of D: a token as long as an embedding scores as a
-        normed state would. Brought to one length first, as states are, visual tokens cannot be unsure, and an encoder
-        that starts from nothing learns its letters several times more slowly (docs/nano.md). `table` stands for the
+        They are products with the decoder's embeddings, times the root of D, so that a token need not be longer than
+        embeddings to be sure. Its length counts: an encoder that starts from nothing is unsure at first, and learns its
+        letters later where all tokens are brought to one length (benchmarks/letters.py). `table` stands for the
         embeddings [C, D], for a caller who has them elsewhere; of as many ids as it has.
         """
         table = self.decoder.embedding.table[...] if table is None else table
