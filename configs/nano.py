@@ -31,7 +31,8 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
 
 `configs/nano.py:letters` and `:sight` teach an encoder to read before a decoder stands behind it, on two CPU cores too:
-letters first, and then names and icons. What its visual tokens are to be like are the embeddings of that decoder:
+letters first, and then names and icons. What its visual tokens are to be like are the embeddings of that decoder. No
+nano has been trained so to the end yet:
 
     python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
@@ -183,5 +184,5 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     config.train.trainable = ((r"^decoder/", False), (r"", True))
     config.train.update(steps=6500 if letters else 6000, log_every=50, validate_every=500, validation_batches=100)
     config.train.checkpoint_every = 500
-    config.optimizer = optimizing.optimizer(learning_rate=1e-3, schedule="stable", warmup_steps=100, decay_share=0.45)
+    config.optimizer = optimizing.optimizer(learning_rate=5e-4, schedule="stable", warmup_steps=100, decay_share=0.45)
     return config
