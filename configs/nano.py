@@ -103,9 +103,6 @@ def get_config(arg: str = "full") -> ConfigDict:
             num_attention_heads=5,
             image_size=512,  # no sketch is wider
             patch_size=16,
-            # Paper is 0.
-            image_mean=(1.0, 1.0, 1.0),
-            image_std=(0.25, 0.25, 0.25),
         )
     config.model.compute_dtype = "bfloat16"
     config.model.attention = "auto"
@@ -184,5 +181,7 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     config.train.trainable = ((r"^decoder/", False), (r"", True))
     config.train.update(steps=6500 if letters else 6000, log_every=50, validate_every=500, validation_batches=100)
     config.train.checkpoint_every = 500
-    config.optimizer = optimizing.optimizer(learning_rate=5e-4, schedule="stable", warmup_steps=100, decay_share=0.45)
+    config.optimizer = optimizing.optimizer(
+        learning_rate=5e-4, schedule="stable", warmup_steps=100, decay_share=0.45, even_patches=True
+    )
     return config

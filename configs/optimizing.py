@@ -27,6 +27,8 @@ def optimizer(**settings: Any) -> ConfigDict:
             "beta2": 0.95,
             # 0: gradients are not clipped.
             "clip_norm": 1.0,
+            # True: the patches' kernel keeps its mean over the pixels, 0 in an encoder that starts from nothing.
+            "even_patches": False,
             **settings,
         }
     )

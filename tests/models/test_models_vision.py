@@ -121,6 +121,13 @@ def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls):
     assert abs(elsewhere - seen).max() > 0.1
 
 
+def test_an_encoder_from_nothing_does_not_see_how_light_a_patch_is(pair):
+    model, images = VisionEncoder(pair[1], rngs=nnx.Rngs(0)), normalised(random_images())
+    light = np.random.default_rng(1).normal(size=(2, 4, 1, 4, 1, 3)).repeat(4, 2).repeat(4, 4).reshape(images.shape)
+    np.testing.assert_allclose(model(images + light.astype(np.float32)), model(images), atol=1e-5)
+    assert abs(model(images * 2) - model(images)).max() > 1e-3
+
+
 def test_wrong_image_shape(pair):
     _, config, params = pair
     with pytest.raises(ValueError, match=r"\(1, 16, 12, 3\); this encoder takes \[N, 16, 16, 3\]"):

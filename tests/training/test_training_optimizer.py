@@ -110,3 +110,17 @@ def test_muon_without_a_kernel_to_move_is_refused():
     optimizer = make_optimizer(OptimizerConfig(name="muon"), 4)
     with pytest.raises(ConfigError, match="moves kernels of layers, and none is trained"):
         optimizer.init(random(OTHERS))
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_the_patches_kernel_keeps_its_mean_and_all_else_moves_as_before(name):
+    params, gradients = random({**LAYERS, **OTHERS}), random({**LAYERS, **OTHERS})
+    moved = {}
+    for even in (False, True):
+        optimizer = make_optimizer(OptimizerConfig(name=name, warmup_steps=0, even_patches=even), 4)
+        moved[even], _ = optimizer.update(gradients, optimizer.init(params), params)
+    for kernel in params.keys() - {"vision/patch/kernel"}:
+        np.testing.assert_array_equal(moved[False][kernel], moved[True][kernel])
+    plain, even = (np.asarray(moved[way]["vision/patch/kernel"]) for way in (False, True))
+    np.testing.assert_allclose(even, plain - plain.mean((0, 1)), atol=1e-7)
+    assert abs(plain.mean((0, 1))).max() > 1e-4

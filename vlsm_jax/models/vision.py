@@ -266,7 +266,7 @@ class VisionEncoder(nnx.Module):
         declare = Declare(rngs, param_dtype)
         init = layers.normal(config.init_std)
         pixels = Axes((config.patch_size, config.patch_size, 3), ("patch", "patch", "channels"))
-        self.patch = Dense(declare, pixels, Axes.of(embed=config.width), init=init, use_bias=False, dtype=dtype)
+        self.patch = Dense(declare, pixels, Axes.of(embed=config.width), init=_even(init), use_bias=False, dtype=dtype)
         self.cls = declare((config.width,), ("embed",), init)
         self.position = Embedding(
             declare, config.positions, config.width, names=("positions", "embed"), init=init, dtype=dtype
@@ -318,6 +318,16 @@ class VisionEncoder(nnx.Module):
         x = run_stack(self.layers, body, x, count=count, scan=self.scan_layers, remat=self.remat)
         x = x if padded or not padding else x[:, :real]
         return x[:, 1:] if self.config.drop_cls else x
+
+
+def _even(init: jax.nn.initializers.Initializer) -> jax.nn.initializers.Initializer:
+    """Returns kernels of patches [P, P, channels, D] that paper and grey tell nothing: their mean over pixels is 0."""
+
+    def even(*arguments: Any) -> jax.Array:
+        kernel = init(*arguments)
+        return kernel - kernel.mean((0, 1), keepdims=True)
+
+    return even
 
 
 def _padding(tokens: int) -> int:

@@ -31,6 +31,8 @@ class OptimizerConfig:
     weight_decay: applied to matrices, not to biases, norms and other vectors.
     decay_vectors: applied to these as well, as PyTorch's optimizers do unless told otherwise.
     clip_norm: global norm that gradients are scaled down to; 0 leaves them.
+    even_patches: the mean of the patches' kernel over their pixels stays what it is, 0 in an encoder that starts from
+      nothing: it does not see how light a patch is, but what stands in it, and learns that sooner (docs/nano.md).
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -45,6 +47,7 @@ class OptimizerConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     clip_norm: float = 1.0
+    even_patches: bool = False
 
     def __post_init__(self):
         for name in ("learning_rate", "warmup_steps", "weight_decay", "clip_norm"):
@@ -87,6 +90,21 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """Returns clipping, Adam or Muon, decoupled weight decay and the schedule, in this order."""
+    moved = _make_mover(config, steps)
+    return optax.chain(moved, optax.stateless(_evened)) if config.even_patches else moved
+
+
+def _evened(updates: Any, params: Any) -> Any:
+    """Takes from the update of the patches' kernel [P, P, channels, D] its mean over the pixels."""
+    del params
+
+    def even(path: Sequence[Any], update: jax.Array) -> jax.Array:
+        return update - update.mean((0, 1), keepdims=True) if path_name(path) == "vision/patch/kernel" else update
+
+    return jax.tree_util.tree_map_with_path(even, updates)
+
+
+def _make_mover(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     parts = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     rate = learning_rate_schedule(config, steps)
     adamw = optax.adamw(
