@@ -217,7 +217,8 @@ def test_a_tpu_gets_the_same_visual_tokens(monkeypatch, connector):
     assert padded == [V]
     assert expected.any()
     np.testing.assert_allclose(ours, expected, atol=1e-5)
-    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), our_gradients, gradients)
+    # Gradients of up to fifty, summed in another order: float32 holds some seven digits of them.
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-4), our_gradients, gradients)
 
 
 def test_a_tpu_places_visual_tokens_bit_by_bit(monkeypatch):
