@@ -67,8 +67,8 @@ def main() -> None:
         rows = open_triplets(options.data, split=name)
         split[name] = [seen(rows[i]) for i in range(min(len(rows), most or len(rows)))]
     widths = np.concatenate([picture.widths for picture in split["train"]])
-    low, middle, high = np.percentile(widths, (5, 50, 95)).round(1).tolist()
-    report("letters", letters=len(widths), pictures=len(split["train"]), narrow=low, median=middle, wide=high)
+    narrow, median, wide = np.percentile(widths, (5, 50, 95)).round(1).tolist()
+    report("letters", letters=len(widths), pictures=len(split["train"]), narrow=narrow, median=median, wide=wide)
 
     readers: dict[str, Callable[[], nn.Module]] = {
         "crop": crop_reader,
