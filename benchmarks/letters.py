@@ -80,11 +80,9 @@ def main() -> None:
     }
     if unknown := {*(options.readers or ())} - readers.keys():
         parser.error(f"no reader {min(unknown)!r}; there are {', '.join(readers)}")
-    patches = {name: joined(picture.patches() for picture in pictures) for name, pictures in split.items()}
     for name in options.readers or readers:
-        examples, figure = patches, f"patches.{name}"
-        if name == "crop":
-            examples, figure = {n: joined(picture.crops() for picture in some) for n, some in split.items()}, name
+        figure, cut = ("crop", Seen.crops) if name == "crop" else (f"patches.{name}", Seen.patches)
+        examples = {part: joined(cut(picture) for picture in pictures) for part, pictures in split.items()}
         learn(readers[name](), examples, options.steps, lambda figure=figure, **values: report(figure, **values))
 
 

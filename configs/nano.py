@@ -170,18 +170,24 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     config.synth.readings = 0.0
     config.pipeline = reading.pipeline(
         sequence_length=3072,
-        batch_size=4,
+        batch_size=8 if letters else 4,
         pack=False,
         lesson="letters" if letters else "names",
         kept_patches=64 if letters else 96,
     )
     config.model.compute_dtype = "float32"
     config.model.remat = "none"
+    # Letters are told by the first two layers, so that there are others to join them.
+    config.model.feature_layer = -5 if letters else -1
     config.train.responses = False
     config.train.trainable = ((r"^decoder/", False), (r"", True))
-    config.train.update(steps=6500 if letters else 6000, log_every=50, validate_every=500, validation_batches=100)
+    config.train.update(steps=3500 if letters else 6000, log_every=50, validate_every=500, validation_batches=100)
     config.train.checkpoint_every = 500
     config.optimizer = optimizing.optimizer(
-        learning_rate=5e-4, schedule="stable", warmup_steps=100, decay_share=0.45, even_patches=True
+        learning_rate=1e-3 if letters else 5e-4,
+        schedule="stable",
+        warmup_steps=100,
+        decay_share=0.45,
+        even_patches=True,
     )
     return config

@@ -77,6 +77,7 @@ def get_config(arg: str = "full") -> ConfigDict:
             "hidden_act": "gelu",
         }
     )
+    config.model.feature_layer = 0  # the last, or that of model.init.model; LLaVA takes the one before, -2
     config.model.connector = "mlp"
     config.model.remat = "dots"  # none, dots, full: see vlsm_jax/models/stack.py
     config.model.compute_dtype = "float32"

@@ -1,6 +1,7 @@
 """A model adapted to an industry that it has never seen, by launch.py: evaluated, trained, evaluated, compared."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from safetensors.numpy import load_file
 
 import launch
 from configs import adapt, quickstart
-from vlsm_jax.data.tokenizer import train_bpe
+from vlsm_jax.data.tokenizer import load_tokenizer, train_bpe
 from vlsm_jax.training import experiment
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.sections import check_sections
@@ -59,6 +60,22 @@ def test_before_and_after_stand_in_one_table(model, tmp_path, capsys):
     # The same command has nothing left to do.
     launch.run(settings(model), tmp_path, "all")
     assert "decoding" not in capsys.readouterr().out
+
+
+def test_the_layer_of_the_visual_features_is_the_models_or_the_configs(model, tmp_path):
+    earlier = tmp_path / "earlier"
+    shutil.copytree(model, earlier)
+    described = json.loads((model / "config.json").read_text())
+    (earlier / "config.json").write_text(json.dumps(described | {"vision_feature_layer": -2}))
+    tokenizer = load_tokenizer(model)
+    for source in (str(model), str(earlier), ""):
+        for asked in (0, -1, -2):
+            config = settings(model, **{"model.init.model": source, "model.feature_layer": asked})
+            own = -2 if source == str(earlier) else -1
+            assert experiment.vlsm_config(config, tokenizer).vision.feature_layer == (asked or own)
+        config.model.feature_layer = -99
+        with pytest.raises(ConfigError, match=r"model: feature_layer is -99; count from the end"):
+            experiment.vlsm_config(config, tokenizer)
 
 
 def test_each_industry_that_no_training_split_has_can_be_adapted_to():

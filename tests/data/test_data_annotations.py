@@ -199,9 +199,10 @@ def test_kept_patches_travel_with_their_targets(tokenizer):
         ({"kept_patches": -1}, "kept_patches=-1 is below 0"),
         ({"kept_patches": 101}, "kept_patches=101 is more than the 100 of a picture"),
         ({"kept_patches": 5, "patch_size": 0}, "kept_patches=5 needs annotations; set train.visual_targets=1"),
+        ({"lesson": Lesson.NAMES, "patch_size": 0}, "lesson='names' needs annotations; set train.visual_targets=1"),
     ],
 )
-def test_patches_that_cannot_be_kept_are_an_error(changes, message):
+def test_lessons_and_patches_that_cannot_be_had_are_an_error(changes, message):
     with pytest.raises(ValueError, match=message):
         PipelineConfig(600, 2, **{"image_size": 160, "visual_tokens": 101, "patch_size": 16} | changes)
 

@@ -128,6 +128,17 @@ def test_an_encoder_from_nothing_does_not_see_how_light_a_patch_is(pair):
     assert abs(model(images * 2) - model(images)).max() > 1e-3
 
 
+def test_places_of_an_encoder_from_nothing_differ_by_their_distance(pair):
+    config = pair[1]
+    table = np.asarray(VisionEncoder(config, rngs=nnx.Rngs(0)).position.table[...], float)[1:]
+    row, column = np.divmod(np.arange(16), 4)
+    rates = 100.0 ** (-np.arange(6) / 6)  # of 24 features, four for each wave
+    expected = sum(
+        np.cos(rate * (at[:, None] - at[None, :])) for rate in rates for at in (row.astype(float), column.astype(float))
+    )
+    np.testing.assert_allclose(table @ table.T, (config.init_std * config.patch_size) ** 2 * expected, atol=1e-5)
+
+
 def test_wrong_image_shape(pair):
     _, config, params = pair
     with pytest.raises(ValueError, match=r"\(1, 16, 12, 3\); this encoder takes \[N, 16, 16, 3\]"):

@@ -112,6 +112,12 @@ def test_muon_without_a_kernel_to_move_is_refused():
         optimizer.init(random(OTHERS))
 
 
+def test_even_patches_without_their_kernel_are_refused():
+    optimizer = make_optimizer(OptimizerConfig(even_patches=True), 4)
+    with pytest.raises(ConfigError, match="even_patches=True is for vision/patch/kernel, which is not trained"):
+        optimizer.init(random(LAYERS))
+
+
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_the_patches_kernel_keeps_its_mean_and_all_else_moves_as_before(name):
     params, gradients = random({**LAYERS, **OTHERS}), random({**LAYERS, **OTHERS})

@@ -107,8 +107,11 @@ def kept_patches(picture: np.ndarray, targets: np.ndarray, patches: Patches, cou
     These are those that are to say something, and then those whose pixels differ most: paper teaches nothing.
     """
     across, side = patches.across, patches.patch_size
-    grey = picture.mean(-1).reshape(across, side, across, side)
-    worth = np.ptp(grey, axis=(1, 3)).reshape(-1) + 256 * (targets[-(across**2) :] != NONE)
+    rows = picture.reshape(across, side, -1)
+    most, least = (
+        reduce(reduce(rows, axis=1).reshape(across, across, side, 3), axis=2).astype(int) for reduce in (np.max, np.min)
+    )
+    worth = (most - least).max(-1).reshape(-1) + 256 * (targets[-(across**2) :] != NONE)
     return np.sort(np.argsort(-worth, kind="stable")[:count]).astype(np.int32)
 
 

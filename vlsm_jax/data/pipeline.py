@@ -149,6 +149,8 @@ class PipelineConfig:
             raise ValueError(f"rows_per_mean={self.rows_per_mean} does not divide batch_size={self.batch_size}")
         if self.patch_size and self.augmentation:
             raise ValueError("augmentation moves what annotations tell the place of; use one or the other")
+        if self.lesson is not Lesson.LINES and not self.patch_size:
+            raise ValueError(f"lesson={self.lesson.value!r} needs annotations; set train.visual_targets=1")
         if self.kept_patches and not self.patch_size:
             raise ValueError(f"kept_patches={self.kept_patches} needs annotations; set train.visual_targets=1")
         if self.patch_size and self.kept_patches > self.patches.across**2:

@@ -109,8 +109,8 @@ class Vlsm(nnx.Module):
         if self.vision is None or self.connector is None:
             raise ValueError("this model is for text alone and has no encoder")
         if self.config.connector.sizes is None:  # token by token, so that padding does no harm
-            tokens = self.config.vision.tokens
-            tokens -= 0 if kept is None else self.config.vision.patches - kept.shape[1]
+            vision = self.config.vision
+            tokens = vision.tokens if kept is None else vision.tokens_of(kept.shape[1])
             return self.connector(self.vision(images, padded=True, kept=kept))[:, :tokens]
         return self.connector(self.vision(images, kept=kept))
 

@@ -102,7 +102,7 @@ def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
                 f"model.init.model={init['model']!r} has its image token at {whole.image_token_id}, and the tokenizer "
                 f"{tokenizer.directory} at {tokenizer.image_id}; leave data.tokenizer empty to take the model's own"
             )
-        return whole
+        return dataclasses.replace(whole, vision=_with_features(whole.vision, config))
     described = config.model.decoder.to_dict()
     size = config.data.vocab_size if tokenizer is None else tokenizer.size
     described.setdefault("vocab_size", -(-size // 64) * 64)
@@ -130,7 +130,7 @@ def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
             kind=config.model.connector, sizes=dict(config.model.get("connector_sizes", {})) or None
         )
         return VlsmConfig(
-            vision=vision,
+            vision=_with_features(vision, config),
             connector=None if vision is None else connector,
             decoder=decoder,
             image_token_id=decoder.vocabulary if tokenizer is None else tokenizer.image_id,
@@ -141,6 +141,17 @@ def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
         raise ConfigError(f"model: the config lacks {error}") from error
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, ConfigError) else ConfigError(f"model: {error}") from error
+
+
+def _with_features(vision: Any, config: ConfigDict) -> Any:
+    """Returns the encoder's sizes with the layer that `model.feature_layer` asks for."""
+    layer = config.model.get("feature_layer", 0)
+    if vision is None or not layer:
+        return vision
+    try:
+        return dataclasses.replace(vision, feature_layer=layer)
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
 
 
 def build_network(config: ConfigDict, model_config: Any, platform: str) -> tuple[Any, Any]:

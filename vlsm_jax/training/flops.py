@@ -238,7 +238,7 @@ _SEES_BOTH = re.compile(r"connector/layers/[kv]/")
 def _places(name: str, config: VlsmConfig, patches: int) -> float:
     """Returns how many positions of one picture a matrix of encoder or connector is multiplied by."""
     vision, sizes = config.vision, config.connector.sizes
-    tokens = vision.tokens - vision.patches + patches
+    tokens = vision.tokens_of(patches)
     if name.startswith("vision/patch/"):
         return patches
     if name.startswith("vision/"):

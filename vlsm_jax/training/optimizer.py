@@ -91,17 +91,26 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """Returns clipping, Adam or Muon, decoupled weight decay and the schedule, in this order."""
     moved = _make_mover(config, steps)
-    return optax.chain(moved, optax.stateless(_evened)) if config.even_patches else moved
+    return optax.chain(moved, _evening()) if config.even_patches else moved
 
 
-def _evened(updates: Any, params: Any) -> Any:
-    """Takes from the update of the patches' kernel [P, P, channels, D] its mean over the pixels."""
-    del params
+def _evening() -> optax.GradientTransformation:
+    """Returns what takes from the update of the patches' kernel [P, P, channels, D] its mean over the pixels."""
+    kernel = "vision/patch/kernel"
+
+    def init(params: Any) -> optax.EmptyState:
+        if kernel not in (path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)):
+            raise ConfigError(f"optimizer.even_patches=True is for {kernel}, which is not trained; set it to False")
+        return optax.EmptyState()
 
     def even(path: Sequence[Any], update: jax.Array) -> jax.Array:
-        return update - update.mean((0, 1), keepdims=True) if path_name(path) == "vision/patch/kernel" else update
+        return update - update.mean((0, 1), keepdims=True) if path_name(path) == kernel else update
 
-    return jax.tree_util.tree_map_with_path(even, updates)
+    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
+        del params
+        return jax.tree_util.tree_map_with_path(even, updates), state
+
+    return optax.GradientTransformation(init, update)
 
 
 def _make_mover(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:

@@ -68,7 +68,12 @@ class DataSection:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSection:
-    """`config.model`; `decoder` and `vision` are as Hugging Face describes them."""
+    """`config.model`; `decoder` and `vision` are as Hugging Face describes them.
+
+    Attributes:
+      feature_layer: which of the encoder's layers gives the visual features, counted from the end: -1 the last, -2 the
+        one before, LLaVA's choice; those behind it do not run. 0 is that of the model in `init.model`, else the last.
+    """
 
     decoder: Mapping[str, Any]
     vision: Mapping[str, Any] | None
@@ -80,6 +85,7 @@ class ModelSection:
     attention: str = "xla"
     quantise: str = "none"
     lora: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    feature_layer: int = 0
 
     def __post_init__(self):
         if self.compute_dtype not in ("float32", "bfloat16"):
