@@ -7,9 +7,9 @@ Only prompts that leave the connections to the sketch are asked, and, where ther
 data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
-  said.<kind>.<what>: of the patches of annotated sketches (`vlsm data make --annotate`) that are to say a letter, a
-    piece of a name, an icon or an end of a line (the lessons of vlsm_jax/data/annotations.py), the share whose visual
-    token is most like that; none where sketches have no annotation. The encoder sees all patches.
+  said.<kind>.<what>: of the letters, pieces of names, icons and ends of lines that patches of annotated sketches (`vlsm
+    data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that the visual token is most like; none
+    where sketches have no annotation. The encoder sees all patches.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -26,12 +26,13 @@ import numpy as np
 
 from benchmarks.machine import machine_name, record
 from convert.llava import read_fit, read_llava
-from vlsm_jax.data.annotations import COLUMN, NONE, Lesson, Patches, visual_targets
+from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, visual_targets
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import Batch, encode_example
 from vlsm_jax.data.tokenizer import load_tokenizer
 from vlsm_jax.data.triplets import open_triplets
 from vlsm_jax.models import Vlsm
+from vlsm_jax.models.vlsm import turned
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.shipped import NANO, model_folder
 from vlsm_jax.synth.dataset import blank_picture
@@ -74,13 +75,13 @@ def main() -> None:
         rows = rows[: options.samples]
         pictures = [load_image(row.image, size, fit) for row in rows]
         patches = Patches(size, config.vision.patch_size, visual, fit)
-        wanted = {
-            lesson: np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
-            for lesson in Lesson
-        }
-        if visual == config.vision.tokens and any((targets != NONE).any() for targets in wanted.values()):
+        names, lines = (
+            np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
+            for lesson in (Lesson.NAMES, Lesson.LINES)
+        )
+        if visual == config.vision.tokens and (lines != NONE).any():
             read = np.array([said(params, picture) for picture in pictures])
-            for what, targets in told_apart(wanted).items():
+            for what, targets in told_apart(names, lines).items():
                 asked = targets != NONE
                 share = round(float((read == targets)[asked].mean()), 4)
                 report(f"said.{kind}.{what}", value=share, patches=int(asked.sum()))
@@ -106,20 +107,21 @@ def main() -> None:
     )
 
 
-def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns what patches are to say by kind, from what they are to say in each lesson, int [N, V]."""
-    letters, names, lines = (wanted[lesson] for lesson in (Lesson.LETTERS, Lesson.NAMES, Lesson.LINES))
+def told_apart(names: np.ndarray, lines: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns what patches are to say by kind, from what they are to say without and with lines, int [N, V, SLOTS]."""
+    first = np.arange(names.shape[-1]) == 0
+    with_letters = (names[..., 1:] != NONE).any(-1, keepdims=True)
     return {
-        "letters": letters,
-        "pieces": np.where(letters != NONE, names, NONE),
-        "icons": np.where(letters == NONE, names, NONE),
+        "letters": np.where(first, NONE, names),
+        "pieces": np.where(first & with_letters, names, NONE),
+        "icons": np.where(first & ~with_letters, names, NONE),
         "lines": np.where(names == NONE, lines, NONE),
     }
 
 
 def read_patches(model: Vlsm, picture: jax.Array) -> jax.Array:
-    """Returns the id [V] whose embedding each visual token of a picture [H, W, 3] is most like."""
-    return model.said(model.encode_images(picture[None])).argmax(-1)[0]
+    """Returns the ids [V, SLOTS] whose embeddings each visual token of a picture [H, W, 3] is most like."""
+    return model.said(turned(model.encode_images(picture[None]), SLOTS)).argmax(-1).reshape(-1, SLOTS)
 
 
 def one_row(row: Any, picture: np.ndarray, tokenizer: Any, visual: int, *, placed: bool) -> Batch:

@@ -39,17 +39,17 @@ def annotation(**changes):
     } | changes
 
 
-def said(targets, tokenizer):
-    """What each patch says, by (column, row) of the square."""
-    places = np.flatnonzero(targets != NONE)
-    return {divmod(int(p) - 1, 10)[::-1]: tokenizer.backend.decode([int(targets[p])]).strip() for p in places}
+def said(targets, tokenizer, slot=0):
+    """What each patch says, by (column, row) of the square: of what stands in it, or in a third its letter."""
+    places = np.flatnonzero(targets[:, slot] != NONE)
+    return {divmod(int(p) - 1, 10)[::-1]: tokenizer.backend.decode([int(targets[p, slot])]).strip() for p in places}
 
 
 def test_patches_say_what_stands_in_them(tokenizer):
     oven, one, lane = (tokenizer.backend.encode(text, add_special_tokens=False).ids for text in ("Oven", "1", "Lane"))
     assert len(oven) == len(one) == len(lane) == 1
     targets = visual_targets(annotation(), tokenizer, PATCHES)
-    assert targets.shape == (101,)
+    assert targets.shape == (101, 4)
     # The picture stands 32 pixels below the square's upper edge.
     assert said(targets, tokenizer) == {
         **dict.fromkeys([(0, 3), (1, 3), (2, 3)], "Oven"),  # its letters stand in three patches
@@ -90,12 +90,16 @@ def test_of_two_pieces_a_patch_says_the_one_nearer_to_its_middle(tokenizer):
 
 
 def test_lessons_leave_out_what_comes_later(tokenizer):
-    letters = said(visual_targets(annotation(), tokenizer, PATCHES, Lesson.LETTERS), tokenizer)
-    # Middles of 8 pixels each: O 12, v 20, e 28, n 36; of "v" and "e", as far from 24, the first.
-    assert letters == {(0, 3): "O", (1, 3): "v", (2, 3): "n", (3, 3): "1", (7, 7): "L", (8, 7): "a", (9, 7): "e"}
+    letters = visual_targets(annotation(), tokenizer, PATCHES, Lesson.LETTERS)
+    assert (letters[:, 0] == NONE).all()
+    # Letters of 8 pixels each, middles at O 12, v 20, e 28, n 36, and at L 124, a 132, n 140, e 148; the 1 at 48.
+    assert said(letters, tokenizer, 1) == {(1, 3): "v", (2, 3): "n", (3, 3): "1", (8, 7): "a", (9, 7): "e"}
+    assert said(letters, tokenizer, 2) == {}
+    assert said(letters, tokenizer, 3) == {(0, 3): "O", (1, 3): "e", (7, 7): "L", (8, 7): "n"}
+    np.testing.assert_array_equal(visual_targets(annotation(), tokenizer, PATCHES)[:, 1:], letters[:, 1:])
     names = visual_targets(annotation(), tokenizer, PATCHES, Lesson.NAMES)
     lines = visual_targets(annotation(), tokenizer, PATCHES, Lesson.LINES)
-    added = {place for place in range(len(names)) if names[place] != lines[place]}
+    added = {place for place in range(len(names)) if (names[place] != lines[place]).any()}
     assert (names[sorted(added)] == NONE).all()
     assert len(added) == 3
     np.testing.assert_array_equal(names, visual_targets(annotation(connections=[]), tokenizer, PATCHES))
@@ -103,7 +107,7 @@ def test_lessons_leave_out_what_comes_later(tokenizer):
 
 def test_patches_are_kept_that_say_something_and_then_those_with_most_in_them(tokenizer):
     targets = visual_targets(annotation(), tokenizer, PATCHES)
-    asked = np.flatnonzero(targets != NONE) - 1
+    asked = np.flatnonzero((targets != NONE).any(1)) - 1
     picture = np.full((160, 160, 3), 200, np.uint8)
     picture[0:2, 40:44] = 0  # in patch 2
     picture[150:, 100:] = 90  # in 96 to 99
@@ -156,11 +160,11 @@ def test_targets_travel_with_their_pictures_through_packed_rows(tokenizer):
     config = PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16)
     rows = list(rows_of(12))
     batch = next(iter(make_dataset(rows, tokenizer, config)))
-    assert batch["visual_targets"].shape == (2, batch["images"].shape[1], 101)
+    assert batch["visual_targets"].shape == (2, batch["images"].shape[1], 101, 4)
     wanted = visual_targets(annotation(), tokenizer, config.patches)
     pictures = 0
     for image, targets in zip(
-        batch["images"].reshape(-1, 160, 160, 3), batch["visual_targets"].reshape(-1, 101), strict=True
+        batch["images"].reshape(-1, 160, 160, 3), batch["visual_targets"].reshape(-1, 101, 4), strict=True
     ):
         if not image.any():
             assert (targets == NONE).all()
@@ -183,13 +187,13 @@ def test_kept_patches_travel_with_their_targets(tokenizer):
     assert other["kept"].shape == (*one["images"].shape[:2], 20)
     assert (
         other["visual_targets"].shape
-        == (*one["images"].shape[:2], 21)
-        == (*other["kept"].shape[:2], cut.encoded_tokens)
+        == (*one["images"].shape[:2], 21, 4)
+        == (*other["kept"].shape[:2], cut.encoded_tokens, 4)
     )
     assert whole.encoded_tokens == 101
-    assert (other["visual_targets"][..., 0] == NONE).all()  # the class token says nothing
-    found = np.take_along_axis(one["visual_targets"][..., 1:], other["kept"], axis=-1)
-    np.testing.assert_array_equal(other["visual_targets"][..., 1:], found)
+    assert (other["visual_targets"][..., 0, :] == NONE).all()  # the class token says nothing
+    found = np.take_along_axis(one["visual_targets"][..., 1:, :], other["kept"][..., None], axis=-2)
+    np.testing.assert_array_equal(other["visual_targets"][..., 1:, :], found)
     assert (found != NONE).sum() == (one["visual_targets"] != NONE).sum() > 0
 
 

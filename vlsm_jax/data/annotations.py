@@ -1,9 +1,13 @@
-"""What visual tokens are to say: from a sketch's annotation to a target for each patch of the picture.
+"""What visual tokens are to say: from a sketch's annotation to targets for each patch of the picture.
 
 The annotation that vlsm_jax.synth.sketches.annotations makes says where each name, icon and line is. A patch is to say
 what stands in it, in the decoder's own tokens: a piece of a name the token that spells it, an icon its class, the
 beginning of a line the name it leads to, and its end the name it comes from. A decoder that copies from a prompt can
 then copy from a sketch. Other patches have no target.
+
+That is one of the things that a patch says, the first of `SLOTS`. The others are its letters, from left to right: an
+encoder that tells but one of them has nothing to put names together from. How one visual token says several things is
+`vlsm_jax.models.vlsm.turned`.
 
 An encoder that starts from nothing takes that in lessons: letters first, of which there are few, then the pieces of
 names that they make up, then lines, that lead from name to name.
@@ -26,9 +30,17 @@ COLUMN: Final = "annotation"
 NONE: Final = -1
 """Target of a patch that is to say nothing in particular."""
 
+THIRDS: Final = 3
+"""Of a patch, from left to right: as many letters as stand in 16 pixels of a sketch."""
+SLOTS: Final = 1 + THIRDS
+"""What a patch says: what stands in it, and its letters."""
+
 # How far from its end a line says which token of the name at its other end, in widths of a patch: the first and the
 # last, since lanes of a line have one name and differ in their number.
 _ALONG: Final = ((0.5, 0), (1.25, -1))
+
+# Kinds of what is said: where two share a slot, the first goes before the second.
+_LETTER, _PIECE, _ICON, _LINE = range(4)
 
 Point = Sequence[float]
 
@@ -36,8 +48,8 @@ Point = Sequence[float]
 class Lesson(enum.Enum):
     """What of a sketch patches are to say."""
 
-    LETTERS = "letters"  # a name letter by letter, and nothing else
-    NAMES = "names"  # names by the pieces that the tokenizer has, and icons
+    LETTERS = "letters"  # letters, and nothing else
+    NAMES = "names"  # names by the pieces that the tokenizer has, and icons, too
     LINES = "lines"  # lines, too
 
 
@@ -66,10 +78,11 @@ class Patches:
 def visual_targets(
     annotation: Mapping[str, Any] | None, tokenizer: Tokenizer, patches: Patches, lesson: Lesson = Lesson.LINES
 ) -> np.ndarray:
-    """Returns the token that each visual token is to say, int32 [V]; `NONE` where there is none.
+    """Returns the tokens that each visual token is to say, int32 [V, SLOTS]; `NONE` where there is none.
 
-    Where two things share a patch, names go before icons, and icons before lines; of two letters, icons or lines, the
-    one nearer to the patch's middle counts. A piece of a name is said by each patch where a letter of it counts.
+    Where two things share a patch, names go before icons, and icons before lines; of two pieces, icons or lines, the
+    one nearer to the patch's middle counts, and of two letters the one nearer to the middle of the patch's third. A
+    piece of a name is said by each patch where a letter of it counts.
 
     Args:
       annotation: of a sketch; None gives no targets.
@@ -80,7 +93,7 @@ def visual_targets(
     Raises:
       DataError: it is no annotation; the message says what is missing.
     """
-    out = np.full(patches.tokens, NONE, np.int32)
+    out = np.full((patches.tokens, SLOTS), NONE, np.int32)
     if annotation is None:
         return out
     try:
@@ -95,9 +108,12 @@ def visual_targets(
     inside = ((at >= 0) & (at < patches.across)).all(1)
     kinds, ids, at = kinds[inside], ids[inside], at[inside]
     column, row = at.astype(int).T
-    order = np.lexsort((np.abs(at % 1 - 0.5).max(1), kinds))
-    places, first = np.unique((row * patches.across + column)[order], return_index=True)
-    out[patches.tokens - patches.across**2 + places] = ids[order][first]
+    letters, (x, y) = kinds == _LETTER, at.T % 1
+    slots = np.where(letters, 1 + (x * THIRDS).astype(int), 0)
+    from_middle = np.maximum(np.abs(np.where(letters, x * THIRDS % 1, x) - 0.5), np.abs(y - 0.5))
+    order = np.lexsort((from_middle, kinds))
+    places, first = np.unique(((row * patches.across + column) * SLOTS + slots)[order], return_index=True)
+    out[patches.tokens - patches.across**2 :].reshape(-1)[places] = ids[order][first]
     return out
 
 
@@ -111,14 +127,14 @@ def kept_patches(picture: np.ndarray, targets: np.ndarray, patches: Patches, cou
     most, least = (
         reduce(reduce(rows, axis=1).reshape(across, across, side, 3), axis=2).astype(int) for reduce in (np.max, np.min)
     )
-    worth = (most - least).max(-1).reshape(-1) + 256 * (targets[-(across**2) :] != NONE)
+    worth = (most - least).max(-1).reshape(-1) + 256 * (targets[-(across**2) :] != NONE).any(-1)
     return np.sort(np.argsort(-worth, kind="stable")[:count]).astype(np.int32)
 
 
 def _said(
     annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float, lesson: Lesson
 ) -> Iterator[tuple[int, int, Point]]:
-    """Yields kind, token and place of what is said, the first kind first; a patch is as wide as `patch` pixels."""
+    """Yields kind, token and place of what is said; a patch is as wide as `patch` pixels."""
     spelt: dict[str, list[int]] = {}
 
     def ids(text: str) -> list[int]:
@@ -128,11 +144,13 @@ def _said(
 
     for item in annotation["objects"]:
         for letter, token, point in _spelt(item["words"], tokenizer):
-            yield 0, ids(letter)[-1] if lesson is Lesson.LETTERS else token, point
+            yield _LETTER, ids(letter)[-1], point
+            if lesson is not Lesson.LETTERS:
+                yield _PIECE, token, point
     if lesson is Lesson.LETTERS:
         return
     for item in annotation["objects"]:
-        yield 1, ids(item["class"])[0], item["icon"]
+        yield _ICON, ids(item["class"])[0], item["icon"]
     for wire in annotation["connections"] if lesson is Lesson.LINES else ():
         path = np.array(wire["path"], float)
         for name, way in ((wire["target"], path), (wire["source"], path[::-1])):
@@ -141,7 +159,11 @@ def _said(
             for distance, token in _ALONG:
                 at = distance * patch
                 if at < reached[-1] / 2:  # The other half is the other end's.
-                    yield 2, ids(name)[token], (np.interp(at, reached, way[:, 0]), np.interp(at, reached, way[:, 1]))
+                    yield (
+                        _LINE,
+                        ids(name)[token],
+                        (np.interp(at, reached, way[:, 0]), np.interp(at, reached, way[:, 1])),
+                    )
 
 
 def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tuple[str, int, Point]]:

@@ -23,7 +23,7 @@ import grain
 import numpy as np
 from absl import flags, logging
 
-from vlsm_jax.data.annotations import COLUMN, NONE, Lesson, Patches, kept_patches, visual_targets
+from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, kept_patches, visual_targets
 from vlsm_jax.data.augmentation import augment
 from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key
 from vlsm_jax.data.images import Fit, ImageError, load_image
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
       images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
       features: [B, K, T, D]; what a frozen encoder made of the pictures.
-      visual_targets: int32 [B, K, V]; the id that a visual token is to say (annotations.py), -1 for none; None where
+      visual_targets: int32 [B, K, V, S]; ids that a visual token is to say (annotations.py), -1 for none; None where
         annotations are not read.
       kept: int32 [B, K, P]; the patches of a picture that the encoder sees, and V is fewer by the others; None: all.
     """
@@ -510,7 +510,7 @@ class _Reader:
         config, shape = self._config, (rows, self._pictures)
         if not config.patch_size:
             return {}
-        targets = {"visual_targets": np.full((*shape, config.encoded_tokens), NONE, np.int32)}
+        targets = {"visual_targets": np.full((*shape, config.encoded_tokens, SLOTS), NONE, np.int32)}
         return targets | ({"kept": np.zeros((*shape, config.kept_patches), np.int32)} if config.kept_patches else {})
 
     def name(self, sample: Sample) -> str:

@@ -167,6 +167,18 @@ def joined(visual: jax.Array) -> jax.Array:
     return visual.reshape(visual.shape[0], -1, visual.shape[-1])
 
 
+def turned(visual: jax.Array, ways: int) -> jax.Array:
+    """Maps visual tokens [B, M, D] to [B, M * S, D], each in S ways: as it is, and turned by D / S, 2 D / S, ...
+
+    So one token is like several embeddings at once, whose order is told by how far it has to be turned (permutation as
+    a mark of order: Kanerva, 2009, Hyperdimensional Computing). Turned embeddings are like none of the others.
+    """
+    count, tokens, width = visual.shape
+    return jnp.stack([jnp.roll(visual, -way * (width // ways), axis=-1) for way in range(ways)], axis=2).reshape(
+        count, tokens * ways, width
+    )
+
+
 def placed(visual: jax.Array, index: jax.Array) -> jax.Array:
     """Maps visual tokens [B, M, D] to [B, S, D], the one that `index` [B, S] says at each place."""
     if target_platform() == "tpu":

@@ -11,7 +11,7 @@ import optax
 
 from vlsm_jax.data.pipeline import Batch
 from vlsm_jax.models.lora import gather_adapters, with_dropout
-from vlsm_jax.models.vlsm import Vlsm, joined
+from vlsm_jax.models.vlsm import Vlsm, joined, turned
 from vlsm_jax.training.loss import LossSum, sharded_cross_entropy
 from vlsm_jax.training.network import Params
 
@@ -42,7 +42,7 @@ class StepMetrics(NamedTuple):
       positions: share of positions that hold a token and not padding.
       gradient_norm: global norm before clipping.
       skipped: 1 where loss or gradients were not finite, and the update was left out.
-      visual_accuracy: share of the visual tokens with a target that are most like it; None without targets.
+      visual_accuracy: share of what visual tokens are to say that they are most like; None without targets.
     """
 
     loss: jax.Array
@@ -119,6 +119,7 @@ def _response_loss(model: Vlsm, batch: Batch, visual: jax.Array | None) -> LossS
 
 def _visual_loss(model: Vlsm, batch: Batch, visual: jax.Array) -> LossSum:
     decoder = model.decoder
+    visual = turned(visual, batch.visual_targets.shape[-1])
     wanted = batch.visual_targets.reshape(visual.shape[:2])
     weights = (wanted >= 0).astype(jnp.float32)
     table = decoder.embedding.table[...]

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from vlsm_jax.data.annotations import SLOTS
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import batch_sharding
 from vlsm_jax.training.loop import StatePlan, TrainConfig, check_batch, check_objective, jit_train_step
@@ -220,7 +221,7 @@ def abstract_batch(network: Network, pipeline: PipelineConfig, pictures: int, me
     text = {name: shape(jnp.int32, pipeline.sequence_length) for name in names}
     text["weights"] = shape(jnp.float32, pipeline.sequence_length)
     side = pipeline.image_size
-    said = shape(jnp.int32, pictures, pipeline.encoded_tokens) if pipeline.patch_size else None
+    said = shape(jnp.int32, pictures, pipeline.encoded_tokens, SLOTS) if pipeline.patch_size else None
     kept = shape(jnp.int32, pictures, pipeline.kept_patches) if pipeline.kept_patches else None
     return Batch(**text, images=shape(jnp.uint8, pictures, side, side, 3), visual_targets=said, kept=kept)
 
