@@ -31,8 +31,8 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
 
 `configs/nano.py:letters` and `:sight` teach an encoder to read before a decoder stands behind it, on two CPU cores too:
-letters first, and then names and icons. What its visual tokens are to be like are the embeddings of that decoder. No
-nano has been trained so to the end yet:
+letters first, and then names and icons. What its visual tokens are to be like are the embeddings of that decoder.
+docs/nano.md has how far the first of the two came; the second has not been trained to its end yet:
 
     python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
