@@ -120,15 +120,20 @@ def visual_targets(
 def kept_patches(picture: np.ndarray, targets: np.ndarray, patches: Patches, count: int) -> np.ndarray:
     """Returns which patches of a picture [H, W, 3] teach an encoder most, int32 [count], in their order.
 
-    These are those that are to say something, and then those whose pixels differ most: paper teaches nothing.
+    These are those that are to say something, and of the others, in the order of how much their pixels differ, some at
+    even distances, from lines to paper: an encoder that has never seen paper looks at it where all patches are shown.
+    Of too many that are to say something, those whose pixels differ most.
     """
     across, side = patches.across, patches.patch_size
     rows = picture.reshape(across, side, -1)
     most, least = (
         reduce(reduce(rows, axis=1).reshape(across, across, side, 3), axis=2).astype(int) for reduce in (np.max, np.min)
     )
-    worth = (most - least).max(-1).reshape(-1) + 256 * (targets[-(across**2) :] != NONE).any(-1)
-    return np.sort(np.argsort(-worth, kind="stable")[:count]).astype(np.int32)
+    asked = (targets[-(across**2) :] != NONE).any(-1)
+    order = np.argsort(-((most - least).max(-1).reshape(-1) + 256 * asked), kind="stable")
+    first, others = np.split(order, [asked.sum()])
+    spread = np.linspace(0, len(others) - 1, max(count - len(first), 0)).round().astype(int)
+    return np.sort(np.concatenate([first[:count], others[spread]])).astype(np.int32)
 
 
 def _said(
