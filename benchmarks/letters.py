@@ -25,6 +25,7 @@ Each reports the share of letters that were right after so many examples (patche
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import string
 import time
@@ -80,10 +81,14 @@ def main() -> None:
     }
     if unknown := {*(options.readers or ())} - readers.keys():
         parser.error(f"no reader {min(unknown)!r}; there are {', '.join(readers)}")
+
+    @functools.cache
+    def examples(cut: Callable[[Seen], tuple[np.ndarray, np.ndarray]]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        return {part: joined(cut(picture) for picture in pictures) for part, pictures in split.items()}
+
     for name in options.readers or readers:
         figure, cut = ("crop", Seen.crops) if name == "crop" else (f"patches.{name}", Seen.patches)
-        examples = {part: joined(cut(picture) for picture in pictures) for part, pictures in split.items()}
-        learn(readers[name](), examples, options.steps, lambda figure=figure, **values: report(figure, **values))
+        learn(readers[name](), examples(cut), options.steps, lambda figure=figure, **values: report(figure, **values))
 
 
 class Seen(NamedTuple):

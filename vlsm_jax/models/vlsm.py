@@ -174,9 +174,8 @@ def turned(visual: jax.Array, ways: int) -> jax.Array:
     a mark of order: Kanerva, 2009, Hyperdimensional Computing). Turned embeddings are like none of the others.
     """
     count, tokens, width = visual.shape
-    return jnp.stack([jnp.roll(visual, -way * (width // ways), axis=-1) for way in range(ways)], axis=2).reshape(
-        count, tokens * ways, width
-    )
+    each = [jnp.roll(visual, -way * (width // ways), axis=-1) for way in range(ways)]
+    return jnp.stack(each, axis=2).reshape(count, tokens * ways, width)
 
 
 def placed(visual: jax.Array, index: jax.Array) -> jax.Array:
