@@ -169,7 +169,9 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
 
     for departure in config.get("departures", ()):
         logging.info("not as in the recipe that is reproduced: %s", departure)
-    evaluating, settings = mode in ("all", "evaluate"), build(EvaluateSection, config.evaluate, "evaluate")
+    settings = build(EvaluateSection, config.evaluate, "evaluate")
+    # An encoder that is trained alone has no decoder behind it yet that knows it, and scripts would say nothing of it.
+    evaluating = mode == "evaluate" or (mode == "all" and config.train.get("responses", True))
     if evaluating and any("constrained" in way for way in settings.ways):
         check_available()
     init = config.model.get("init", {})

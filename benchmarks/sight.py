@@ -7,9 +7,9 @@ Only prompts that leave the connections to the sketch are asked, and, where ther
 data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
-  said.<kind>.<what>: of the letters, pieces of names, icons and ends of lines that patches of annotated sketches (`vlsm
-    data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that the visual token is most like; none
-    where sketches have no annotation. The encoder sees all patches.
+  said.<kind>.<what>: of the letters, pieces of names, icons and names at the ends of lines that patches of annotated
+    sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that the visual token is
+    most like, and of how many; none where sketches have no annotation. The encoder sees all patches.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -84,7 +84,7 @@ def main() -> None:
             for what, targets in told_apart(names, lines).items():
                 asked = targets != NONE
                 share = round(float((read == targets)[asked].mean()), 4)
-                report(f"said.{kind}.{what}", value=share, patches=int(asked.sum()))
+                report(f"said.{kind}.{what}", value=share, targets=int(asked.sum()))
         for name, shown in {
             "own": pictures,
             "other": pictures[1:] + pictures[:1],

@@ -30,8 +30,9 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
     python launch.py --config=configs/nano.py:sizes --workdir=runs/nano-sizes \\
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
 
-`configs/nano.py:letters` and `:sight` teach an encoder to read before a decoder stands behind it, on two CPU cores too:
-letters first, and then names and icons. What its visual tokens are to be like are the embeddings of that decoder.
+`configs/nano.py:letters`, `:sight` and `:lines` teach an encoder to read before a decoder stands behind it, on two CPU
+cores too: letters first, then names and icons, then what lines join. What its visual tokens are to be like are the
+embeddings of that decoder.
 docs/nano.md has how far the first of the two came; the second has not been trained to its end yet:
 
     python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \
@@ -39,17 +40,23 @@ docs/nano.md has how far the first of the two came; the second has not been trai
     python launch.py --config=configs/nano.py:sight --workdir=runs/nano-sight \
         --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-names/export \
         --config.model.init.model=runs/nano-letters/export
+    python launch.py --config=configs/nano.py:lines --workdir=runs/nano-lines \
+        --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-names/export \
+        --config.model.init.model=runs/nano-sight/export
 """
 
 from ml_collections import ConfigDict
 
 from configs import optimizing, quickstart, reading
 
+# Of the encoder's experiments: what is learnt, how many patches of a picture are enough for it, and for how many steps.
+_LESSONS = {"letters": ("letters", 64, 3500), "sight": ("names", 96, 6000), "lines": ("lines", 192, 6000)}
+
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "letters" or "sight"."""
-    if arg not in ("full", "text", "names", "sizes", "letters", "sight"):
-        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names, sizes, letters or sight")
+    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "letters", "sight" or "lines"."""
+    if arg not in ("full", "text", "names", "sizes", *_LESSONS):
+        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names, sizes, letters, sight or lines")
     text = arg in ("text", "names", "sizes")
     config = quickstart.get_config()
     config.name = "nano-text" if text else "nano"
@@ -123,7 +130,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.max_tokens = 1536
     if arg == "names":
         return _for_names(config)
-    if arg in ("letters", "sight"):
+    if arg in _LESSONS:
         return _for_encoder(config, arg)
     return _for_sizes(config) if arg == "sizes" else config
 
@@ -163,6 +170,7 @@ def _for_sizes(config: ConfigDict) -> ConfigDict:
 def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     """Returns the encoder's experiment on a CPU: small steps, of the patches alone that have something to say."""
     letters = arg == "letters"
+    lesson, kept_patches, steps = _LESSONS[arg]
     config.name = f"nano-{arg}"
     config.seed = 91
     config.synth.update(train=30_000, validation=400, iid=200, industry=200, layout=0, size=0, timing=0)
@@ -172,8 +180,8 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
         sequence_length=3072,
         batch_size=8 if letters else 4,
         pack=False,
-        lesson="letters" if letters else "names",
-        kept_patches=64 if letters else 96,
+        lesson=lesson,
+        kept_patches=kept_patches,
     )
     config.model.compute_dtype = "float32"
     config.model.remat = "none"
@@ -181,7 +189,7 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     config.model.feature_layer = -5 if letters else -1
     config.train.responses = False
     config.train.trainable = ((r"^decoder/", False), (r"", True))
-    config.train.update(steps=3500 if letters else 6000, log_every=50, validate_every=500, validation_batches=100)
+    config.train.update(steps=steps, log_every=50, validate_every=500, validation_batches=100)
     config.train.checkpoint_every = 500
     config.optimizer = optimizing.optimizer(
         learning_rate=1e-3 if letters else 5e-4,

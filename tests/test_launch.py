@@ -178,7 +178,7 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"model.connector": "qformer"}, ConfigError, "choose 'linear' or 'mlp'"),
         ({"train.visual_targets": -1.0}, ConfigError, "visual_targets=-1 is below 0"),
         ({"train.responses": False, "train.visual_targets": 0.0}, ConfigError, "leaves nothing to learn"),
-        ({"pipeline.kept_patches": 4}, ConfigError, "pipeline.kept_patches=4 is for an encoder that is trained alone"),
+        ({"pipeline.kept_patches": 4, "train.visual_targets": 0.0}, ConfigError, "kept_patches=4 needs annotations"),
         ({"pipeline.lesson": "words"}, ConfigError, "pipeline.lesson='words'"),
         ({"pipeline.augmentation": 1.0}, ConfigError, "augmentation moves what annotations tell the place of"),
     ],
@@ -210,7 +210,9 @@ def test_an_encoder_is_trained_alone(tmp_path):
         launch_py.run(config, tmp_path, "train")
     config.train.trainable = ((r"^decoder/", False), (r"", True))
     config.pipeline.lesson, config.pipeline.kept_patches = "letters", 12
-    launch_py.run(config, tmp_path, "train")
+    launch_py.run(config, tmp_path, "all")
+    assert (tmp_path / "export" / "config.json").exists()
+    assert not (tmp_path / "evaluation").exists(), "no decoder knows this encoder yet"
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if row["kind"] == "train"]
     checks = [row for row in rows if row["kind"] == "validation"]

@@ -14,6 +14,8 @@ from vlsm_jax.data.tokenizer import train_bpe
 from vlsm_jax.data.triplets import DataError, Record
 
 PATCHES = Patches(image_size=160, patch_size=16, tokens=101, fit=Fit.PAD)
+# The patches, by column and row, that the line of `annotation` goes through.
+WAY = [*((column, 2) for column in range(2, 9)), (8, 3), (8, 4), (8, 5)]
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +59,36 @@ def test_patches_say_what_stands_in_them(tokenizer):
         (1, 2): "Queue",
         **dict.fromkeys([(7, 7), (8, 7), (9, 7)], "Lane"),
         (8, 6): "Processor",
-        (3, 2): "Lane",  # 8 pixels from the line's start it says where it leads
-        (8, 5): "Oven",  # and as far from its end, where it comes from
-        (8, 4): "1",  # a name's last token stands farther from the end
+        **dict.fromkeys(WAY, "Lane"),  # where the line leads
     }
+    # The other slots of a line: the last token of that name, and the first and the last of the one it comes from.
+    for slot, name in enumerate(("Lane", "Oven", "1"), start=1):
+        found = said(targets, tokenizer, slot)
+        assert {place: found.get(place) for place in WAY} == dict.fromkeys(WAY, name)
 
 
-def test_names_go_before_icons_and_icons_before_lines(tokenizer):
+def test_names_go_before_icons_and_lines_are_left_out_where_there_is_either(tokenizer):
     first = annotation()["objects"][0] | {"icon": [24, 24]}
-    wire = {"source": "Oven 1", "target": "Oven 1", "port": "A", "path": [[16, 24], [64, 24]]}
+    wire = {"source": "Oven 1", "target": "Lane", "port": "A", "path": [[16, 24], [72, 24]]}
     targets = visual_targets(annotation(objects=[first], connections=[wire]), tokenizer, PATCHES)
-    assert said(targets, tokenizer)[1, 3] == "Oven"
+    assert said(targets, tokenizer) == {**dict.fromkeys([(0, 3), (1, 3), (2, 3)], "Oven"), (3, 3): "1", (4, 3): "Lane"}
+    # A patch that spells no letter in a third leaves that slot open: it does not say there where a line comes from.
+    assert said(targets, tokenizer, 2) == {(4, 3): "Oven"}
     apart = visual_targets(annotation(objects=[first | {"words": []}], connections=[wire]), tokenizer, PATCHES)
-    assert said(apart, tokenizer)[1, 3] == "Queue"
+    assert said(apart, tokenizer) == {(1, 3): "Queue", **dict.fromkeys([(2, 3), (3, 3), (4, 3)], "Lane")}
+    assert said(apart, tokenizer, 3) == dict.fromkeys([(2, 3), (3, 3), (4, 3)], "1")
+
+
+def test_of_two_lines_a_patch_says_all_of_the_one_nearer_to_its_middle(tokenizer):
+    across = {"source": "Oven 1", "target": "Lane", "port": "A", "path": [[4, 26], [156, 26]]}
+    down = {"source": "Lane", "target": "Oven 1", "port": "A", "path": [[72, 4], [72, 92]]}
+    for wires in ([across, down], [down, across]):
+        targets = visual_targets(annotation(objects=[], connections=wires), tokenizer, PATCHES)
+        # They meet in patch (4, 3), whose middle is at (72, 24) of the picture, where the one that goes down has points.
+        spoken = [said(targets, tokenizer, slot) for slot in range(4)]
+        assert [found[4, 3] for found in spoken] == ["Oven", "1", "Lane", "Lane"]
+        assert [found[3, 3] for found in spoken] == ["Lane", "Lane", "Oven", "1"]
+        assert all(len(found) == 10 + 6 - 1 for found in spoken)
 
 
 def test_a_name_of_many_tokens_is_spread_over_its_word(tokenizer):
@@ -96,12 +115,12 @@ def test_lessons_leave_out_what_comes_later(tokenizer):
     assert said(letters, tokenizer, 1) == {(1, 3): "v", (2, 3): "n", (3, 3): "1", (8, 7): "a", (9, 7): "e"}
     assert said(letters, tokenizer, 2) == {}
     assert said(letters, tokenizer, 3) == {(0, 3): "O", (1, 3): "e", (7, 7): "L", (8, 7): "n"}
-    np.testing.assert_array_equal(visual_targets(annotation(), tokenizer, PATCHES)[:, 1:], letters[:, 1:])
     names = visual_targets(annotation(), tokenizer, PATCHES, Lesson.NAMES)
+    np.testing.assert_array_equal(names[:, 1:], letters[:, 1:])
     lines = visual_targets(annotation(), tokenizer, PATCHES, Lesson.LINES)
     added = {place for place in range(len(names)) if (names[place] != lines[place]).any()}
+    assert added == {1 + column + 10 * row for column, row in WAY}
     assert (names[sorted(added)] == NONE).all()
-    assert len(added) == 3
     np.testing.assert_array_equal(names, visual_targets(annotation(connections=[]), tokenizer, PATCHES))
 
 
@@ -180,13 +199,20 @@ def test_targets_travel_with_their_pictures_through_packed_rows(tokenizer):
 
 
 def test_kept_patches_travel_with_their_targets(tokenizer):
-    whole = PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16, lesson=Lesson.NAMES)
+    form = {"image_size": 160, "visual_tokens": 101, "patch_size": 16, "lesson": Lesson.NAMES, "pack": False}
+    whole = PipelineConfig(600, 2, **form)
     cut = dataclasses.replace(whole, kept_patches=20)
     rows = list(rows_of(12))
-    one, other = (next(iter(make_dataset(rows, tokenizer, config))) for config in (whole, cut))
-    for name in set(one) - {"visual_targets"}:
-        np.testing.assert_array_equal(one[name], other[name])
+    one, other = (next(iter(make_dataset(rows, tokenizer, config, shuffle=False))) for config in (whole, cut))
+    np.testing.assert_array_equal(one["images"], other["images"])
     assert other["kept"].shape == (*one["images"].shape[:2], 20)
+    for row, kept in enumerate(other["kept"][:, 0]):
+        # The text is as it was and where it was, and the patches that are left stand where they stood, too.
+        one_text, text = ((batch["visual_index"][row] < 0) & (batch["positions"][row] >= 0) for batch in (one, other))
+        for name in ("tokens", "targets", "weights", "positions"):
+            np.testing.assert_array_equal(one[name][row][one_text], other[name][row][text])
+        np.testing.assert_array_equal(other["visual_index"][row, :22], [*range(21), -1])
+        np.testing.assert_array_equal(other["positions"][row, :21], [0, *(1 + kept)])
     assert (
         other["visual_targets"].shape
         == (*one["images"].shape[:2], 21, 4)
@@ -197,6 +223,19 @@ def test_kept_patches_travel_with_their_targets(tokenizer):
     found = np.take_along_axis(one["visual_targets"][..., 1:, :], other["kept"][..., None], axis=-2)
     np.testing.assert_array_equal(other["visual_targets"][..., 1:, :], found)
     assert (found != NONE).sum() == (one["visual_targets"] != NONE).sum() > 0
+
+
+def test_all_patches_kept_are_all_patches(tokenizer):
+    whole = PipelineConfig(600, 2, image_size=160, visual_tokens=101, patch_size=16)
+    rows = list(rows_of(12))
+    one, other = (
+        next(iter(make_dataset(rows, tokenizer, dataclasses.replace(whole, kept_patches=kept)))) for kept in (0, 100)
+    )
+    seen = (one["visual_index"] >= 0).any(1).sum()
+    assert seen
+    assert set(other) - set(one) == {"kept"}
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
 
 
 @pytest.mark.parametrize(

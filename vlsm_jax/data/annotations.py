@@ -1,13 +1,15 @@
 """What visual tokens are to say: from a sketch's annotation to targets for each patch of the picture.
 
 The annotation that vlsm_jax.synth.sketches.annotations makes says where each name, icon and line is. A patch is to say
-what stands in it, in the decoder's own tokens: a piece of a name the token that spells it, an icon its class, the
-beginning of a line the name it leads to, and its end the name it comes from. A decoder that copies from a prompt can
-then copy from a sketch. Other patches have no target.
+what stands in it, in the decoder's own tokens: a piece of a name the token that spells it, an icon its class, a line
+the names of the objects that it joins. A decoder that copies from a prompt can then copy from a sketch. Other patches
+have no target.
 
-That is one of the things that a patch says, the first of `SLOTS`. The others are its letters, from left to right: an
-encoder that tells but one of them has nothing to put names together from. How one visual token says several things is
-`vlsm_jax.models.vlsm.turned`.
+A patch says several things, in `SLOTS` places; how one visual token does that is `vlsm_jax.models.vlsm.turned`. Behind
+a piece of a name come its letters, from left to right: an encoder that tells but one of them has nothing to put names
+together from. A line says all along its way the first and the last token of the name it leads to, and then those of
+the name it comes from: lanes of a line have one name and differ in their number, and a decoder that writes what one
+object leads to finds it by the one and copies the other.
 
 An encoder that starts from nothing takes that in lessons: letters first, of which there are few, then the pieces of
 names that they make up, then lines, that lead from name to name.
@@ -33,11 +35,10 @@ NONE: Final = -1
 THIRDS: Final = 3
 """Of a patch, from left to right: as many letters as stand in 16 pixels of a sketch."""
 SLOTS: Final = 1 + THIRDS
-"""What a patch says: what stands in it, and its letters."""
+"""What a patch says: a piece of a name and its letters, an icon, or the ends of a line, with two tokens each."""
 
-# How far from its end a line says which token of the name at its other end, in widths of a patch: the first and the
-# last, since lanes of a line have one name and differ in their number.
-_ALONG: Final = ((0.5, 0), (1.25, -1))
+_STEP: Final = 0.25
+"""How close to one another points of a line are that say where it leads, in widths of a patch."""
 
 # Kinds of what is said: where two share a slot, the first goes before the second.
 _LETTER, _PIECE, _ICON, _LINE = range(4)
@@ -80,7 +81,7 @@ def visual_targets(
 ) -> np.ndarray:
     """Returns the tokens that each visual token is to say, int32 [V, SLOTS]; `NONE` where there is none.
 
-    Where two things share a patch, names go before icons, and icons before lines; of two pieces, icons or lines, the
+    Where two things share a patch, names go before icons, and lines are left out; of two pieces, icons or lines, the
     one nearer to the patch's middle counts, and of two letters the one nearer to the middle of the patch's third. A
     piece of a name is said by each patch where a letter of it counts.
 
@@ -103,16 +104,18 @@ def visual_targets(
         raise DataError(f"{COLUMN}: {type(error).__name__}: {error}; see vlsm_jax.synth.sketches.annotate") from error
     if not said:
         return out
-    kinds, ids, points = (np.array(column) for column in zip(*said, strict=True))
+    kinds, slots, ids, points = (np.array(column) for column in zip(*said, strict=True))
     at = fitted(points.astype(float), size, patches.image_size, patches.fit) / patches.patch_size
-    inside = ((at >= 0) & (at < patches.across)).all(1)
-    kinds, ids, at = kinds[inside], ids[inside], at[inside]
-    column, row = at.astype(int).T
+    column, row = np.floor(at).astype(int).T
+    patch = row * patches.across + column
+    lines = kinds == _LINE
+    counted = ((at >= 0) & (at < patches.across)).all(1) & ~(lines & np.isin(patch, patch[~lines]))
+    kinds, slots, ids, at, patch = (values[counted] for values in (kinds, slots, ids, at, patch))
     letters, (x, y) = kinds == _LETTER, at.T % 1
-    slots = np.where(letters, 1 + (x * THIRDS).astype(int), 0)
+    slots = np.where(letters, 1 + (x * THIRDS).astype(int), slots)
     from_middle = np.maximum(np.abs(np.where(letters, x * THIRDS % 1, x) - 0.5), np.abs(y - 0.5))
     order = np.lexsort((from_middle, kinds))
-    places, first = np.unique(((row * patches.across + column) * SLOTS + slots)[order], return_index=True)
+    places, first = np.unique((patch * SLOTS + slots)[order], return_index=True)
     out[patches.tokens - patches.across**2 :].reshape(-1)[places] = ids[order][first]
     return out
 
@@ -138,8 +141,8 @@ def kept_patches(picture: np.ndarray, targets: np.ndarray, patches: Patches, cou
 
 def _said(
     annotation: Mapping[str, Any], tokenizer: Tokenizer, patch: float, lesson: Lesson
-) -> Iterator[tuple[int, int, Point]]:
-    """Yields kind, token and place of what is said; a patch is as wide as `patch` pixels."""
+) -> Iterator[tuple[int, int, int, Point]]:
+    """Yields kind, slot, token and place of what is said; a patch is `patch` pixels wide. A letter's slot is open."""
     spelt: dict[str, list[int]] = {}
 
     def ids(text: str) -> list[int]:
@@ -149,26 +152,20 @@ def _said(
 
     for item in annotation["objects"]:
         for letter, token, point in _spelt(item["words"], tokenizer):
-            yield _LETTER, ids(letter)[-1], point
+            yield _LETTER, NONE, ids(letter)[-1], point
             if lesson is not Lesson.LETTERS:
-                yield _PIECE, token, point
+                yield _PIECE, 0, token, point
     if lesson is Lesson.LETTERS:
         return
     for item in annotation["objects"]:
-        yield _ICON, ids(item["class"])[0], item["icon"]
+        yield _ICON, 0, ids(item["class"])[0], item["icon"]
     for wire in annotation["connections"] if lesson is Lesson.LINES else ():
         path = np.array(wire["path"], float)
-        for name, way in ((wire["target"], path), (wire["source"], path[::-1])):
-            steps = np.hypot(*np.diff(way, axis=0).T)
-            reached = np.concatenate([[0.0], np.cumsum(steps)])
-            for distance, token in _ALONG:
-                at = distance * patch
-                if at < reached[-1] / 2:  # The other half is the other end's.
-                    yield (
-                        _LINE,
-                        ids(name)[token],
-                        (np.interp(at, reached, way[:, 0]), np.interp(at, reached, way[:, 1])),
-                    )
+        reached = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+        along = np.arange(0.0, reached[-1] + 1e-6, _STEP * patch)
+        tokens = [ids(wire[end])[place] for end in ("target", "source") for place in (0, -1)]
+        for x, y in zip(*(np.interp(along, reached, values) for values in path.T), strict=True):
+            yield from ((_LINE, slot, token, (x, y)) for slot, token in enumerate(tokens))
 
 
 def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tuple[str, int, Point]]:

@@ -67,7 +67,8 @@ class Batch(NamedTuple):
       segment_ids: int32 [B, S]; which sample of the row, from 1; 0 is padding. Padding that counts has the sample's
         number with a minus: it sees the sample and is seen by nobody. None: each row begins with its only sample, and
         padding behind it does not count.
-      positions: int32 [B, S]; place within the sample, from 0; -1 is padding that does not count.
+      positions: int32 [B, S]; place within the sample, from 0; -1 is padding that does not count. Where patches are
+        left out, places are those that all of them would have.
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
       images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
       features: [B, K, T, D]; what a frozen encoder made of the pictures.
@@ -109,8 +110,8 @@ class PipelineConfig:
       patch_size: of the encoder, in pixels, where visual tokens are to say what an annotation tells; 0: annotations are
         not read.
       lesson: what of annotations visual tokens are to say.
-      kept_patches: how many patches of a picture are enough to train an encoder alone, see `annotations.kept_patches`;
-        0: it sees all.
+      kept_patches: how many patches of a picture are enough to train with, see `annotations.kept_patches`; a picture
+        takes so much less of a row. 0: all.
       seed: of the order of the data.
       workers: processes that read and tokenise; 0 uses threads of this one.
     """
@@ -174,7 +175,7 @@ class PipelineConfig:
     @property
     def form(self) -> TextForm:
         """How texts become ids."""
-        limit = max(0, self.sequence_length - self.visual_tokens) if self.truncate else 0
+        limit = max(0, self.sequence_length - self.encoded_tokens) if self.truncate else 0
         return TextForm(self.joint, self.strip, self.end, limit)
 
 
@@ -239,7 +240,7 @@ def make_dataset(
     lengths, pictures = [], False
     for part in mixture.sources:
         found = find_lengths(part, tokenizer, config.form)
-        lengths.append(found.positions(config.visual_tokens))
+        lengths.append(found.positions(config.encoded_tokens))
         pictures |= bool(found.pictures.any())
         _check_lengths(part, lengths[-1], config)
     plan = Plan(
@@ -289,7 +290,7 @@ def _check_lengths(source: Sequence[Record], positions: np.ndarray, config: Pipe
     if len(unreadable) + len(long) == len(positions):
         raise DataError(
             f"{source!r}: of {len(long)} rows the shortest takes {positions[long].min()} positions "
-            f"({config.visual_tokens} visual ones included), over pipeline.sequence_length={limit}"
+            f"({config.encoded_tokens} visual ones included), over pipeline.sequence_length={limit}"
         )
     for problem in problems:
         logging.warning("%s", problem)
@@ -483,7 +484,11 @@ class _Reader:
                 segments[row, at:end] = segment
                 positions[row, at:end] = np.arange(length)
                 if image is not None:
-                    tokens = config.visual_tokens
+                    tokens = config.encoded_tokens
+                    if config.kept_patches:
+                        first = tokens - config.kept_patches  # visual tokens that are no patches
+                        positions[row, at + first : at + tokens] = first + wanted["kept"]
+                        positions[row, at + tokens : end] += config.visual_tokens - tokens
                     visual_index[row, at : at + tokens] = picture * tokens + np.arange(tokens)
                     pictures[row, picture] = image
                     for key, values in visual.items():
@@ -534,7 +539,7 @@ class _Reader:
             self._skip(sample, f"{where}{error}", error)
             return None
         self._good = True
-        return encode_example(record, self._tokenizer, self._config.visual_tokens, self._config.form), image, wanted
+        return encode_example(record, self._tokenizer, self._config.encoded_tokens, self._config.form), image, wanted
 
     def _wanted(self, record: Record, image: np.ndarray) -> dict[str, np.ndarray]:
         """Returns what a picture's visual tokens are to say, and which of them there are."""

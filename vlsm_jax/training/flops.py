@@ -67,8 +67,13 @@ class BatchCounts(NamedTuple):
           visual_tokens: positions that a picture takes.
         """
         segments = batch.get("segment_ids")
-        place = batch["positions"] if segments is None else np.where(segments > 0, batch["positions"], -1)
-        length = place.shape[1]
+        # The number of each position's sample; below 1 is padding.
+        number = np.where(batch["positions"] >= 0, 1 if segments is None else segments, 0)
+        real, length = number > 0, number.shape[1]
+        begins = real & (np.diff(number, axis=1, prepend=0) != 0)
+        # Positions may leave places out, so that those before it in its sample are counted in the row.
+        columns = np.broadcast_to(np.arange(length), real.shape)
+        place = np.where(real, columns - np.maximum.accumulate(np.where(begins, columns, 0), axis=1), -1)
         pictures = batch["images"] if batch.get("features") is None else batch["features"]
         # A position sees its own sample up to itself, one more than its place; padding, at -1, sees nothing.
         pairs = int(place.sum(dtype=np.int64)) + place.size
@@ -77,8 +82,8 @@ class BatchCounts(NamedTuple):
             local = int(np.minimum(place, window - 1).sum(dtype=np.int64)) + place.size
         visual = np.count_nonzero(batch["visual_index"] >= 0) if visual_tokens else 0
         return cls(
-            samples=float(np.count_nonzero(place == 0)),
-            tokens=float(np.count_nonzero(place >= 0)),
+            samples=float(np.count_nonzero(begins)),
+            tokens=float(np.count_nonzero(real)),
             targets=float(np.count_nonzero(batch["weights"])),
             pairs=float(pairs),
             local_pairs=float(local),
@@ -208,7 +213,7 @@ class StepFlops:
             local_pair=layer * local,
             picture=picture,
             window=decoder.sliding_window,
-            visual_tokens=config.visual_tokens,
+            visual_tokens=config.vision.tokens_of(patches) if kept_patches else config.visual_tokens,
         )
 
 

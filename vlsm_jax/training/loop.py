@@ -309,10 +309,10 @@ def jit_train_step(
 def check_objective(config: TrainConfig, pipeline: PipelineConfig, network: Network, plan: StatePlan) -> None:
     """Raises ConfigError where an encoder that is trained alone is none, or something else is to be trained with it."""
     if config.responses:
-        if pipeline.kept_patches:
+        if pipeline.kept_patches and network.config.decoder.sliding_window is not None:
             raise ConfigError(
-                f"pipeline.kept_patches={pipeline.kept_patches} is for an encoder that is trained alone, and a decoder "
-                "behind it needs all of a picture; set it to 0, or train.responses=False"
+                f"pipeline.kept_patches={pipeline.kept_patches} leaves places out, and this decoder's sliding_window="
+                f"{network.config.decoder.sliding_window} counts places; set it to 0, or train.responses=False"
             )
         return
     if network.config.vision is None:

@@ -309,7 +309,7 @@ def whole_stacks(
     # Activations may have as many elements: what a scan keeps of each layer for the backward pass, the chunks of the
     # loss, and what a resampler makes of each picture, where there are as many chunks or pictures as layers.
     width = network.config.decoder.width
-    length, visual = pipeline.sequence_length, network.config.visual_tokens
+    length, visual = pipeline.sequence_length, pipeline.encoded_tokens
     activations = ((length, width), (chunk_size(rows, length), width), (visual, width))
     return [
         t
