@@ -188,7 +188,8 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     # Letters are told by the first two layers, so that there are others to join them.
     config.model.feature_layer = -5 if letters else -1
     config.train.responses = False
-    config.train.trainable = ((r"^decoder/", False), (r"", True))
+    # A letter of a decoder that never spells has an embedding like other letters': they have to come apart.
+    config.train.trainable = ((r"^decoder/embedding/", True), (r"^decoder/", False), (r"", True))
     config.train.update(steps=steps, log_every=50, validate_every=500, validation_batches=100)
     config.train.checkpoint_every = 500
     config.optimizer = optimizing.optimizer(

@@ -180,6 +180,7 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"train.responses": False, "train.visual_targets": 0.0}, ConfigError, "leaves nothing to learn"),
         ({"pipeline.kept_patches": 4, "train.visual_targets": 0.0}, ConfigError, "kept_patches=4 needs annotations"),
         ({"pipeline.lesson": "words"}, ConfigError, "pipeline.lesson='words'"),
+        ({"model.vision": None, "model.feature_layer": -2}, ConfigError, "feature_layer=-2 is one of an encoder's"),
         ({"pipeline.augmentation": 1.0}, ConfigError, "augmentation moves what annotations tell the place of"),
     ],
 )
@@ -208,7 +209,7 @@ def test_an_encoder_is_trained_alone(tmp_path):
     config.synth.annotated, config.train.visual_targets, config.train.responses = True, 1.0, False
     with pytest.raises(ConfigError, match=r"train.trainable has decoder/.* more trained, which would only decay"):
         launch_py.run(config, tmp_path, "train")
-    config.train.trainable = ((r"^decoder/", False), (r"", True))
+    config.train.trainable = ((r"^decoder/embedding/", True), (r"^decoder/", False), (r"", True))
     config.pipeline.lesson, config.pipeline.kept_patches = "letters", 12
     launch_py.run(config, tmp_path, "all")
     assert (tmp_path / "export" / "config.json").exists()

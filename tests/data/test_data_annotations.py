@@ -84,7 +84,7 @@ def test_of_two_lines_a_patch_says_all_of_the_one_nearer_to_its_middle(tokenizer
     down = {"source": "Lane", "target": "Oven 1", "port": "A", "path": [[72, 4], [72, 92]]}
     for wires in ([across, down], [down, across]):
         targets = visual_targets(annotation(objects=[], connections=wires), tokenizer, PATCHES)
-        # They meet in patch (4, 3), whose middle is at (72, 24) of the picture, where the one that goes down has points.
+        # They meet in patch (4, 3), whose middle is at (72, 24) of the picture, where the one down has points.
         spoken = [said(targets, tokenizer, slot) for slot in range(4)]
         assert [found[4, 3] for found in spoken] == ["Oven", "1", "Lane", "Lane"]
         assert [found[3, 3] for found in spoken] == ["Lane", "Lane", "Oven", "1"]

@@ -146,8 +146,10 @@ def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
 def _with_features(vision: Any, config: ConfigDict) -> Any:
     """Returns the encoder's sizes with the layer that `model.feature_layer` asks for."""
     layer = config.model.get("feature_layer", 0)
-    if vision is None or not layer:
+    if not layer:
         return vision
+    if vision is None:
+        raise ConfigError(f"model.feature_layer={layer} is one of an encoder's, and this model has none; set it to 0")
     try:
         return dataclasses.replace(vision, feature_layer=layer)
     except ValueError as error:

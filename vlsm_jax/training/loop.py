@@ -64,7 +64,7 @@ class TrainConfig:
       visual_targets: what a visual token is to say by its sketch's annotation counts as much as so many tokens of a
         response; 0: annotations are not read, and no triplet has to have one.
       responses: False: the encoder is trained alone, on what visual tokens are to say. The decoder does not run, and is
-        to be frozen; its embeddings are what visual tokens learn to be like.
+        to be frozen, but for its embeddings: visual tokens learn to be like them, and they may learn to differ.
       seed: of the initial parameters.
     """
 
@@ -317,11 +317,12 @@ def check_objective(config: TrainConfig, pipeline: PipelineConfig, network: Netw
         return
     if network.config.vision is None:
         raise ConfigError("train.responses=False trains an encoder, and model.vision=None; give the model one")
-    others = sorted(name for name in plan.abstract.trained if not name.startswith(("vision/", "connector/")))
+    taught = ("vision/", "connector/", "decoder/embedding/")  # the last is what visual tokens are to be like
+    others = sorted(name for name in plan.abstract.trained if not name.startswith(taught))
     if others:
         raise ConfigError(
             f"train.responses=False trains an encoder alone, and train.trainable has {others[0]} and "
-            f"{len(others) - 1} more trained, which would only decay; freeze what is not of vision/ or connector/"
+            f"{len(others) - 1} more trained, which would only decay; freeze what is not of {', '.join(taught)}"
         )
 
 
