@@ -8,8 +8,8 @@ copies names well and counts badly, and there everything that a line needs stand
 The weights in vlsm_jax/nano (docs/nano.md has their scores) come from the seeds 7 to 11, 250,000 triplets, with the
 tokenizer that lies there: on one H200 with 16 cores 7,130 steps of 64 samples took 15 minutes, 0.098 s a step, 650
 samples a second, 15 GiB (2026-11-26). Training was stopped there, its rate on the way down. The first 3,368 steps had
-the seeds 7 to 9 alone, with a sample of reading for two triplets, and the others three for ten. They had no
-`synth.open_names`, and show why there should be some. To add a set:
+the seeds 7 to 9 alone, with a sample of reading for two triplets, and the others three for ten. They had neither
+`synth.open_names` nor `synth.unordered`, and show why there should be both. To add a set:
 
     python launch.py --config=configs/nano.py --workdir=runs/nano-8 --mode=data --config.seed=8
     ... --config.data.mixture=runs/nano-8/data=1,runs/nano-8/data/reading=0.5
@@ -84,6 +84,8 @@ def get_config(arg: str = "full") -> ConfigDict:
             "plain_scripts": True,
             # Else the names of ten industries are learnt by heart, and not to copy what a prompt says.
             "open_names": 0.7,
+            # Else the order of the objects in a prompt tells most of what the sketch is for.
+            "unordered": not text,
             # What is where in the sketch, for `train.visual_targets`.
             "annotated": not text,
             # Samples of reading for each training triplet.

@@ -44,6 +44,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.synth.script_styles = ("loop",)
     config.synth.sketch_styles = ("pencil",)
     config.synth.plain = True
+    config.synth.unordered = False  # whether prompts that do introduce the objects in no order of the flow
     config.synth.open_names = 0.0  # of the factories, with objects called anything
     config.synth.annotated = False  # whether rows tell what is where in the sketch
 

@@ -1,6 +1,7 @@
 """Triplets: determined by seed, split and index, and checked by running them."""
 
 import dataclasses
+import itertools
 import json
 import re
 
@@ -10,7 +11,7 @@ from synth_examples import examples
 
 from vlsm_jax import simulator
 from vlsm_jax.synth import triplets
-from vlsm_jax.synth.prompts import PromptStyle
+from vlsm_jax.synth.prompts import PromptStyle, write_prompt
 from vlsm_jax.synth.sampler import horizon
 from vlsm_jax.synth.scripts import PLAIN, ScriptStyle, write_script
 from vlsm_jax.synth.sketches import SketchError, SketchStyle
@@ -99,6 +100,44 @@ def test_self_contained_prompts_leave_no_connections_to_the_sketch():
         ValueError, match="'sketch' leaves all connections to the sketch, and self_contained prompts tell"
     ):
         TripletOptions(self_contained=True)
+
+
+def test_unordered_prompts_do_not_tell_by_their_order_what_the_sketch_is_for():
+    ordered = TripletOptions(most_objects=8, script_styles=(ScriptStyle.DICTATED,), plain_scripts=True)
+    unordered = dataclasses.replace(ordered, unordered=True)
+    assert TripletOptions.from_json(json.loads(json.dumps(unordered.to_json()))) == unordered
+    next_in = {True: [], False: []}
+    for index in range(60):
+        triplets = {how: make_triplet(4, index, options) for how, options in ((False, ordered), (True, unordered))}
+        assert triplets[True].factory == triplets[False].factory
+        if "connections" not in triplets[True].prompt.omitted:
+            assert triplets[True].prompt == triplets[False].prompt, "prompts that tell all are as they were"
+            continue
+        for how, triplet in triplets.items():
+            told = triplet.prompt.told
+            assert told == triplet.factory.twin
+            places = {obj.name: place for place, obj in enumerate(told.objects)}
+            flow = [wire for wire in told.connections if wire.port == "A"]
+            next_in[how] += [places[wire.target] - places[wire.source] for wire in flow]
+    # As many connections lead back as forth, and to the object named next as rarely as to any other.
+    assert len(next_in[True]) > 100
+    forth, follows = np.mean(np.array(next_in[True]) > 0), np.mean(np.array(next_in[True]) == 1)
+    assert 0.4 < forth < 0.6
+    assert follows < 0.25 < np.mean(np.array(next_in[False]) == 1)
+
+
+def test_unordered_prompts_say_where_objects_stand_in_no_order_either():
+    factory = make_triplet(4, 0, TripletOptions(layouts=("linear",), most_objects=8)).factory
+    objects = [dataclasses.replace(obj, location=(7 * i, 1, 0)) for i, obj in enumerate(factory.twin.objects)]
+    factory = dataclasses.replace(factory, twin=Twin(tuple(objects), factory.twin.connections))
+    rose = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        text = write_prompt(factory, PromptStyle.SKETCH, rng, plain=True, unordered=True).text
+        found = [int(x) for x in re.findall(r"stands at \((\d+), 1, 0\)", text)]
+        assert sorted(found) == [7 * i for i in range(len(objects))]
+        rose += [a < b for a, b in itertools.pairwise(found)]
+    assert 0.35 < np.mean(rose) < 0.65
 
 
 def test_dictated_scripts_follow_the_prompt():

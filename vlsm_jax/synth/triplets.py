@@ -57,6 +57,7 @@ class TripletOptions:
       annotated: rows tell what is where in the sketch; see `vlsm_jax.synth.sketches.annotations`.
       plain_scripts: scripts alone in one way of writing, for models that are to read all prompts and need one answer.
       self_contained: no prompt leaves the connections to the sketch, for models of text alone.
+      unordered: prompts that do introduce the objects in no order, so that the sketch alone tells what follows what.
     """
 
     industries: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ class TripletOptions:
     open_names: float = 0.0
     annotated: bool = False
     self_contained: bool = False
+    unordered: bool = False
 
     def __post_init__(self):
         if not 0 <= self.open_names <= 1:
@@ -141,6 +143,7 @@ class TripletOptions:
             # Left out where not asked for, so that a set made before there were such things is still the same.
             **({"annotated": True} if self.annotated else {}),
             **({"self_contained": True} if self.self_contained else {}),
+            **({"unordered": True} if self.unordered else {}),
         }
 
     @classmethod
@@ -321,7 +324,8 @@ class _Draft:
         """Writes the prompt."""
         options, rng = self._options, self._streams[0]
         asked = self.script_style if len(options.script_styles) > 1 else None
-        how = {"script_style": asked, "plain": options.plain, "self_contained": options.self_contained}
+        how = {"script_style": asked, "plain": options.plain}
+        how |= {"self_contained": options.self_contained, "unordered": options.unordered}
         self.prompt = write_prompt(self.factory, self.prompt_style, rng, **how)
 
     def write_script(self) -> None:

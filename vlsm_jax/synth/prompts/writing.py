@@ -184,8 +184,13 @@ def _has_twin_lanes(twin: Twin) -> bool:
     )
 
 
-def _ordered(groups: list, dice: Dice, lanes: bool) -> list:
-    """Returns the groups in the order of the flow, by class, or mixed; those of several lanes also line by line."""
+def _ordered(groups: list, dice: Dice, lanes: bool, mixing: Dice | None) -> list:
+    """Returns the groups in the order of the flow, by class, or mixed; those of several lanes also line by line.
+
+    With `mixing` they are mixed, by it.
+    """
+    if mixing is not None:
+        return mixing.some(groups, len(groups))
     kind = dice.whole(0, 9)
     if lanes and kind == 9:
         alone = [[obj] for group in groups for obj in group]
@@ -228,6 +233,7 @@ def write_prompt(
     script_style: ScriptStyle | None = None,
     plain: bool = False,
     self_contained: bool = False,
+    unordered: bool = False,
 ) -> Prompt:
     """Returns a prompt from which, with the sketch and but for what it leaves open, the Twin can be written.
 
@@ -242,6 +248,7 @@ def write_prompt(
       plain: one frame for each fact and one order, in prose: for models too small to learn a language. Styles keep
         what they say and leave out; `TERSE` is as terse as ever.
       self_contained: whether connections are told in all styles but `SKETCH`; else in half of the prompts of each.
+      unordered: where connections are not told, objects come in no order of the flow, which would tell most of them.
     """
     dice = PlainDice() if plain else Dice(rng)
     twin = factory.twin
@@ -255,20 +262,23 @@ def write_prompt(
     omitted = [] if named else ["connections"]
     goal = draw_goal(twin, Dice(rng)) if style is PromptStyle.INTENT else None
     asked = SCRIPT_WORDS[script_style.name] if script_style is not None else ()
+    mixing = Dice(rng) if unordered and not named else None
 
     places = _location_sentences(factory, voice)
     if not named and not places:
         omitted.append("locations")
+    if mixing is not None:
+        places = mixing.some(places, len(places))
     if script_style is None:
         omitted.append("script style")
     tail = [dice.pick(asked)] if asked else []
     if style is PromptStyle.TERSE:
         voice.words = False
-        text, told, dropped = _terse(factory, voice, places, tail, dice)
+        text, told, dropped = _terse(factory, voice, places, tail, dice, mixing)
         return Prompt(text, (*omitted, *dropped), told=told)
     if goal is not None:
         tail.insert(0, goal_sentence(goal, voice))
-    text, told = _text(factory, voice, places, tail, dice)
+    text, told = _text(factory, voice, places, tail, dice, mixing)
     return Prompt(text, tuple(omitted), goal, told)
 
 
@@ -286,10 +296,12 @@ def _as_told(twin: Twin, groups: Sequence[Group], flow: Sequence[Connection]) ->
     return Twin(tuple(obj for group in groups for obj in group), (*flow, *rest))
 
 
-def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice) -> tuple[str, Twin]:
+def _text(
+    factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice, mixing: Dice | None
+) -> tuple[str, Twin]:
     twin = factory.twin
     flow: Sequence[Connection] = flow_of(twin)
-    groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
+    groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel", mixing)
     # Names with signs in them stand in sentences, where quotes keep them together.
     manner = dice.whole(0, 99 if all(is_plain(obj.name) for obj in twin.objects) else 59)
     fields: dict[str, Field] = {"title": _title(factory)}
@@ -352,7 +364,7 @@ def _text(factory: Factory, voice: Voice, places: list[str], tail: list[str], di
 
 
 def _terse(
-    factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice
+    factory: Factory, voice: Voice, places: list[str], tail: list[str], dice: Dice, mixing: Dice | None
 ) -> tuple[str, Twin, list[str]]:
     twin = factory.twin
     flow: Sequence[Connection] = flow_of(twin)
@@ -366,7 +378,7 @@ def _terse(
     first = dice.chance(0.5)
     if first:
         lines.append(times)
-    groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel")
+    groups = _ordered(groups_of(twin.objects), dice, factory.layout == "parallel", mixing)
     lines += terse_lines(groups, voice, twin, leave)
     lines += places
     if voice.named:
