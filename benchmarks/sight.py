@@ -7,9 +7,9 @@ Only prompts that leave the connections to the sketch are asked, and, where ther
 data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
-  said.<kind>.<what>: of the letters, pieces of names, icons and names at the ends of lines that patches of annotated
-    sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that the visual token is
-    most like, and of how many; none where sketches have no annotation. The encoder sees all patches.
+  said.<kind>.<what>: of the letters, pieces of names, icons, and classes and names at the ends of lines that patches of
+    annotated sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that visual
+    tokens are most like, and of how many; none where sketches have no annotation. The encoder sees all patches.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--model", default=NANO)
     parser.add_argument("--split", default="iid")
     parser.add_argument("--samples", type=int, default=20, help="of each kind")
+    parser.add_argument("--encoder", action="store_true", help="no loss: no decoder has seen this encoder yet")
     options = parser.parse_args()
     folder = model_folder(options.model)
     config, params = read_llava(folder, mesh=make_mesh(devices=jax.devices()[:1]))
@@ -75,22 +76,23 @@ def main() -> None:
         rows = rows[: options.samples]
         pictures = [load_image(row.image, size, fit) for row in rows]
         patches = Patches(size, config.vision.patch_size, visual, fit)
-        names, lines = (
-            np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
-            for lesson in (Lesson.NAMES, Lesson.LINES)
-        )
-        if visual == config.vision.tokens and (lines != NONE).any():
+        wanted = {
+            lesson: np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
+            for lesson in (Lesson.NAMES, Lesson.CLASSES, Lesson.LINES)
+        }
+        if visual == config.vision.tokens and (wanted[Lesson.LINES] != NONE).any():
             read = np.array([said(params, picture) for picture in pictures])
-            for what, targets in told_apart(names, lines).items():
+            for what, targets in told_apart(wanted).items():
                 asked = targets != NONE
                 share = round(float((read == targets)[asked].mean()), 4)
                 report(f"said.{kind}.{what}", value=share, targets=int(asked.sum()))
-        for name, shown in {
+        shown_for = {
             "own": pictures,
             "other": pictures[1:] + pictures[:1],
             "blank": [blank] * len(rows),
             "none": [blank] * len(rows),
-        }.items():
+        }
+        for name, shown in () if options.encoder else shown_for.items():
             total = LossSum.zero()
             for row, picture in zip(rows, shown, strict=True):
                 total = total + loss(params, one_row(row, picture, tokenizer, visual, placed=name != "none"))
@@ -107,15 +109,18 @@ def main() -> None:
     )
 
 
-def told_apart(names: np.ndarray, lines: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns what patches are to say by kind, from what they are to say without and with lines, int [N, V, SLOTS]."""
+def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns what patches are to say by kind, from what they are to say in each lesson, int [N, V, SLOTS]."""
+    names = wanted[Lesson.NAMES]
     first = np.arange(names.shape[-1]) == 0
     with_letters = (names[..., 1:] != NONE).any(-1, keepdims=True)
     return {
         "letters": np.where(first, NONE, names),
         "pieces": np.where(first & with_letters, names, NONE),
         "icons": np.where(first & ~with_letters, names, NONE),
-        "lines": np.where(names == NONE, lines, NONE),
+        # Of lines: their ends' classes, which the lesson of lines replaces by names.
+        "classes": np.where((names == NONE).all(-1, keepdims=True), wanted[Lesson.CLASSES], NONE),
+        "lines": np.where((names == NONE).all(-1, keepdims=True), wanted[Lesson.LINES], NONE),
     }
 
 

@@ -30,19 +30,17 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
     python launch.py --config=configs/nano.py:sizes --workdir=runs/nano-sizes \\
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
 
-`configs/nano.py:letters`, `:sight` and `:lines` teach an encoder to read before a decoder stands behind it, on two CPU
-cores too: letters first, then names and icons, then what lines join. What its visual tokens are to be like are the
-embeddings of that decoder.
-docs/nano.md has how far the first of the two came; the second has not been trained to its end yet:
+`configs/nano.py:letters`, `:sight`, `:flow` and `:lines` teach an encoder to read before a decoder stands behind it, on
+two CPU cores too: letters first, then names and icons, then what classes of objects lines join, and at last which. What
+its visual tokens are to be like are embeddings, which learn with it: the decoder has to begin anew behind them.
+docs/nano.md has how far they came:
 
-    python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \
-        --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
-    python launch.py --config=configs/nano.py:sight --workdir=runs/nano-sight \
-        --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-names/export \
+    python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \\
+        --config.model.init.decoder=runs/nano-decoder --config.data.tokenizer=runs/nano-decoder
+    python launch.py --config=configs/nano.py:sight --workdir=runs/nano-sight \\
+        --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-decoder \\
         --config.model.init.model=runs/nano-letters/export
-    python launch.py --config=configs/nano.py:lines --workdir=runs/nano-lines \
-        --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-names/export \
-        --config.model.init.model=runs/nano-sight/export
+    ... :flow from runs/nano-sight/export, and :lines from there
 """
 
 from ml_collections import ConfigDict
@@ -50,13 +48,18 @@ from ml_collections import ConfigDict
 from configs import optimizing, quickstart, reading
 
 # Of the encoder's experiments: what is learnt, how many patches of a picture are enough for it, and for how many steps.
-_LESSONS = {"letters": ("letters", 64, 3500), "sight": ("names", 96, 6000), "lines": ("lines", 192, 6000)}
+_LESSONS = {
+    "letters": ("letters", 64, 3500),
+    "sight": ("names", 96, 6000),
+    "flow": ("classes", 192, 3500),
+    "lines": ("lines", 192, 3500),
+}
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "letters", "sight" or "lines"."""
+    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "letters", "sight", "flow" or "lines"."""
     if arg not in ("full", "text", "names", "sizes", *_LESSONS):
-        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names, sizes, letters, sight or lines")
+        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names, sizes, {', '.join(_LESSONS)}")
     text = arg in ("text", "names", "sizes")
     config = quickstart.get_config()
     config.name = "nano-text" if text else "nano"

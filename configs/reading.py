@@ -50,7 +50,7 @@ def pipeline(**settings: Any) -> ConfigDict:
             # 1: as a camera would.
             "augmentation": 0.0,
             "bad_rows": "skip",
-            # What `train.visual_targets` is about: letters, names (and icons), or lines, too.
+            # What `train.visual_targets` is about: letters, names (and icons), or lines, too, by classes or by names.
             "lesson": "lines",
             # How many patches of a picture, and which, are enough for an encoder that is trained alone; 0: all.
             "kept_patches": 0,
