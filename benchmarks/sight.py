@@ -9,7 +9,8 @@ data make --readings`), in which every word stands in the sketch. One JSON line 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
   said.<kind>.<what>: of the letters, pieces of names, icons, and classes and names at the ends of lines that patches of
     annotated sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that visual
-    tokens are most like, and of how many; none where sketches have no annotation. The encoder sees all patches.
+    tokens are most like, of how many, and how large a share of them is the commonest; none where sketches have no
+    annotation. The encoder sees all patches.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -84,8 +85,11 @@ def main() -> None:
             read = np.array([said(params, picture) for picture in pictures])
             for what, targets in told_apart(wanted).items():
                 asked = targets != NONE
+                if not asked.any():
+                    continue
                 share = round(float((read == targets)[asked].mean()), 4)
-                report(f"said.{kind}.{what}", value=share, targets=int(asked.sum()))
+                commonest = round(float(np.bincount(targets[asked]).max() / asked.sum()), 4)
+                report(f"said.{kind}.{what}", value=share, commonest=commonest, targets=int(asked.sum()))
         shown_for = {
             "own": pictures,
             "other": pictures[1:] + pictures[:1],
@@ -114,13 +118,22 @@ def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
     names = wanted[Lesson.NAMES]
     first = np.arange(names.shape[-1]) == 0
     with_letters = (names[..., 1:] != NONE).any(-1, keepdims=True)
+
+    def of_lines(lesson: Lesson, slots: slice) -> np.ndarray:
+        out = np.full_like(names, NONE)
+        out[..., slots] = wanted[lesson][..., slots]
+        out[(names != NONE).any(-1)] = NONE
+        return out
+
     return {
         "letters": np.where(first, NONE, names),
         "pieces": np.where(first & with_letters, names, NONE),
         "icons": np.where(first & ~with_letters, names, NONE),
         # Of lines: their ends' classes, which the lesson of lines replaces by names.
-        "classes": np.where((names == NONE).all(-1, keepdims=True), wanted[Lesson.CLASSES], NONE),
-        "lines": np.where((names == NONE).all(-1, keepdims=True), wanted[Lesson.LINES], NONE),
+        "to_class": of_lines(Lesson.CLASSES, slice(0, 2)),
+        "from_class": of_lines(Lesson.CLASSES, slice(2, 4)),
+        "to_name": of_lines(Lesson.LINES, slice(0, 2)),
+        "from_name": of_lines(Lesson.LINES, slice(2, 4)),
     }
 
 

@@ -192,7 +192,7 @@ def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
 
 def test_annotated_sketches_teach_visual_tokens_what_to_say(tmp_path):
     config = quickstart.get_config("smoke")
-    config.synth.annotated, config.train.visual_targets = True, 1.0
+    config.synth.annotated, config.train.visual_targets, config.pipeline.kept_patches = True, 1.0, 12
     launch_py.run(config, tmp_path, "train")
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if row["kind"] == "train"]
