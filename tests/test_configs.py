@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import quickstart, text_only, vlsm_1b, vlsm_7b
+from configs import nano, quickstart, text_only, vlsm_1b, vlsm_7b
 from configs.common import CONNECTORS, DECODER_SOURCES, ENCODERS, PRESETS, SPLITS
 from vlsm_jax.data.pipeline import Batch, PipelineConfig
 from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training import experiment
 from vlsm_jax.training.config import build
-from vlsm_jax.training.loop import StatePlan, TrainConfig
+from vlsm_jax.training.loop import StatePlan, TrainConfig, check_objective
 from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vlsm_jax.training.planning.compiling import abstract_batch
 from vlsm_jax.training.sections import check_sections
@@ -226,8 +226,26 @@ def test_every_setting_can_be_overridden():
         (vlsm_1b, "tiny=yes", "tiny=yes; choose nothing"),
         (text_only, "stage=2", "no argument 'stage'"),
         (text_only, "decoder=gpt2", "decoder=gpt2; choose gemma3-270m"),
+        (nano, "mini", "mini: choose full, text, names, sizes, letters, sight, flow, lines"),
     ],
 )
 def test_arguments_that_are_not_there(module, arg, said):
     with pytest.raises(ValueError, match=said):
         module.get_config(arg)
+
+
+@pytest.mark.parametrize("arg", ["full", "text", "names", "sizes", "letters", "sight", "flow", "lines"])
+def test_every_experiment_of_nano_builds(arg):
+    config = nano.get_config(arg)
+    check_sections(config)
+    network, train, optimizer, pipeline = parts(config)
+    mesh = make_mesh(devices=jax.devices()[:1])
+    plan = StatePlan.create(network, make_optimizer(optimizer, train.steps), train.trainable, mesh, train.frozen_dtype)
+    check_objective(train, pipeline, network, plan)
+    trained = {"/".join(name.split("/")[:2]) for name in plan.abstract.trained}
+    if arg in ("letters", "sight", "flow", "lines"):
+        assert {name for name in trained if name.startswith("decoder/")} == {"decoder/embedding"}
+        assert not train.responses
+    else:
+        assert "decoder/layers" in trained
+    assert any(name.startswith("vision/") for name in trained) == (arg not in ("text", "names", "sizes"))
