@@ -12,7 +12,7 @@ the name it comes from: lanes of a line have one name and differ in their number
 object leads to finds it by the one and copies the other.
 
 An encoder that starts from nothing takes that in lessons: letters first, of which there are few, then the pieces of
-names that they make up, then lines: where one leads is learnt sooner when it need only say to what class of object.
+names that they make up, then lines: first to what class of object one leads, and then to which.
 """
 
 from __future__ import annotations
