@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractMesh
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 import launch
 from configs import quickstart
@@ -274,7 +275,9 @@ def test_other_hosts_read_and_do_not_write(tmp_path, monkeypatch):
 # --- Writers ----------------------------------------------------------------------------------------------------------
 
 
-def test_tensorboard_has_what_the_file_has_and_forgets_what_is_trained_again(tmp_path):
+def test_tensorboard_has_what_the_file_has_and_forgets_what_is_trained_again(tmp_path, monkeypatch):
+    # The names of files of the same second end in 9 and in 10, and are read in the order of their letters.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
     with recorder(tmp_path, config=LogConfig(("tensorboard",))) as log:
         record(log, [1], [5.0])
         record(log, [2, 3], [4.0, 99.0])

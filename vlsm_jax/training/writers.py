@@ -38,6 +38,12 @@ class TensorBoardWriter:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+        # Files are read in the order of their names, which have a second in them, and behind it nothing that tells
+        # which came first.
+        seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+        last = max((int(second) for second in seconds if second.isdecimal()), default=0)
+        while int(time.time()) == last:
+            time.sleep(0.01)
         self._file = EventFileWriter(str(folder))
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._file.add_event(self._event(wall_time=time.time(), step=resume_step + 1, session_log=start))
