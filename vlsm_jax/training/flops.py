@@ -72,7 +72,7 @@ class BatchCounts(NamedTuple):
         real, length = number > 0, number.shape[1]
         begins = real & (np.diff(number, axis=1, prepend=0) != 0)
         # Positions may leave places out, so that those before it in its sample are counted in the row.
-        columns = np.broadcast_to(np.arange(length), real.shape)
+        columns = np.arange(length)
         place = np.where(real, columns - np.maximum.accumulate(np.where(begins, columns, 0), axis=1), -1)
         pictures = batch["images"] if batch.get("features") is None else batch["features"]
         # A position sees its own sample up to itself, one more than its place; padding, at -1, sees nothing.

@@ -307,7 +307,10 @@ def jit_train_step(
 
 
 def check_objective(config: TrainConfig, pipeline: PipelineConfig, network: Network, plan: StatePlan) -> None:
-    """Raises ConfigError where an encoder that is trained alone is none, or something else is to be trained with it."""
+    """Raises ConfigError where an encoder that is trained alone is none, or something else is to be trained with it.
+
+    Or where patches are left out before a decoder whose window counts places.
+    """
     if config.responses:
         if pipeline.kept_patches and network.config.decoder.sliding_window is not None:
             raise ConfigError(
