@@ -79,7 +79,7 @@ def main() -> None:
         patches = Patches(size, config.vision.patch_size, visual, fit)
         wanted = {
             lesson: np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
-            for lesson in (Lesson.NAMES, Lesson.CLASSES, Lesson.LINES)
+            for lesson in Lesson
         }
         if visual == config.vision.tokens and (wanted[Lesson.LINES] != NONE).any():
             read = np.array([said(params, picture) for picture in pictures])
@@ -115,9 +115,9 @@ def main() -> None:
 
 def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns what patches are to say by kind, from what they are to say in each lesson, int [N, V, SLOTS]."""
-    names = wanted[Lesson.NAMES]
+    names, letters = wanted[Lesson.NAMES], wanted[Lesson.LETTERS]
     first = np.arange(names.shape[-1]) == 0
-    with_letters = (names[..., 1:] != NONE).any(-1, keepdims=True)
+    with_letters = (letters != NONE).any(-1, keepdims=True)
 
     def of_lines(lesson: Lesson, slots: slice) -> np.ndarray:
         out = np.full_like(names, NONE)
@@ -126,9 +126,10 @@ def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
         return out
 
     return {
-        "letters": np.where(first, NONE, names),
+        "letters": letters,
         "pieces": np.where(first & with_letters, names, NONE),
         "icons": np.where(first & ~with_letters, names, NONE),
+        "icon_names": np.where(~first & ~with_letters, names, NONE),
         # Of lines: their ends' classes, which the lesson of lines replaces by names.
         "to_class": of_lines(Lesson.CLASSES, slice(0, 2)),
         "from_class": of_lines(Lesson.CLASSES, slice(2, 4)),

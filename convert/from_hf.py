@@ -25,7 +25,7 @@ from convert.parts import PARTS_TYPE, open_parts, read_parts
 from convert.tables import DECODERS
 from vlsm_jax.models.connector import ConnectorConfig, make_connector
 from vlsm_jax.models.decoder_config import DecoderConfig, UnsupportedConfigError
-from vlsm_jax.models.vision import VisionConfig, VisionEncoder
+from vlsm_jax.models.vision import CLIP_TYPE, OWN_TYPE, VisionConfig, VisionEncoder
 from vlsm_jax.models.vlsm import VlsmConfig
 from vlsm_jax.sharding import DEFAULT_RULES, Rules, param_shardings
 
@@ -34,7 +34,8 @@ _READERS = {
     PARTS_TYPE: (read_parts, open_parts),
     **dict.fromkeys(DECODERS, (read_hf_decoder, open_hf_decoder)),
     "clip": (read_vision, open_vision),
-    "clip_vision_model": (read_vision, open_vision),
+    CLIP_TYPE: (read_vision, open_vision),
+    OWN_TYPE: (read_vision, open_vision),
 }
 
 

@@ -128,8 +128,20 @@ GEMMA3 = (
 
 DECODERS = {"llama": LLAMA, "mistral": LLAMA, "starcoder2": STARCODER2, "gemma3_text": GEMMA3}
 
+# Of our own encoder, which is CLIP's but for these; as many as halve a patch of 256 pixels.
+STEM = tuple(
+    Entry(f"vision_model.embeddings.stem.{i}.{theirs}", f"stem/convolution_{i}/{ours}", operation)
+    for i in range(8)
+    for theirs, ours, operation in (
+        ("convolution.weight", "kernel", PATCH),
+        ("norm.weight", "norm/scale", COPY),
+        ("norm.bias", "norm/bias", COPY),
+    )
+)
+
 # `pre_layrnorm` is spelt so in every CLIP checkpoint.
 CLIP_VISION = (
+    *STEM,
     Entry("vision_model.embeddings.class_embedding", "cls", COPY),
     Entry("vision_model.embeddings.patch_embedding.weight", "patch/kernel", PATCH),
     Entry("vision_model.embeddings.position_embedding.weight", "position/table", COPY),

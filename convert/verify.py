@@ -57,6 +57,11 @@ def compare_scores(folder: Path, export: Export, base: str | os.PathLike | None 
         raise CheckpointError("--verify needs PyTorch and transformers (pip install 'vlsm_jax[torch]')") from error
     rng = np.random.default_rng(0)
     config = export.part.config
+    vision = config if export.part.kind == "vision" else getattr(config, "vision", None)
+    if vision is not None and not vision.is_clip:
+        raise CheckpointError(
+            "transformers has no encoder with a stem or rotations, so nothing is compared; write it without --verify"
+        )
     decoder = getattr(config, "decoder", config)
     image = tokens = None
     if export.part.kind != "vision":

@@ -120,6 +120,20 @@ def equal(a: nnx.State, b: nnx.State) -> bool:
     )
 
 
+@pytest.mark.parametrize("own", [{"stem_channels": (5, 7)}, {"rope_theta": 50.0}])
+def test_an_encoder_that_clip_is_not_comes_back_and_transformers_does_not_take_it(tmp_path, own):
+    """A model that loaded with CLIP's encoder in its place would write nonsense, and nobody would know why."""
+    vision = dataclasses.replace(VISION, heads=2, **own)
+    config = VlsmConfig(vision, ConnectorConfig("mlp"), LLAMA, 300)
+    params = random_params(config)
+    write_llava(tmp_path / "export", config, params)
+    read, back = read_llava(tmp_path / "export")
+    assert read == config
+    assert equal(back, params)
+    with pytest.raises((KeyError, ValueError), match="vlsm_vision_model"):
+        LlavaForConditionalGeneration.from_pretrained(tmp_path / "export")
+
+
 def load(directory):
     model, info = LlavaForConditionalGeneration.from_pretrained(directory, output_loading_info=True)
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):

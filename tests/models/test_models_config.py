@@ -175,6 +175,8 @@ def test_vision_config_both_ways():
         ({"model_type": "siglip_vision_model"}, "model_type 'siglip_vision_model'"),
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
         ({"num_channels": 1}, "num_channels 1"),
+        ({"stem_channels": [8, 8]}, "clip_vision_model with stem_channels: CLIP has none"),
+        ({"rope_theta": 100.0}, "clip_vision_model with rope_theta: CLIP has none"),
     ],
 )
 def test_other_encoders_are_refused(changes, message):
@@ -189,6 +191,10 @@ def test_other_encoders_are_refused(changes, message):
         ({"patch_size": 15}, "does not divide into patches of 15"),
         ({"feature_layer": 0}, "feature_layer is 0"),
         ({"feature_layer": -3}, "feature_layer is -3"),
+        ({"stem_channels": (8, 8, 8)}, "3 convolutions of a stem .* to patches of 8 pixels, and these have 4"),
+        ({"stem_channels": (8, 0)}, r"stem_channels\[1\]"),
+        ({"rope_theta": 1.0}, "rope_theta=1.0 with heads 8 wide: choose more than 1, and a multiple of 4"),
+        ({"rope_theta": 9.0, "heads": 16}, "rope_theta=9.0 with heads 2 wide"),
     ],
 )
 def test_impossible_encoders(changes, message):
@@ -208,10 +214,13 @@ def test_unknown_connector():
     eos=st.lists(st.integers(0, 9), max_size=3),
     window=st.one_of(st.none(), st.integers(1, 9)),
     mean=st.tuples(*[st.floats(0, 1)] * 3),
+    stem=st.sampled_from([(), (3, 5)]),
+    theta=st.one_of(st.none(), st.floats(2, 1e4)),
 )
-def test_vlsm_config_survives_json(kind, eos, window, mean):
+def test_vlsm_config_survives_json(kind, eos, window, mean, stem, theta):
+    vision = VisionConfig(width=32, layers=2, heads=4, mlp_width=64, patch_size=4, image_size=16, image_mean=mean)
     config = VlsmConfig(
-        VisionConfig(width=32, layers=2, heads=4, mlp_width=64, patch_size=4, image_size=16, image_mean=mean),
+        dataclasses.replace(vision, stem_channels=stem, rope_theta=theta),
         ConnectorConfig(kind),
         DecoderConfig("llama", 61, 32, 2, 4, 2, 8, 48, eos_token_ids=tuple(eos), sliding_window=window),
         image_token_id=61,

@@ -11,9 +11,10 @@ from flax import nnx
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from convert.huggingface import read_vision
+from convert.mapping import flatten_params
 from vlsm_jax.models import ConnectorConfig, VisionEncoder
 from vlsm_jax.models.connector import make_connector
-from vlsm_jax.models.vision import CLIP_MEAN, CLIP_STD
+from vlsm_jax.models.vision import CLIP_MEAN, CLIP_STD, VisionConfig
 
 SIZES = {
     "hidden_size": 24,
@@ -44,6 +45,26 @@ def pair(request, tmp_path_factory):
 
 def encoder(config, params, **options) -> VisionEncoder:
     return nnx.merge(nnx.split(VisionEncoder(config, rngs=nnx.Rngs(0), **options))[0], params)
+
+
+OWN = VisionConfig(
+    width=24,
+    layers=2,
+    heads=2,
+    mlp_width=40,
+    patch_size=4,
+    image_size=16,
+    activation="gelu",
+    stem_channels=(5, 6),
+    rope_theta=7.0,
+)
+
+
+def own_params() -> nnx.State:
+    """Parameters of our own encoder of which no two are alike."""
+    rng = np.random.default_rng(0)
+    params = nnx.state(nnx.eval_shape(lambda: VisionEncoder(OWN, rngs=nnx.Rngs(0))))
+    return jax.tree.map(lambda x: jnp.array(rng.normal(size=x.shape, scale=0.3), x.dtype), params)
 
 
 def random_images(count=2) -> np.ndarray:
@@ -98,9 +119,63 @@ def test_bfloat16(pair):
     np.testing.assert_allclose(half.astype(jnp.float32), full, atol=0.05 * np.abs(full).max())
 
 
+@pytest.mark.parametrize("kept", [None, [[3, 7, 8], [0, 7, 15]]])
+def test_our_own_encoder_equals_one_of_pytorch(kept):
+    """A stem of PyTorch's convolutions, attention whose queries and keys are turned as complex numbers."""
+    params = own_params()
+    weights = {path: torch.tensor(np.asarray(x)) for path, x in flatten_params(params).items()}
+    images = random_images()
+    pixels = torch.nn.functional.pad(torch.tensor(normalised(images)).permute(0, 3, 1, 2), (2, 1, 2, 1), "replicate")
+    for number in range(2):
+        name = f"stem/convolution_{number}"
+        pixels = torch.nn.functional.conv2d(pixels, weights[f"{name}/kernel"].permute(3, 2, 0, 1), stride=2)
+        scale, bias = weights[f"{name}/norm/scale"], weights[f"{name}/norm/bias"]
+        pixels = torch.relu(torch.nn.functional.layer_norm(pixels.permute(0, 2, 3, 1), scale.shape, scale, bias))
+        pixels = pixels.permute(0, 3, 1, 2)
+    assert pixels.shape == (2, 6, 4, 4)
+    patches = pixels.flatten(2).swapaxes(1, 2) @ weights["patch/kernel"][0, 0] + weights["position/table"][1:]
+    at = torch.arange(16).repeat(2, 1) if kept is None else torch.tensor(kept)
+    patches = patches[torch.arange(2)[:, None], at]
+    x = torch.cat([(weights["cls"] + weights["position/table"][0]).repeat(2, 1, 1), patches], 1)
+
+    def norm(x, name):
+        return torch.nn.functional.layer_norm(x, (24,), weights[f"{name}/scale"], weights[f"{name}/bias"])
+
+    x = norm(x, "pre_norm")
+    # Features 0 to 2 turn by column, 3 to 5 by row, each with the one six behind it.
+    rates = torch.tensor([7.0 ** (-i / 3) for i in range(3)])
+    angles = torch.cat([(at % 4)[..., None] * rates, (at // 4)[..., None] * rates], -1)
+    turns = torch.polar(torch.ones(()), torch.nn.functional.pad(angles, (0, 0, 1, 0)))[:, :, None]
+
+    def turned(x):
+        x = torch.complex(x[..., :6], x[..., 6:]) * turns
+        return torch.cat([x.real, x.imag], -1)
+
+    for layer in range(2):
+
+        def of(name, layer=layer):
+            return weights[f"layers/{name}"][layer]
+
+        def normed(x, name, of=of):
+            return torch.nn.functional.layer_norm(x, (24,), of(f"{name}/scale"), of(f"{name}/bias"))
+
+        y = normed(x, "attention_norm")
+        q, k, v = (torch.einsum("nvd,dhe->nvhe", y, of(f"{n}/kernel")) + of(f"{n}/bias") for n in "qkv")
+        scores = torch.einsum("nqhe,nkhe->nhqk", turned(q), turned(k)) / 12**0.5
+        seen = torch.einsum("nhqk,nkhe->nqhe", scores.softmax(-1), v)
+        x = x + torch.einsum("nvhe,hed->nvd", seen, of("o/kernel")) + of("o/bias")
+        y = torch.nn.functional.gelu(normed(x, "mlp_norm") @ of("up/kernel") + of("up/bias"))
+        x = x + y @ of("down/kernel") + of("down/bias")
+    model = encoder(OWN, params)
+    ours = model(jnp.array(images), kept=None if kept is None else jnp.array(kept))
+    np.testing.assert_allclose(ours, x, atol=2e-4 * abs(x).max())
+    assert abs(model(jnp.array(normalised(images))) - model(jnp.array(images))).max() < 1e-3
+
+
 @pytest.mark.parametrize("drop_cls", [False, True])
-def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls):
-    _, config, params = pair
+@pytest.mark.parametrize("own", [False, True])
+def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls, own):
+    _, config, params = (None, OWN, own_params()) if own else pair
     config = dataclasses.replace(config, drop_cls=drop_cls)
     model, images = encoder(config, params), random_images()
     np.testing.assert_allclose(model(images, kept=jnp.tile(jnp.arange(16), (2, 1))), model(images), atol=1e-5)
@@ -111,6 +186,8 @@ def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls):
     for image, places in enumerate(kept):
         hidden = np.ones((4, 4), bool)
         hidden[places // 4, places % 4] = False
+        if own:  # a stem sees 7 x 7 pixels around a patch's middle
+            continue
         changed = np.where(hidden.repeat(4, 0).repeat(4, 1)[..., None], 255 - images[image], images[image])
         np.testing.assert_array_equal(
             model(changed[None], kept=places[None])[0], model(images[image][None], kept=places[None])[0]
@@ -119,6 +196,22 @@ def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls):
     moved = moved[:, np.roll(np.arange(16), 1)].reshape(2, 4, 4, 4, 4, 3).swapaxes(2, 3).reshape(2, 16, 16, 3)
     elsewhere = model(moved, kept=(kept + 1) % 16)
     assert abs(elsewhere - seen).max() > 0.1
+
+
+def test_a_stem_sees_the_pixels_around_a_patch_and_no_more():
+    model, image = encoder(OWN, own_params()), random_images(1)
+    seen = model(image, kept=jnp.array([[5]]))  # rows and columns 4 to 7 of it, and from 2 to 8 all that is seen
+    for row, column in [(2, 2), (8, 5), (5, 8), (1, 5), (5, 9), (9, 9)]:
+        changed = image.copy()
+        changed[0, row, column] ^= 255
+        same = np.array_equal(model(changed, kept=jnp.array([[5]])), seen)
+        assert same == (min(row, column) < 2 or max(row, column) > 8), (row, column)
+
+
+def test_an_encoder_with_a_stem_does_not_see_how_light_a_picture_is_either():
+    model, images = VisionEncoder(OWN, rngs=nnx.Rngs(0)), normalised(random_images())
+    np.testing.assert_allclose(model(images + np.float32(0.7)), model(images), atol=1e-3)
+    assert abs(model(np.sqrt(images - images.min())) - model(images)).max() > 1e-2
 
 
 def test_an_encoder_from_nothing_does_not_see_how_light_a_patch_is(pair):

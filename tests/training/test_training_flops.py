@@ -83,12 +83,14 @@ def test_a_frozen_encoder_takes_its_forward_pass_or_nothing(encoder, said):
 
 @pytest.mark.parametrize("connector", ["linear", "mlp", "perceiver", "qformer"])
 @pytest.mark.parametrize("feature_layer", [-1, -2])
-def test_pictures_take_the_products_that_the_program_holds(network, connector, feature_layer):
+@pytest.mark.parametrize("stem", [(), (6, 7)])
+def test_pictures_take_the_products_that_the_program_holds(network, connector, feature_layer, stem):
     sizes = {
         "perceiver": {"queries": 3, "depth": 2, "heads": 4, "kv_heads": 2, "head_dim": 6},
         "qformer": {"queries": 3, "depth": 4, "width": 24, "heads": 2, "mlp_width": 40},
     }
     vision = dataclasses.replace(network.config.vision, layers=3, feature_layer=feature_layer, drop_cls=True)
+    vision = dataclasses.replace(vision, stem_channels=stem)
     config = ConnectorConfig(connector, sizes=sizes.get(connector))
     network = Network.create(dataclasses.replace(network.config, vision=vision, connector=config))
     images = jax.ShapeDtypeStruct((5, 8, 8, 3), jnp.uint8)

@@ -49,6 +49,7 @@ def test_steps_are_those_of_pytorch():
 
 LAYERS = {"mlp/up/kernel": (2, 6, 10), "attention/q/kernel": (2, 6, 3, 4), "attention/o/kernel": (2, 3, 4, 6)}
 OTHERS = {"norm/scale": (2, 6), "embedding/table": (9, 6), "vision/patch/kernel": (2, 2, 3, 6), "head": (6, 9)}
+STEM = {"vision/stem/convolution_0/kernel": (3, 3, 3, 5), "vision/patch/kernel": (1, 1, 5, 6)}
 
 
 def random(shapes):
@@ -96,14 +97,15 @@ def test_muons_steps_are_orthogonal_and_as_large_as_adamws():
 
 
 def test_beside_muon_all_else_moves_as_with_adamw():
-    params, gradients = random({**LAYERS, **OTHERS}), random({**LAYERS, **OTHERS})
+    shapes = {**LAYERS, **OTHERS, **STEM}
+    params, gradients = random(shapes), random(shapes)
     moved = {}
     for name in ("adamw", "muon"):
         optimizer = make_optimizer(OptimizerConfig(name=name, warmup_steps=0), 4)
         moved[name], _ = optimizer.update(gradients, optimizer.init(params), params)
     for name in params:
         same = np.allclose(moved["adamw"][name], moved["muon"][name])
-        assert same == (name in OTHERS), name
+        assert same == (name in OTHERS or name in STEM), name
 
 
 def test_muon_without_a_kernel_to_move_is_refused():
@@ -119,14 +121,16 @@ def test_even_patches_without_their_kernel_are_refused():
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_the_patches_kernel_keeps_its_mean_and_all_else_moves_as_before(name):
-    params, gradients = random({**LAYERS, **OTHERS}), random({**LAYERS, **OTHERS})
+@pytest.mark.parametrize("stem", [{}, STEM])
+def test_the_kernel_that_sees_pixels_keeps_its_mean_and_all_else_moves_as_before(name, stem):
+    shapes, seeing = {**LAYERS, **OTHERS, **stem}, next(iter(stem), "vision/patch/kernel")
+    params, gradients = random(shapes), random(shapes)
     moved = {}
     for even in (False, True):
         optimizer = make_optimizer(OptimizerConfig(name=name, warmup_steps=0, even_patches=even), 4)
         moved[even], _ = optimizer.update(gradients, optimizer.init(params), params)
-    for kernel in params.keys() - {"vision/patch/kernel"}:
+    for kernel in params.keys() - {seeing}:
         np.testing.assert_array_equal(moved[False][kernel], moved[True][kernel])
-    plain, even = (np.asarray(moved[way]["vision/patch/kernel"]) for way in (False, True))
+    plain, even = (np.asarray(moved[way][seeing]) for way in (False, True))
     np.testing.assert_allclose(even, plain - plain.mean((0, 1)), atol=1e-7)
     assert abs(plain.mean((0, 1))).max() > 1e-4

@@ -1,15 +1,16 @@
 """What visual tokens are to say: from a sketch's annotation to targets for each patch of the picture.
 
 The annotation that vlsm_jax.synth.sketches.annotations makes says where each name, icon and line is. A patch is to say
-what stands in it, in the decoder's own tokens: a piece of a name the token that spells it, an icon its class, a line
-the names of the objects that it joins. A decoder that copies from a prompt can then copy from a sketch. Other patches
-have no target.
+what stands in it, in the decoder's own tokens: a piece of a name the token that spells it, an icon its class and its
+object's name, a line the names of the objects that it joins. A decoder that copies from a prompt can then copy from a
+sketch. Other patches have no target.
 
 A patch says several things, in `SLOTS` places; how one visual token does that is `vlsm_jax.models.vlsm.turned`. Behind
 a piece of a name come its letters, from left to right: an encoder that tells but one of them has nothing to put names
-together from. A line says all along its way the first and the last token of the name it leads to, and then those of
-the name it comes from: lanes of a line have one name and differ in their number, and a decoder that writes what one
-object leads to finds it by the one and copies the other.
+together from. An icon says its class and, in the last two slots, the first and the last token of the name that is
+written at it: then the name is in one place, from where lines can take it. A line says all along its way the first and
+the last token of the name it leads to, and then those of the name it comes from: lanes of a line have one name and
+differ in their number, and a decoder that writes what one object leads to finds it by the one and copies the other.
 
 An encoder that starts from nothing takes that in lessons: letters first, of which there are few, then the pieces of
 names that they make up, then lines: first to what class of object one leads, and then to which.
@@ -35,7 +36,7 @@ NONE: Final = -1
 THIRDS: Final = 3
 """Of a patch, from left to right: as many letters as stand in 16 pixels of a sketch."""
 SLOTS: Final = 1 + THIRDS
-"""What a patch says: a piece of a name and its letters, an icon, or the ends of a line, with two tokens each."""
+"""What a patch says: a piece of a name and its letters, an icon, or the ends of a line; names by two tokens."""
 
 _STEP: Final = 0.25
 """How close to one another points of a line are that say where it leads, in widths of a patch."""
@@ -82,7 +83,7 @@ def visual_targets(
 ) -> np.ndarray:
     """Returns the tokens that each visual token is to say, int32 [V, SLOTS]; `NONE` where there is none.
 
-    Where two things share a patch, names go before icons, and lines are left out; of two pieces, icons or lines, the
+    Where two things share a patch, names go before icons, and icons before lines; of two pieces, icons or lines, the
     one nearer to the patch's middle counts, and of two letters the one nearer to the middle of the patch's third. A
     piece of a name is said by each patch where a letter of it counts.
 
@@ -109,8 +110,9 @@ def visual_targets(
     at = fitted(points.astype(float), size, patches.image_size, patches.fit) / patches.patch_size
     column, row = np.floor(at).astype(int).T
     patch = row * patches.across + column
-    lines = kinds == _LINE
-    counted = ((at >= 0) & (at < patches.across)).all(1) & ~(lines & np.isin(patch, patch[~lines]))
+    counted = ((at >= 0) & (at < patches.across)).all(1)
+    for later in (_ICON, _LINE):
+        counted &= ~((kinds == later) & np.isin(patch, patch[kinds < later]))
     kinds, slots, ids, at, patch = (values[counted] for values in (kinds, slots, ids, at, patch))
     letters, (x, y) = kinds == _LETTER, at.T % 1
     slots = np.where(letters, 1 + (x * THIRDS).astype(int), slots)
@@ -160,7 +162,8 @@ def _said(
         return
     classes = {item["name"]: item["class"] for item in annotation["objects"]}
     for item in annotation["objects"]:
-        yield _ICON, 0, ids(item["class"])[0], item["icon"]
+        for slot, token in ((0, ids(item["class"])[0]), (2, ids(item["name"])[0]), (3, ids(item["name"])[-1])):
+            yield _ICON, slot, token, item["icon"]
     for wire in annotation["connections"] if lesson in (Lesson.CLASSES, Lesson.LINES) else ():
         path = np.array(wire["path"], float)
         reached = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])

@@ -1,6 +1,6 @@
-"""The vision encoder: a CLIP vision transformer.
+"""The vision encoder: a CLIP vision transformer, or one of our own that learns from fewer pictures.
 
-Letters: N images, V visual tokens (patches and the class token), D the encoder's width.
+Letters: N images, V visual tokens (patches and the class token), D the encoder's width, H a head's.
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from vlsm_jax.models.attention_kernels import target_platform
 from vlsm_jax.models.decoder_config import UnsupportedConfigError
 from vlsm_jax.models.layers import Axes, Declare, Dense, Embedding, LayerNorm
 from vlsm_jax.models.positions import resize_positions
+from vlsm_jax.models.rope import Rope, rotate
 from vlsm_jax.models.sizes import check_sizes
 from vlsm_jax.models.stack import check_remat, run_stack
+from vlsm_jax.models.stem import Stem, even_kernel, surroundings, with_margin
 from vlsm_jax.sharding import constrain_batch
 
 # Mean and standard deviation per channel of CLIP's training images, of values in [0, 1].
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+CLIP_TYPE = "clip_vision_model"
+OWN_TYPE = "vlsm_vision_model"
+"""What `config.json` calls an encoder with what CLIP's lacks; transformers knows none of that name, and says so."""
 
 # Rows of a TPU's tile of bfloat16.
 _TILE_TOKENS = 16
@@ -47,6 +53,9 @@ class VisionConfig:
       position_size: the image size that the stored positions are for; None is `image_size`. Others are interpolated.
       position_antialias: how, see `positions.resize_positions`; False as transformers, True as open_clip.
       init_std: standard deviation of the initial kernels and embeddings.
+      stem_channels: of the convolutions that come down to a patch, each to half the side; none is CLIP's one matrix.
+      rope_theta: queries and keys are rotated by column and row of their patch, by angles from 1 down to about its
+        inverse (axial RoPE: Heo et al., 2024), besides the learned positions; None is CLIP's, without.
     """
 
     width: int
@@ -64,8 +73,11 @@ class VisionConfig:
     position_size: int | None = None
     position_antialias: bool = False
     init_std: float = 0.02
+    stem_channels: tuple[int, ...] = ()
+    rope_theta: float | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "stem_channels", tuple(self.stem_channels))
         object.__setattr__(self, "image_mean", tuple(self.image_mean))
         object.__setattr__(self, "image_std", tuple(self.image_std))
         names = ("width", "layers", "heads", "mlp_width", "patch_size", "image_size")
@@ -77,6 +89,22 @@ class VisionConfig:
                 raise ValueError(f"an image of {size} pixels does not divide into patches of {self.patch_size}")
         if not -self.layers <= self.feature_layer <= -1:
             raise ValueError(f"feature_layer is {self.feature_layer}; count from the end, -1 to {-self.layers}")
+        if self.stem_channels:
+            check_sizes("stem", **{f"stem_channels[{i}]": size for i, size in enumerate(self.stem_channels)})
+            if 2 ** len(self.stem_channels) != self.patch_size:
+                raise ValueError(
+                    f"{len(self.stem_channels)} convolutions of a stem (stem_channels={self.stem_channels}) come down "
+                    f"to patches of {2 ** len(self.stem_channels)} pixels, and these have {self.patch_size}"
+                )
+        if self.rope_theta is not None and (self.rope_theta <= 1 or self.head_dim % 4):
+            raise ValueError(
+                f"rope_theta={self.rope_theta} with heads {self.head_dim} wide: choose more than 1, and a multiple of 4"
+            )
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is an encoder that CLIP's classes elsewhere can hold."""
+        return not self.stem_channels and self.rope_theta is None
 
     @property
     def patches(self) -> int:
@@ -116,7 +144,9 @@ class VisionConfig:
         feature_layer: int = -1,
         drop_cls: bool = False,
     ) -> VisionConfig:
-        """Reads a `clip_vision_model` config, or the vision part of a `clip` config.
+        """Reads a `clip_vision_model` config, the vision part of a `clip` config, or one of ours.
+
+        Ours (`OWN_TYPE`) has the fields of a `clip_vision_model`, `stem_channels` and `rope_theta`.
 
         Args:
           hf: the config. Fields that it leaves out take transformers' defaults, as in the files that OpenAI and LAION
@@ -128,18 +158,20 @@ class VisionConfig:
           UnsupportedConfigError: naming the field, for another `model_type` or another number of channels.
         """
         if hf.get("model_type") == "clip" and "vision_config" in hf:
-            hf = {"model_type": "clip_vision_model", **hf["vision_config"]}
-        if hf.get("model_type") != "clip_vision_model":
+            hf = {"model_type": CLIP_TYPE, **hf["vision_config"]}
+        kind = hf.get("model_type")
+        if kind not in (CLIP_TYPE, OWN_TYPE):
+            raise UnsupportedConfigError(f"model_type {kind!r} is not the vision encoder there is: CLIP")
+        own = [key for key in ("stem_channels", "rope_theta") if hf.get(key)]
+        if kind == CLIP_TYPE and own:
             raise UnsupportedConfigError(
-                f"model_type {hf.get('model_type')!r} is not the vision encoder there is: CLIP"
+                f"{CLIP_TYPE} with {' and '.join(own)}: CLIP has none; an encoder that does is a {OWN_TYPE}"
             )
         if hf.get("num_channels", 3) != 3:
-            raise UnsupportedConfigError(
-                f"clip_vision_model: num_channels {hf['num_channels']} is not supported, only 3"
-            )
+            raise UnsupportedConfigError(f"{kind}: num_channels {hf['num_channels']} is not supported, only 3")
         name = hf.get("hidden_act", "quick_gelu")
         if name not in ("quick_gelu", "gelu"):
-            raise UnsupportedConfigError(f"clip_vision_model: hidden_act {name!r} is neither 'quick_gelu' nor 'gelu'")
+            raise UnsupportedConfigError(f"{kind}: hidden_act {name!r} is neither 'quick_gelu' nor 'gelu'")
         return cls(
             width=hf.get("hidden_size", 768),
             layers=hf.get("num_hidden_layers", 12),
@@ -154,6 +186,8 @@ class VisionConfig:
             feature_layer=feature_layer,
             drop_cls=drop_cls,
             init_std=hf.get("initializer_range", 0.02),
+            stem_channels=hf.get("stem_channels") or (),
+            rope_theta=hf.get("rope_theta"),
         )
 
     @classmethod
@@ -193,7 +227,7 @@ class VisionConfig:
         )
 
     def to_hf_config(self, dtype: str = "float32") -> dict[str, Any]:
-        """Returns a `clip_vision_model` config that transformers 4 and 5 both read.
+        """Returns a `clip_vision_model` config that transformers 4 and 5 both read, or one of our own type.
 
         Raises:
           UnsupportedConfigError: positions of another image size, which an export has to interpolate first.
@@ -202,9 +236,10 @@ class VisionConfig:
             raise UnsupportedConfigError(
                 f"a clip_vision_model has positions for its own image size, {self.image_size}, not {self.position_size}"
             )
-        return {
-            "model_type": "clip_vision_model",
-            "architectures": ["CLIPVisionModel"],
+        own = {"stem_channels": list(self.stem_channels), "rope_theta": self.rope_theta}
+        return ({} if self.is_clip else own) | {
+            "model_type": CLIP_TYPE if self.is_clip else OWN_TYPE,
+            "architectures": ["CLIPVisionModel" if self.is_clip else "VlsmVisionModel"],
             "hidden_size": self.width,
             "intermediate_size": self.mlp_width,
             "num_hidden_layers": self.layers,
@@ -239,16 +274,20 @@ class VisionBlock(nnx.Module):
         self.up = Dense(declare, embed, inner, **options)
         self.down = Dense(declare, inner, embed, **options)
 
-    def __call__(self, x: jax.Array, implementation: str, real: int | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, implementation: str, real: int | None = None, rope: Rope | None = None
+    ) -> jax.Array:
         """Maps [N, V, D] to [N, V, D]; tokens behind the first `real` are padding."""
         normed = self.attention_norm(x)
         q, k, v = self.q(normed), self.k(normed), self.v(normed)
+        if rope is not None:
+            q, k = rotate(q, rope), rotate(k, rope)
         x = x + self.o(attention(q, k, v, None, implementation=implementation, real=real))
         return x + self.down(layers.activation(self.activation)(self.up(self.mlp_norm(x))))
 
 
 class VisionEncoder(nnx.Module):
-    """A CLIP vision transformer that gives hidden states before the final norm.
+    """A CLIP vision transformer, or one with a stem and rotations, that gives hidden states before the final norm.
 
     `post_norm` takes no part in the output; it is kept so that a loaded encoder can be exported whole.
     The arguments are those of `Decoder`.
@@ -270,8 +309,15 @@ class VisionEncoder(nnx.Module):
         self.attention_implementation = check_implementation(attention_implementation)
         declare = Declare(rngs, param_dtype)
         init = layers.normal(config.init_std)
-        pixels = Axes((config.patch_size, config.patch_size, 3), ("patch", "patch", "channels"))
-        self.patch = Dense(declare, pixels, Axes.of(embed=config.width), init=_even(init), use_bias=False, dtype=dtype)
+        if config.stem_channels:
+            self.stem = Stem(declare, config.stem_channels, eps=config.norm_eps, dtype=dtype)
+            seen = (1, 1, config.stem_channels[-1])
+        else:
+            self.stem = None
+            seen = (config.patch_size, config.patch_size, 3)
+        kernel = init if config.stem_channels else even_kernel(init)
+        seen = Axes(seen, ("patch", "patch", "channels"))
+        self.patch = Dense(declare, seen, Axes.of(embed=config.width), init=kernel, use_bias=False, dtype=dtype)
         self.cls = declare((config.width,), ("embed",), init)
         self.position = Embedding(
             declare, config.positions, config.width, names=("positions", "embed"), init=_places(config), dtype=dtype
@@ -292,18 +338,11 @@ class VisionEncoder(nnx.Module):
         Raises:
           ValueError: the images have another shape.
         """
-        side, patch = self.config.image_size, self.config.patch_size
+        side, across = self.config.image_size, self.config.image_size // self.config.patch_size
         if images.ndim != 4 or images.shape[1:] != (side, side, 3):
             raise ValueError(f"images have the shape {images.shape}; this encoder takes [N, {side}, {side}, 3]")
-        count, across = images.shape[0], side // patch
-        pixels = images.reshape(count, across, patch, across, patch, 3).transpose(0, 1, 3, 2, 4, 5)
-        pixels = pixels.reshape(count, across * across, patch, patch, 3)
-        if kept is not None:
-            pixels = jnp.take_along_axis(pixels, kept[:, :, None, None, None], axis=1, mode="clip")
-        if pixels.dtype == jnp.uint8:
-            mean, std = jnp.array(self.config.image_mean), jnp.array(self.config.image_std)
-            pixels = (pixels.astype(jnp.float32) / 255 - mean) / std
-        x = self.patch(pixels)  # [N, V - 1, D]
+        count = images.shape[0]
+        x = self.patch(self._patches(images, kept))  # [N, V - 1, D]
         cls = jnp.broadcast_to(self.cls[...].astype(x.dtype), (count, 1, self.config.width))
         x = jnp.concatenate([cls, x], axis=1)
         position = resize_positions(self.position.table[...], across, antialias=self.config.position_antialias)
@@ -315,14 +354,36 @@ class VisionEncoder(nnx.Module):
         if padding:
             x = jnp.pad(x, ((0, 0), (0, padding), (0, 0)))
         x = constrain_batch(self.pre_norm(x))
+        rope = _rotations(self.config, kept, padding)
 
         def body(block: VisionBlock, x: jax.Array, index: jax.Array | int) -> jax.Array:
-            return constrain_batch(block(x, self.attention_implementation, real if padding else None))
+            return constrain_batch(block(x, self.attention_implementation, real if padding else None, rope))
 
         count = self.config.layers + 1 + self.config.feature_layer
         x = run_stack(self.layers, body, x, count=count, scan=self.scan_layers, remat=self.remat)
         x = x if padded or not padding else x[:, :real]
         return x[:, 1:] if self.config.drop_cls else x
+
+    def _patches(self, images: jax.Array, kept: jax.Array | None) -> jax.Array:
+        """Returns what there is of each patch [N, V - 1, *] of images [N, H, H, 3]: its pixels, or what a stem sees."""
+        count, side, patch = images.shape[0], self.config.image_size, self.config.patch_size
+        if self.stem is not None:
+            images = with_margin(images, patch)
+            seen = images if kept is None else surroundings(images, kept, patch)
+            return self.stem(self._normalised(seen)).reshape(count, -1, 1, 1, self.config.stem_channels[-1])
+        across = side // patch
+        pixels = images.reshape(count, across, patch, across, patch, 3).transpose(0, 1, 3, 2, 4, 5)
+        pixels = pixels.reshape(count, across * across, patch, patch, 3)
+        if kept is not None:
+            pixels = jnp.take_along_axis(pixels, kept[:, :, None, None, None], axis=1, mode="clip")
+        return self._normalised(pixels)
+
+    def _normalised(self, pixels: jax.Array) -> jax.Array:
+        """Returns pixels [..., 3] as the encoder takes them; those of a floating dtype are that already."""
+        if pixels.dtype != jnp.uint8:
+            return pixels
+        mean, std = jnp.array(self.config.image_mean), jnp.array(self.config.image_std)
+        return (pixels.astype(jnp.float32) / 255 - mean) / std
 
 
 def _places(config: VisionConfig) -> jax.nn.initializers.Initializer:
@@ -344,14 +405,17 @@ def _places(config: VisionConfig) -> jax.nn.initializers.Initializer:
     return places
 
 
-def _even(init: jax.nn.initializers.Initializer) -> jax.nn.initializers.Initializer:
-    """Returns kernels of patches [P, P, channels, D] that paper and grey tell nothing: their mean over pixels is 0."""
-
-    def even(*arguments: Any) -> jax.Array:
-        kernel = init(*arguments)
-        return kernel - kernel.mean((0, 1), keepdims=True)
-
-    return even
+def _rotations(config: VisionConfig, kept: jax.Array | None, padding: int) -> Rope | None:
+    """Returns the rotations of all tokens [N or 1, V, 1, H / 2]: half by column, half by row."""
+    if config.rope_theta is None:
+        return None
+    across, waves = config.image_size // config.patch_size, config.head_dim // 4
+    patches = jnp.arange(across**2)[None] if kept is None else kept
+    frequency = config.rope_theta ** (-jnp.arange(waves) / waves)
+    places = jnp.stack([patches % across, patches // across], axis=-1).astype(jnp.float32)
+    angles = (places[..., None] * frequency).reshape(*patches.shape, 2 * waves)
+    angles = jnp.pad(angles, ((0, 0), (1, padding), (0, 0)))[:, :, None]
+    return Rope(jnp.cos(angles), jnp.sin(angles))
 
 
 def _padding(tokens: int) -> int:

@@ -56,8 +56,8 @@ class VlsmConfig:
         """Returns JSON-able values."""
         vision = None
         if self.vision is not None:
-            lists = {"image_mean": list(self.vision.image_mean), "image_std": list(self.vision.image_std)}
-            vision = dataclasses.asdict(self.vision) | lists
+            vision = dataclasses.asdict(self.vision)
+            vision |= {name: list(value) for name, value in vision.items() if isinstance(value, tuple)}
         return {
             "vision": vision,
             "connector": None if self.connector is None else dataclasses.asdict(self.connector),
