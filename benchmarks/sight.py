@@ -7,7 +7,7 @@ Only prompts that leave the connections to the sketch are asked, and, where ther
 data make --readings`), in which every word stands in the sketch. One JSON line each, appended to results/sight.jsonl:
 
   loss.<kind>.<sketch>: nats a token of the response, teacher-forced, and the share of tokens that were the likeliest.
-  said.<kind>.<what>: of the letters, pieces of names, icons, and classes and names at the ends of lines that patches of
+  said.<kind>.<what>: of the letters, pieces of names, icons, and names at icons and the ends of lines that patches of
     annotated sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that visual
     tokens are most like, of how many, and how large a share of them is the commonest; none where sketches have no
     annotation. The encoder sees all patches.
@@ -119,9 +119,9 @@ def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
     first = np.arange(names.shape[-1]) == 0
     with_letters = (letters != NONE).any(-1, keepdims=True)
 
-    def of_lines(lesson: Lesson, slots: slice) -> np.ndarray:
+    def of_lines(slots: slice) -> np.ndarray:
         out = np.full_like(names, NONE)
-        out[..., slots] = wanted[lesson][..., slots]
+        out[..., slots] = wanted[Lesson.LINES][..., slots]
         out[(names != NONE).any(-1)] = NONE
         return out
 
@@ -130,11 +130,8 @@ def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
         "pieces": np.where(first & with_letters, names, NONE),
         "icons": np.where(first & ~with_letters, names, NONE),
         "icon_names": np.where(~first & ~with_letters, names, NONE),
-        # Of lines: their ends' classes, which the lesson of lines replaces by names.
-        "to_class": of_lines(Lesson.CLASSES, slice(0, 2)),
-        "from_class": of_lines(Lesson.CLASSES, slice(2, 4)),
-        "to_name": of_lines(Lesson.LINES, slice(0, 2)),
-        "from_name": of_lines(Lesson.LINES, slice(2, 4)),
+        "to_name": of_lines(slice(0, 2)),
+        "from_name": of_lines(slice(2, 4)),
     }
 
 

@@ -30,36 +30,40 @@ five have open names. It goes on from the decoder of vlsm_jax/nano; docs/nano.md
     python launch.py --config=configs/nano.py:sizes --workdir=runs/nano-sizes \\
         --config.model.init.decoder=runs/nano-names/export --config.data.tokenizer=runs/nano-names/export
 
-`configs/nano.py:letters`, `:sight`, `:flow` and `:lines` teach an encoder to read before a decoder stands behind it, on
-two CPU cores too: letters first, then names and icons, then what classes of objects lines join, and at last which. What
-its visual tokens are to be like are embeddings, which learn with it: the decoder has to begin anew behind them.
-docs/nano.md has how far they came:
+`configs/nano.py:letters`, `:sight` and `:lines` teach an encoder to read before a decoder stands behind it, on two CPU
+cores too: letters first, then names and icons, then what lines join, in factories of up to 6 objects. What its visual
+tokens are to be like are embeddings, which learn with it: the decoder has to begin anew behind them, and does so with
+`:small`, on the triplets of `:lines`. docs/nano.md has how far they came:
 
     python launch.py --config=configs/nano.py:letters --workdir=runs/nano-letters \\
         --config.model.init.decoder=runs/nano-decoder --config.data.tokenizer=runs/nano-decoder
     python launch.py --config=configs/nano.py:sight --workdir=runs/nano-sight \\
         --config.data.directory=runs/nano-letters/data --config.data.tokenizer=runs/nano-decoder \\
         --config.model.init.model=runs/nano-letters/export
-    ... :flow from runs/nano-sight/export, and :lines from there
+    python launch.py --config=configs/nano.py:lines --workdir=runs/nano-lines \\
+        --config.data.tokenizer=runs/nano-decoder --config.model.init.model=runs/nano-sight/export
+    python launch.py --config=configs/nano.py:small --workdir=runs/nano-small \\
+        --config.data.directory=runs/nano-lines/data --config.data.tokenizer=runs/nano-decoder \\
+        --config.model.init.model=runs/nano-lines/export
 """
 
 from ml_collections import ConfigDict
 
 from configs import optimizing, quickstart, reading
 
-# Of the encoder's experiments: what is learnt, how many patches of a picture are enough for it, and for how many steps.
+# Of the encoder's experiments: what is learnt, from how many patches of how many pictures a step, for how many steps.
 _LESSONS = {
-    "letters": ("letters", 64, 3500),
-    "sight": ("names", 96, 6000),
-    "flow": ("classes", 192, 3500),
-    "lines": ("lines", 192, 3500),
+    "letters": ("letters", 64, 8, 3500),
+    "sight": ("names", 96, 4, 3000),
+    "lines": ("lines", 128, 8, 3000),
 }
+_EXPERIMENTS = ("full", "text", "names", "sizes", "small", *_LESSONS)
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "letters", "sight", "flow" or "lines"."""
-    if arg not in ("full", "text", "names", "sizes", *_LESSONS):
-        raise ValueError(f"configs/nano.py:{arg}: choose full, text, names, sizes, {', '.join(_LESSONS)}")
+    """Returns the experiment; `arg` is "full", "text", "names", "sizes", "small", "letters", "sight" or "lines"."""
+    if arg not in _EXPERIMENTS:
+        raise ValueError(f"configs/nano.py:{arg}: choose {', '.join(_EXPERIMENTS)}")
     text = arg in ("text", "names", "sizes")
     config = quickstart.get_config()
     config.name = "nano-text" if text else "nano"
@@ -139,7 +143,7 @@ def get_config(arg: str = "full") -> ConfigDict:
         return _for_names(config)
     if arg in _LESSONS:
         return _for_encoder(config, arg)
-    return _for_sizes(config) if arg == "sizes" else config
+    return {"sizes": _for_sizes, "small": _for_small}.get(arg, lambda config: config)(config)
 
 
 def _for_names(config: ConfigDict) -> ConfigDict:
@@ -174,18 +178,48 @@ def _for_sizes(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def _draw_small(config: ConfigDict) -> None:
+    """Makes triplets those of factories of up to 6 objects, of which half leave the connections to the sketch."""
+    config.seed = 61
+    config.synth.update(train=12_000, validation=200, iid=200, industry=200, layout=0, size=0, timing=0)
+    config.synth.most_objects = 6
+    config.synth.open_names = 0.8
+    config.synth.prompt_styles = ("sketch", "sketch", "sketch", "complete", "terse", "units")
+    config.synth.readings = 0.0
+
+
+def _for_small(config: ConfigDict) -> ConfigDict:
+    """Returns the experiment of a decoder on a CPU, behind an encoder that has learnt `:lines` and learns no more."""
+    config = _for_names(config)
+    config.name = "nano-small"
+    _draw_small(config)
+    lesson, kept_patches, *_ = _LESSONS["lines"]
+    config.pipeline = reading.pipeline(
+        sequence_length=1100, batch_size=16, pack=False, buckets=4, lesson=lesson, kept_patches=kept_patches
+    )
+    config.train.trainable = ((r"^(vision|connector)/", False), (r"", True))
+    config.train.update(steps=600, log_every=10, validate_every=100, validation_batches=6, checkpoint_every=50)
+    config.optimizer = optimizing.optimizer(
+        name="muon", learning_rate=4e-3, schedule="stable", warmup_steps=20, decay_share=0.4
+    )
+    return config
+
+
 def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
     """Returns the encoder's experiment on a CPU: small steps, of the patches alone that have something to say."""
     letters = arg == "letters"
-    lesson, kept_patches, steps = _LESSONS[arg]
+    lesson, kept_patches, batch_size, steps = _LESSONS[arg]
     config.name = f"nano-{arg}"
-    config.seed = 91
-    config.synth.update(train=30_000, validation=400, iid=200, industry=200, layout=0, size=0, timing=0)
-    config.synth.most_objects = 16
-    config.synth.readings = 0.0
+    if arg == "lines":
+        _draw_small(config)
+    else:
+        config.seed = 91
+        config.synth.update(train=30_000, validation=400, iid=200, industry=200, layout=0, size=0, timing=0)
+        config.synth.most_objects = 16
+        config.synth.readings = 0.0
     config.pipeline = reading.pipeline(
         sequence_length=3072,
-        batch_size=8 if letters else 4,
+        batch_size=batch_size,
         pack=False,
         lesson=lesson,
         kept_patches=kept_patches,

@@ -128,11 +128,6 @@ def test_lessons_leave_out_what_comes_later(tokenizer):
     added = {place for place in range(len(names)) if (names[place] != lines[place]).any()}
     assert added == {1 + column + 10 * row for column, row in WAY}
     assert (names[sorted(added)] == NONE).all()
-    classes = visual_targets(annotation(), tokenizer, PATCHES, Lesson.CLASSES)
-    rest = [place for place in range(len(names)) if place not in added]
-    np.testing.assert_array_equal(classes[rest], names[rest])
-    into, out_of = (tokenizer.backend.encode(text, add_special_tokens=False).ids[0] for text in ("Processor", "Queue"))
-    np.testing.assert_array_equal(classes[sorted(added)], [[into, NONE, out_of, NONE]] * len(added))
     np.testing.assert_array_equal(names, visual_targets(annotation(connections=[]), tokenizer, PATCHES))
 
 

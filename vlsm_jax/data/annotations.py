@@ -13,7 +13,7 @@ the last token of the name it leads to, and then those of the name it comes from
 differ in their number, and a decoder that writes what one object leads to finds it by the one and copies the other.
 
 An encoder that starts from nothing takes that in lessons: letters first, of which there are few, then the pieces of
-names that they make up, then lines: first to what class of object one leads, and then to which.
+names that they make up, then lines.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ class Lesson(enum.Enum):
 
     LETTERS = "letters"  # letters, and nothing else
     NAMES = "names"  # names by the pieces that the tokenizer has, and icons, too
-    CLASSES = "classes"  # lines, too, but by the classes of the objects that they join
-    LINES = "lines"  # lines by the names of these objects
+    LINES = "lines"  # lines, too, by the names of the objects that they join
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +152,9 @@ def _said(
             spelt[text] = tokenizer.backend.encode(text, add_special_tokens=False).ids
         return spelt[text]
 
+    def ends(name: str) -> tuple[int, int]:
+        return ids(name)[0], ids(name)[-1]
+
     for item in annotation["objects"]:
         for letter, token, point in _spelt(item["words"], tokenizer):
             yield _LETTER, NONE, ids(letter)[-1], point
@@ -160,22 +162,16 @@ def _said(
                 yield _PIECE, 0, token, point
     if lesson is Lesson.LETTERS:
         return
-    classes = {item["name"]: item["class"] for item in annotation["objects"]}
     for item in annotation["objects"]:
-        for slot, token in ((0, ids(item["class"])[0]), (2, ids(item["name"])[0]), (3, ids(item["name"])[-1])):
+        for slot, token in zip((0, 2, 3), (ids(item["class"])[0], *ends(item["name"])), strict=True):
             yield _ICON, slot, token, item["icon"]
-    for wire in annotation["connections"] if lesson in (Lesson.CLASSES, Lesson.LINES) else ():
+    for wire in annotation["connections"] if lesson is Lesson.LINES else ():
         path = np.array(wire["path"], float)
         reached = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
         along = np.arange(0.0, reached[-1] + 1e-6, _STEP * patch)
-        tokens: dict[int, int] = {}
-        for slot, name in ((0, wire["target"]), (2, wire["source"])):
-            if lesson is Lesson.CLASSES:
-                tokens[slot] = ids(classes[name])[0]
-            else:
-                tokens[slot], tokens[slot + 1] = ids(name)[0], ids(name)[-1]
+        tokens = (*ends(wire["target"]), *ends(wire["source"]))
         for x, y in zip(*(np.interp(along, reached, values) for values in path.T), strict=True):
-            yield from ((_LINE, slot, token, (x, y)) for slot, token in tokens.items())
+            yield from ((_LINE, slot, token, (x, y)) for slot, token in enumerate(tokens))
 
 
 def _spelt(words: Sequence[Sequence[Any]], tokenizer: Tokenizer) -> Iterator[tuple[str, int, Point]]:
