@@ -10,7 +10,7 @@ data make --readings`), in which every word stands in the sketch. One JSON line 
   said.<kind>.<what>: of the letters, pieces of names, icons, and names at icons and the ends of lines that patches of
     annotated sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that visual
     tokens are most like, of how many, and how large a share of them is the commonest; none where sketches have no
-    annotation. The encoder sees all patches.
+    annotation. The encoder sees what it sees by itself.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.machine import machine_name, record
 from convert.llava import read_fit, read_llava
-from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, visual_targets
+from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, seen_patches, visual_targets
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import Batch, encode_example
 from vlsm_jax.data.tokenizer import load_tokenizer
@@ -76,11 +76,14 @@ def main() -> None:
         rows = [row for row in open_triplets(place, split=options.split) if row.extra["prompt_style"] == "sketch"]
         rows = rows[: options.samples]
         pictures = [load_image(row.image, size, fit) for row in rows]
-        patches = Patches(size, config.vision.patch_size, visual, fit)
-        wanted = {
-            lesson: np.array([visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows])
-            for lesson in Lesson
-        }
+        patches = Patches(size, config.vision.patch_size, visual, fit, config.vision.seen_patches)
+
+        def targets_of(lesson: Lesson, rows: list = rows, pictures: list = pictures, patches: Patches = patches):
+            each = (visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows)
+            shown = (seen_patches(picture, patches) for picture in pictures)
+            return np.array([patches.targets_of(*pair) for pair in zip(shown, each, strict=True)])
+
+        wanted = {lesson: targets_of(lesson) for lesson in Lesson}
         if visual == config.vision.tokens and (wanted[Lesson.LINES] != NONE).any():
             read = np.array([said(params, picture) for picture in pictures])
             for what, targets in told_apart(wanted).items():

@@ -145,6 +145,7 @@ def make(choice: Choice) -> ConfigDict:
     config.model.decoder = ConfigDict(dict(DECODER_PRESETS[choice.decoder]))
     config.model.vision = None
     config.model.feature_layer = 0  # the last, or that of model.init.model; LLaVA takes the one before, -2
+    config.model.seen_patches = 0  # all, or as many as that of model.init.model; else those whose pixels differ most
     config.model.connector = choice.connector
     config.model.connector_sizes = ConfigDict()  # fields of PerceiverSizes or QFormerSizes; empty is their defaults
     # Where parameters start: a Hugging Face folder or hub name, or "" for random values.

@@ -79,6 +79,7 @@ def get_config(arg: str = "full") -> ConfigDict:
         }
     )
     config.model.feature_layer = 0  # the last, or that of model.init.model; LLaVA takes the one before, -2
+    config.model.seen_patches = 0  # all, or as many as that of model.init.model; else those whose pixels differ most
     config.model.connector = "mlp"
     config.model.remat = "dots"  # none, dots, full: see vlsm_jax/models/stack.py
     config.model.compute_dtype = "float32"

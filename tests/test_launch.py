@@ -181,6 +181,9 @@ def test_a_finished_run_is_not_trained_again(triplets, tmp_path):
         ({"pipeline.kept_patches": 4, "train.visual_targets": 0.0}, ConfigError, "kept_patches=4 needs annotations"),
         ({"pipeline.lesson": "words"}, ConfigError, "pipeline.lesson='words'"),
         ({"model.vision": None, "model.feature_layer": -2}, ConfigError, "feature_layer=-2 is one of an encoder's"),
+        ({"model.vision": None, "model.seen_patches": 9}, ConfigError, "seen_patches=9 is one of an encoder's"),
+        ({"model.seen_patches": 999}, ConfigError, "model: seen_patches=999: an image of"),
+        ({"pipeline.kept_patches": 4}, ConfigError, "kept_patches=4 is for an encoder alone"),
         ({"pipeline.augmentation": 1.0}, ConfigError, "augmentation moves what annotations tell the place of"),
     ],
 )
@@ -192,7 +195,7 @@ def test_bad_input_is_named(triplets, tmp_path, changes, error, message):
 
 def test_annotated_sketches_teach_visual_tokens_what_to_say(tmp_path):
     config = quickstart.get_config("smoke")
-    config.synth.annotated, config.train.visual_targets, config.pipeline.kept_patches = True, 1.0, 12
+    config.synth.annotated, config.train.visual_targets, config.model.seen_patches = True, 1.0, 12
     launch_py.run(config, tmp_path, "train")
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if row["kind"] == "train"]

@@ -120,7 +120,7 @@ def equal(a: nnx.State, b: nnx.State) -> bool:
     )
 
 
-@pytest.mark.parametrize("own", [{"stem_channels": (5, 7)}, {"rope_theta": 50.0}])
+@pytest.mark.parametrize("own", [{"stem_channels": (5, 7)}, {"rope_theta": 50.0}, {"seen_patches": 5}])
 def test_an_encoder_that_clip_is_not_comes_back_and_transformers_does_not_take_it(tmp_path, own):
     """A model that loaded with CLIP's encoder in its place would write nonsense, and nobody would know why."""
     vision = dataclasses.replace(VISION, heads=2, **own)

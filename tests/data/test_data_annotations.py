@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlsm_jax.data.annotations import NONE, Lesson, Patches, kept_patches, visual_targets
+from vlsm_jax.data.annotations import NONE, Lesson, Patches, kept_patches, seen_patches, visual_targets
 from vlsm_jax.data.images import Fit, fit_image, fitted
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
 from vlsm_jax.data.tokenizer import train_bpe
@@ -213,13 +213,12 @@ def test_kept_patches_travel_with_their_targets(tokenizer):
     one, other = (next(iter(make_dataset(rows, tokenizer, config, shuffle=False))) for config in (whole, cut))
     np.testing.assert_array_equal(one["images"], other["images"])
     assert other["kept"].shape == (*one["images"].shape[:2], 20)
-    for row, kept in enumerate(other["kept"][:, 0]):
-        # The text is as it was and where it was, and the patches that are left stand where they stood, too.
+    for row in range(len(other["kept"])):
         one_text, text = ((batch["visual_index"][row] < 0) & (batch["positions"][row] >= 0) for batch in (one, other))
-        for name in ("tokens", "targets", "weights", "positions"):
+        for name in ("tokens", "targets", "weights"):
             np.testing.assert_array_equal(one[name][row][one_text], other[name][row][text])
         np.testing.assert_array_equal(other["visual_index"][row, :22], [*range(21), -1])
-        np.testing.assert_array_equal(other["positions"][row, :21], [0, *(1 + kept)])
+        np.testing.assert_array_equal(other["positions"][row, :30], range(30))
     assert (
         other["visual_targets"].shape
         == (*one["images"].shape[:2], 21, 4)
@@ -230,6 +229,24 @@ def test_kept_patches_travel_with_their_targets(tokenizer):
     found = np.take_along_axis(one["visual_targets"][..., 1:, :], other["kept"][..., None], axis=-2)
     np.testing.assert_array_equal(other["visual_targets"][..., 1:, :], found)
     assert (found != NONE).sum() == (one["visual_targets"] != NONE).sum() > 0
+
+
+def test_targets_are_those_of_the_patches_that_the_encoder_sees_by_itself(tokenizer):
+    form = {"image_size": 160, "patch_size": 16, "pack": False}
+    whole = PipelineConfig(600, 2, visual_tokens=101, **form)
+    few = PipelineConfig(600, 2, visual_tokens=31, seen_patches=30, **form)
+    drawn = np.random.default_rng(0).integers(0, 256, (96, 160, 3)).astype(np.uint8)
+    drawn[:, 40:] = 0
+    rows = [row._replace(image=encode(drawn)) for row in rows_of(4)]
+    one, other = (next(iter(make_dataset(rows, tokenizer, config, shuffle=False))) for config in (whole, few))
+    np.testing.assert_array_equal(one["images"], other["images"])
+    assert "kept" not in other
+    # Of the picture, 32 pixels down in its square, patches 0 to 2 of rows 2 to 7 have pixels that differ: 18 of 30.
+    seen = seen_patches(one["images"][0, 0], few.patches)
+    assert {row * 10 + column for row in range(2, 8) for column in range(3)} < set(seen)
+    np.testing.assert_array_equal(other["visual_targets"][:, :, 1:], one["visual_targets"][:, :, 1 + seen])
+    assert (other["visual_targets"] != NONE).any()
+    np.testing.assert_array_equal(other["visual_index"][0, :32], [*range(31), -1])
 
 
 def test_all_patches_kept_are_all_patches(tokenizer):

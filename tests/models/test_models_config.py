@@ -177,6 +177,7 @@ def test_vision_config_both_ways():
         ({"num_channels": 1}, "num_channels 1"),
         ({"stem_channels": [8, 8]}, "clip_vision_model with stem_channels: CLIP has none"),
         ({"rope_theta": 100.0}, "clip_vision_model with rope_theta: CLIP has none"),
+        ({"seen_patches": 9, "rope_theta": 9.0}, "clip_vision_model with rope_theta and seen_patches: CLIP has none"),
     ],
 )
 def test_other_encoders_are_refused(changes, message):
@@ -195,6 +196,7 @@ def test_other_encoders_are_refused(changes, message):
         ({"stem_channels": (8, 0)}, r"stem_channels\[1\]"),
         ({"rope_theta": 1.0}, "rope_theta=1.0 with heads 8 wide: choose more than 1, and a multiple of 4"),
         ({"rope_theta": 9.0, "heads": 16}, "rope_theta=9.0 with heads 2 wide"),
+        ({"seen_patches": 17}, "seen_patches=17: an image of 16 pixels has 16 patches of 4; 0 is all"),
     ],
 )
 def test_impossible_encoders(changes, message):
@@ -216,11 +218,12 @@ def test_unknown_connector():
     mean=st.tuples(*[st.floats(0, 1)] * 3),
     stem=st.sampled_from([(), (3, 5)]),
     theta=st.one_of(st.none(), st.floats(2, 1e4)),
+    seen=st.integers(0, 16),
 )
-def test_vlsm_config_survives_json(kind, eos, window, mean, stem, theta):
+def test_vlsm_config_survives_json(kind, eos, window, mean, stem, theta, seen):
     vision = VisionConfig(width=32, layers=2, heads=4, mlp_width=64, patch_size=4, image_size=16, image_mean=mean)
     config = VlsmConfig(
-        dataclasses.replace(vision, stem_channels=stem, rope_theta=theta),
+        dataclasses.replace(vision, stem_channels=stem, rope_theta=theta, seen_patches=seen),
         ConnectorConfig(kind),
         DecoderConfig("llama", 61, 32, 2, 4, 2, 8, 48, eos_token_ids=tuple(eos), sliding_window=window),
         image_token_id=61,

@@ -12,6 +12,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from convert.huggingface import read_vision
 from convert.mapping import flatten_params
+from vlsm_jax.data.annotations import Patches, seen_patches
+from vlsm_jax.data.images import Fit
 from vlsm_jax.models import ConnectorConfig, VisionEncoder
 from vlsm_jax.models.connector import make_connector
 from vlsm_jax.models.vision import CLIP_MEAN, CLIP_STD, VisionConfig
@@ -196,6 +198,40 @@ def test_of_kept_patches_each_is_seen_at_its_place(pair, drop_cls, own):
     moved = moved[:, np.roll(np.arange(16), 1)].reshape(2, 4, 4, 4, 4, 3).swapaxes(2, 3).reshape(2, 16, 16, 3)
     elsewhere = model(moved, kept=(kept + 1) % 16)
     assert abs(elsewhere - seen).max() > 0.1
+
+
+@pytest.mark.parametrize("drop_cls", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_by_itself_it_sees_the_patches_that_differ_most(pair, drop_cls, own):
+    _, config, params = (None, OWN, own_params()) if own else pair
+    config = dataclasses.replace(config, drop_cls=drop_cls)
+    images = random_images()
+    images[0] //= 4
+    images[0, :, 4:12] //= 8  # eight patches that differ less
+    images[1, 4:8] = 200  # four without anything
+    few = dataclasses.replace(config, seen_patches=8)
+    assert few.tokens == 8 + (not drop_cls)
+    chosen = np.array([seen_patches(image, Patches(16, 4, few.tokens, Fit.PAD, seen=8)) for image in images])
+    assert chosen[0].tolist() == [0, 3, 4, 7, 8, 11, 12, 15]
+    assert not set(chosen[1]) & {4, 5, 6, 7}
+    seen = encoder(few, params)(images)
+    assert seen.shape == (2, few.tokens, 24)
+    np.testing.assert_allclose(seen, encoder(config, params)(images, kept=jnp.array(chosen)), atol=1e-5)
+    np.testing.assert_allclose(seen, encoder(few, params)(normalised(images)), atol=1e-4)
+
+
+def test_of_patches_that_differ_alike_the_first_are_seen_and_targets_go_with_them():
+    flat = np.zeros((1, 16, 16, 3), np.uint8)
+    for image in (flat, np.random.default_rng(3).integers(0, 3, flat.shape).astype(np.uint8)):
+        patches = Patches(16, 4, 6, Fit.PAD, seen=5)
+        seen = seen_patches(image[0], patches)
+        few = encoder(dataclasses.replace(OWN, seen_patches=5), own_params())
+        told = encoder(OWN, own_params())(image, kept=jnp.array(seen)[None])
+        np.testing.assert_allclose(few(image), told, atol=1e-5)
+        targets = np.arange(17)[:, None].repeat(4, 1)
+        np.testing.assert_array_equal(patches.targets_of(seen, targets)[:, 0], [0, *(seen + 1)])
+    assert seen_patches(flat[0], patches).tolist() == [0, 1, 2, 3, 4]
+    assert seen_patches(flat[0], Patches(16, 4, 17, Fit.PAD)).tolist() == list(range(16))
 
 
 def test_a_stem_sees_the_pixels_around_a_patch_and_no_more():

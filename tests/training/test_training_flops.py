@@ -102,6 +102,10 @@ def test_pictures_take_the_products_that_the_program_holds(network, connector, f
             network.shapes, images, kept
         )
         assert 5 * StepFlops.create(network, (), kept_patches=3).picture.total == count_work(program).products
+    vision = dataclasses.replace(vision, seen_patches=2)
+    network = Network.create(dataclasses.replace(network.config, vision=vision))
+    program = jax.make_jaxpr(lambda params, x: network.merge(params).encode_images(x))(network.shapes, images)
+    assert 5 * StepFlops.create(network, ()).picture.total == count_work(program).products
 
 
 def test_what_gradients_do_not_reach_is_not_counted(network):

@@ -11,7 +11,6 @@ import pytest
 from vlsm_jax.data.pipeline import PipelineConfig
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.loop import TrainConfig, check_objective
-from vlsm_jax.training.network import Network
 from vlsm_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer, split_frozen
 from vlsm_jax.training.step import TrainState, batch_loss, batch_losses, make_train_step
 
@@ -238,34 +237,12 @@ def test_an_encoder_alone_learns_from_the_patches_that_are_kept(network, make_ba
     assert metrics.tokens == (np.asarray(targets) >= 0).sum() > 0
 
 
-def test_a_row_without_a_patch_is_as_if_nobody_saw_it(network, make_batch):
-    model, batch = network.merge(network.init(0)), make_batch(3)
-    kept = jnp.tile(jnp.array([0, 2, 3], jnp.int32), (3, 1))
-    visual = model.encode_images(batch.images[:, 0], kept)  # without patch 1, the visual token at place 2
-    rows = {"segment_ids": batch.segment_ids, "positions": batch.positions, "visual_index": batch.visual_index}
-    unseen = {"segment_ids": 0, "positions": -1, "visual_index": 0}
-    whole = {name: values.at[:, 2].set(unseen[name]) for name, values in rows.items()}
-    wanted, _ = model(batch.tokens, visual=jnp.insert(visual, 2, 1e3, axis=1), **whole)
-    cut = {name: jnp.delete(values, 2, axis=1) for name, values in rows.items()}
-    cut["visual_index"] = jnp.where(cut["visual_index"] > 2, cut["visual_index"] - 1, cut["visual_index"])
-    found, _ = model(jnp.delete(batch.tokens, 2, axis=1), visual=visual, **cut)
-    real = np.asarray(cut["positions"]) >= 0
-    np.testing.assert_allclose(found[real], jnp.delete(wanted, 2, axis=1)[real], atol=1e-5)
-    # Rows of one sample each need no segments, and have gaps in their positions, too.
-    del cut["segment_ids"]
-    alone, _ = model(jnp.delete(batch.tokens, 2, axis=1), visual=visual, **cut, leading=True)
-    np.testing.assert_allclose(alone[real], found[real], atol=1e-5)
-
-
-def test_a_window_that_counts_places_is_refused_where_some_are_left_out(network):
-    decoder = dataclasses.replace(network.config.decoder, sliding_window=8)
-    windowed = Network.create(dataclasses.replace(network.config, decoder=decoder))
+def test_patches_chosen_by_annotations_are_for_an_encoder_alone(network):
     pipeline = PipelineConfig(24, 2, image_size=8, visual_tokens=VISUAL, patch_size=4, kept_patches=3)
     config = TrainConfig(steps=1, visual_targets=1.0)
-    check_objective(config, pipeline, network, None)
-    check_objective(config, dataclasses.replace(pipeline, kept_patches=0), windowed, None)
-    with pytest.raises(ConfigError, match="kept_patches=3 leaves places out, and this decoder's sliding_window=8"):
-        check_objective(config, pipeline, windowed, None)
+    check_objective(config, dataclasses.replace(pipeline, kept_patches=0), network, None)
+    with pytest.raises(ConfigError, match=r"kept_patches=3 is for an encoder alone .* model\.seen_patches"):
+        check_objective(config, pipeline, network, None)
 
 
 def test_a_model_learns_to_say_what_its_patches_show(network, make_batch):

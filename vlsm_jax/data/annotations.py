@@ -64,23 +64,34 @@ class Patches:
       patch_size: side of a patch, in pixels.
       tokens: visual tokens of a picture; what they are more than patches stands before them and has no target.
       fit: how a picture becomes a square.
+      seen: how many patches the encoder sees of a picture, those whose pixels differ most; 0: all.
     """
 
     image_size: int
     patch_size: int
     tokens: int
     fit: Fit
+    seen: int = 0
 
     @property
     def across(self) -> int:
         """Patches of a row."""
         return self.image_size // self.patch_size
 
+    @property
+    def before(self) -> int:
+        """Visual tokens that are no patches, and stand before these."""
+        return self.tokens - (self.seen or self.across**2)
+
+    def targets_of(self, seen: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Returns what visual tokens are to say [V, SLOTS] where only the patches `seen` of a picture are seen."""
+        return np.concatenate([targets[: self.before], targets[self.before :][seen]])
+
 
 def visual_targets(
     annotation: Mapping[str, Any] | None, tokenizer: Tokenizer, patches: Patches, lesson: Lesson = Lesson.LINES
 ) -> np.ndarray:
-    """Returns the tokens that each visual token is to say, int32 [V, SLOTS]; `NONE` where there is none.
+    """Returns the tokens that each visual token is to say, as if all were seen, int32 [V, SLOTS]; `NONE`: nothing.
 
     Where two things share a patch, names go before icons, and icons before lines; of two pieces, icons or lines, the
     one nearer to the patch's middle counts, and of two letters the one nearer to the middle of the patch's third. A
@@ -95,7 +106,7 @@ def visual_targets(
     Raises:
       DataError: it is no annotation; the message says what is missing.
     """
-    out = np.full((patches.tokens, SLOTS), NONE, np.int32)
+    out = np.full((patches.before + patches.across**2, SLOTS), NONE, np.int32)
     if annotation is None:
         return out
     try:
@@ -118,7 +129,7 @@ def visual_targets(
     from_middle = np.maximum(np.abs(np.where(letters, x * THIRDS % 1, x) - 0.5), np.abs(y - 0.5))
     order = np.lexsort((from_middle, kinds))
     places, first = np.unique((patch * SLOTS + slots)[order], return_index=True)
-    out[patches.tokens - patches.across**2 :].reshape(-1)[places] = ids[order][first]
+    out[patches.before :].reshape(-1)[places] = ids[order][first]
     return out
 
 
@@ -129,16 +140,29 @@ def kept_patches(picture: np.ndarray, targets: np.ndarray, patches: Patches, cou
     even distances, from lines to paper: an encoder that has never seen paper looks at it where all patches are shown.
     Of too many that are to say something, those whose pixels differ most.
     """
+    asked = (targets[patches.before :] != NONE).any(-1)
+    order = np.argsort(-(_differing(picture, patches) + 256 * asked), kind="stable")
+    first, others = np.split(order, [asked.sum()])
+    spread = np.linspace(0, len(others) - 1, max(count - len(first), 0)).round().astype(int)
+    return np.sort(np.concatenate([first[:count], others[spread]])).astype(np.int32)
+
+
+def seen_patches(picture: np.ndarray, patches: Patches) -> np.ndarray:
+    """Returns which patches of a picture [H, W, 3] the encoder sees by itself, int32 [P], in their order."""
+    if not patches.seen:
+        return np.arange(patches.across**2, dtype=np.int32)
+    order = np.argsort(-_differing(picture, patches), kind="stable")
+    return np.sort(order[: patches.seen]).astype(np.int32)
+
+
+def _differing(picture: np.ndarray, patches: Patches) -> np.ndarray:
+    """Returns by how much the pixels of each patch differ, in the channel where they differ most, int [A * A]."""
     across, side = patches.across, patches.patch_size
     rows = picture.reshape(across, side, -1)
     most, least = (
         reduce(reduce(rows, axis=1).reshape(across, across, side, 3), axis=2).astype(int) for reduce in (np.max, np.min)
     )
-    asked = (targets[-(across**2) :] != NONE).any(-1)
-    order = np.argsort(-((most - least).max(-1).reshape(-1) + 256 * asked), kind="stable")
-    first, others = np.split(order, [asked.sum()])
-    spread = np.linspace(0, len(others) - 1, max(count - len(first), 0)).round().astype(int)
-    return np.sort(np.concatenate([first[:count], others[spread]])).astype(np.int32)
+    return (most - least).max(-1).reshape(-1)
 
 
 def _said(

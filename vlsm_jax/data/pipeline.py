@@ -23,7 +23,7 @@ import grain
 import numpy as np
 from absl import flags, logging
 
-from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, kept_patches, visual_targets
+from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, kept_patches, seen_patches, visual_targets
 from vlsm_jax.data.augmentation import augment
 from vlsm_jax.data.features import FeatureError, FeatureStore, picture_key
 from vlsm_jax.data.images import Fit, ImageError, load_image
@@ -110,8 +110,9 @@ class PipelineConfig:
       patch_size: of the encoder, in pixels, where visual tokens are to say what an annotation tells; 0: annotations are
         not read.
       lesson: what of annotations visual tokens are to say.
-      kept_patches: how many patches of a picture are enough to train with, see `annotations.kept_patches`; a picture
-        takes so much less of a row. 0: all.
+      kept_patches: how many patches of a picture are enough to train an encoder alone with, see
+        `annotations.kept_patches`; a picture takes so much less of a row. 0: those that it sees.
+      seen_patches: how many the encoder sees by itself, where annotations are read; 0: all.
       seed: of the order of the data.
       workers: processes that read and tokenise; 0 uses threads of this one.
     """
@@ -133,6 +134,7 @@ class PipelineConfig:
     patch_size: int = 0
     lesson: Lesson = Lesson.LINES
     kept_patches: int = 0
+    seen_patches: int = 0
     seed: int = 0
     workers: int = 0
 
@@ -165,12 +167,12 @@ class PipelineConfig:
     @property
     def patches(self) -> Patches:
         """How the encoder cuts pictures, where annotations are read."""
-        return Patches(self.image_size, self.patch_size, self.visual_tokens, self.fit)
+        return Patches(self.image_size, self.patch_size, self.visual_tokens, self.fit, self.seen_patches)
 
     @property
     def encoded_tokens(self) -> int:
         """Visual tokens that the encoder makes of a picture: V, or those of the patches that are kept."""
-        return self.visual_tokens - (self.patches.across**2 - self.kept_patches if self.kept_patches else 0)
+        return self.patches.before + self.kept_patches if self.kept_patches else self.visual_tokens
 
     @property
     def form(self) -> TextForm:
@@ -485,10 +487,6 @@ class _Reader:
                 positions[row, at:end] = np.arange(length)
                 if image is not None:
                     tokens = config.encoded_tokens
-                    if config.kept_patches:
-                        first = tokens - config.kept_patches  # visual tokens that are no patches
-                        positions[row, at + first : at + tokens] = first + wanted["kept"]
-                        positions[row, at + tokens : end] += config.visual_tokens - tokens
                     visual_index[row, at : at + tokens] = picture * tokens + np.arange(tokens)
                     pictures[row, picture] = image
                     for key, values in visual.items():
@@ -545,11 +543,10 @@ class _Reader:
         """Returns what a picture's visual tokens are to say, and which of them there are."""
         config, patches = self._config, self._config.patches
         targets = visual_targets(record.extra.get(COLUMN), self._tokenizer, patches, config.lesson)
-        if not config.kept_patches:
-            return {"visual_targets": targets}
-        kept = kept_patches(image, targets, patches, config.kept_patches)
-        first = len(targets) - patches.across**2
-        return {"visual_targets": np.concatenate([targets[:first], targets[first:][kept]]), "kept": kept}
+        if config.kept_patches:
+            kept = kept_patches(image, targets, patches, config.kept_patches)
+            return {"visual_targets": patches.targets_of(kept, targets), "kept": kept}
+        return {"visual_targets": patches.targets_of(seen_patches(image, patches), targets)}
 
     def _picture(self, picture: str | bytes, sample: Sample) -> np.ndarray:
         if self._features is not None:

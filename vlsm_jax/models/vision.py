@@ -34,6 +34,8 @@ CLIP_TYPE = "clip_vision_model"
 OWN_TYPE = "vlsm_vision_model"
 """What `config.json` calls an encoder with what CLIP's lacks; transformers knows none of that name, and says so."""
 
+_OWN_FIELDS = ("stem_channels", "rope_theta", "seen_patches")
+
 # Rows of a TPU's tile of bfloat16.
 _TILE_TOKENS = 16
 
@@ -56,6 +58,8 @@ class VisionConfig:
       stem_channels: of the convolutions that come down to a patch, each to half the side; none is CLIP's one matrix.
       rope_theta: queries and keys are rotated by column and row of their patch, by angles from 1 down to about its
         inverse (axial RoPE: Heo et al., 2024), besides the learned positions; None is CLIP's, without.
+      seen_patches: how many of an image, those whose pixels differ most: three quarters of a sketch are paper, which
+        costs encoder and decoder as much as what is drawn on it. 0 is all, as in CLIP.
     """
 
     width: int
@@ -75,6 +79,7 @@ class VisionConfig:
     init_std: float = 0.02
     stem_channels: tuple[int, ...] = ()
     rope_theta: float | None = None
+    seen_patches: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "stem_channels", tuple(self.stem_channels))
@@ -96,6 +101,11 @@ class VisionConfig:
                     f"{len(self.stem_channels)} convolutions of a stem (stem_channels={self.stem_channels}) come down "
                     f"to patches of {2 ** len(self.stem_channels)} pixels, and these have {self.patch_size}"
                 )
+        if not 0 <= self.seen_patches <= self.all_patches:
+            raise ValueError(
+                f"seen_patches={self.seen_patches}: an image of {self.image_size} pixels has {self.all_patches} "
+                f"patches of {self.patch_size}; 0 is all"
+            )
         if self.rope_theta is not None and (self.rope_theta <= 1 or self.head_dim % 4):
             raise ValueError(
                 f"rope_theta={self.rope_theta} with heads {self.head_dim} wide: choose more than 1, and a multiple of 4"
@@ -104,12 +114,17 @@ class VisionConfig:
     @property
     def is_clip(self) -> bool:
         """Whether it is an encoder that CLIP's classes elsewhere can hold."""
-        return not self.stem_channels and self.rope_theta is None
+        return not self.stem_channels and self.rope_theta is None and not self.seen_patches
+
+    @property
+    def all_patches(self) -> int:
+        """Number of patches of one image."""
+        return (self.image_size // self.patch_size) ** 2
 
     @property
     def patches(self) -> int:
-        """Number of patches of one image."""
-        return (self.image_size // self.patch_size) ** 2
+        """Number of patches that the encoder sees of one image."""
+        return self.seen_patches or self.all_patches
 
     @property
     def tokens(self) -> int:
@@ -146,7 +161,7 @@ class VisionConfig:
     ) -> VisionConfig:
         """Reads a `clip_vision_model` config, the vision part of a `clip` config, or one of ours.
 
-        Ours (`OWN_TYPE`) has the fields of a `clip_vision_model`, `stem_channels` and `rope_theta`.
+        Ours (`OWN_TYPE`) has the fields of a `clip_vision_model`, and those of `_OWN_FIELDS`.
 
         Args:
           hf: the config. Fields that it leaves out take transformers' defaults, as in the files that OpenAI and LAION
@@ -162,7 +177,7 @@ class VisionConfig:
         kind = hf.get("model_type")
         if kind not in (CLIP_TYPE, OWN_TYPE):
             raise UnsupportedConfigError(f"model_type {kind!r} is not the vision encoder there is: CLIP")
-        own = [key for key in ("stem_channels", "rope_theta") if hf.get(key)]
+        own = [key for key in _OWN_FIELDS if hf.get(key)]
         if kind == CLIP_TYPE and own:
             raise UnsupportedConfigError(
                 f"{CLIP_TYPE} with {' and '.join(own)}: CLIP has none; an encoder that does is a {OWN_TYPE}"
@@ -188,6 +203,7 @@ class VisionConfig:
             init_std=hf.get("initializer_range", 0.02),
             stem_channels=hf.get("stem_channels") or (),
             rope_theta=hf.get("rope_theta"),
+            seen_patches=hf.get("seen_patches", 0),
         )
 
     @classmethod
@@ -236,7 +252,7 @@ class VisionConfig:
             raise UnsupportedConfigError(
                 f"a clip_vision_model has positions for its own image size, {self.image_size}, not {self.position_size}"
             )
-        own = {"stem_channels": list(self.stem_channels), "rope_theta": self.rope_theta}
+        own = {name: getattr(self, name) for name in _OWN_FIELDS} | {"stem_channels": list(self.stem_channels)}
         return ({} if self.is_clip else own) | {
             "model_type": CLIP_TYPE if self.is_clip else OWN_TYPE,
             "architectures": ["CLIPVisionModel" if self.is_clip else "VlsmVisionModel"],
@@ -332,8 +348,8 @@ class VisionEncoder(nnx.Module):
         uint8 images are pixels 0 to 255, normalised here with the config's mean and deviation; images of a floating
         dtype are taken as normalised already. V is `config.tokens`, the class token first. With `padded`, there may be
         tokens without meaning behind those; see `_padding`. With `kept`, int32 [N, P], the encoder sees these patches
-        of an image alone, each at its place, and V is fewer by the others: less to compute for training (patch dropout
-        of Li et al., 2023, Scaling Language-Image Pre-training via Masking, with a choice in place of chance).
+        of an image alone, each at its place, and V goes by their number: less to compute for training (patch dropout of
+        Li et al., 2023, Scaling Language-Image Pre-training via Masking, with a choice in place of chance).
 
         Raises:
           ValueError: the images have another shape.
@@ -341,6 +357,8 @@ class VisionEncoder(nnx.Module):
         side, across = self.config.image_size, self.config.image_size // self.config.patch_size
         if images.ndim != 4 or images.shape[1:] != (side, side, 3):
             raise ValueError(f"images have the shape {images.shape}; this encoder takes [N, {side}, {side}, 3]")
+        if kept is None and self.config.seen_patches:
+            kept = self._most_varied(images)
         count = images.shape[0]
         x = self.patch(self._patches(images, kept))  # [N, V - 1, D]
         cls = jnp.broadcast_to(self.cls[...].astype(x.dtype), (count, 1, self.config.width))
@@ -377,6 +395,17 @@ class VisionEncoder(nnx.Module):
         if kept is not None:
             pixels = jnp.take_along_axis(pixels, kept[:, :, None, None, None], axis=1, mode="clip")
         return self._normalised(pixels)
+
+    def _most_varied(self, images: jax.Array) -> jax.Array:
+        """Returns which patches of images [N, H, H, 3] are seen, int32 [N, P]; as in `vlsm_jax.data.annotations`."""
+        if images.dtype != jnp.uint8:
+            mean, std = jnp.array(self.config.image_mean), jnp.array(self.config.image_std)
+            images = jnp.round((images * std + mean) * 255)
+        count, side, patch = images.shape[0], self.config.image_size, self.config.patch_size
+        pixels = images.astype(jnp.int32).reshape(count, side // patch, patch, side // patch, patch, 3)
+        differ = (pixels.max((2, 4)) - pixels.min((2, 4))).max(-1).reshape(count, -1)
+        # Of two alike the first is taken.
+        return jnp.sort(jax.lax.top_k(differ, self.config.seen_patches)[1], axis=-1)
 
     def _normalised(self, pixels: jax.Array) -> jax.Array:
         """Returns pixels [..., 3] as the encoder takes them; those of a floating dtype are that already."""

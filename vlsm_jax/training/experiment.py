@@ -144,14 +144,16 @@ def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
 
 
 def _with_features(vision: Any, config: ConfigDict) -> Any:
-    """Returns the encoder's sizes with the layer that `model.feature_layer` asks for."""
-    layer = config.model.get("feature_layer", 0)
-    if not layer:
+    """Returns the encoder's sizes with what `model.feature_layer` and `model.seen_patches` ask for."""
+    asked = {name: config.model.get(name, 0) for name in ("feature_layer", "seen_patches")}
+    asked = {name: value for name, value in asked.items() if value}
+    if not asked:
         return vision
     if vision is None:
-        raise ConfigError(f"model.feature_layer={layer} is one of an encoder's, and this model has none; set it to 0")
+        name, value = next(iter(asked.items()))
+        raise ConfigError(f"model.{name}={value} is one of an encoder's, and this model has none; set it to 0")
     try:
-        return dataclasses.replace(vision, feature_layer=layer)
+        return dataclasses.replace(vision, **asked)
     except ValueError as error:
         raise ConfigError(f"model: {error}") from error
 
@@ -180,6 +182,7 @@ def build_network(config: ConfigDict, model_config: Any, platform: str) -> tuple
         config.pipeline,
         "pipeline",
         patch_size=vision.patch_size if annotated else 0,
+        seen_patches=vision.seen_patches if annotated else 0,
         image_size=1 if vision is None else vision.image_size,  # without an encoder no picture is read
         visual_tokens=model_config.visual_tokens,
         seed=config.seed,

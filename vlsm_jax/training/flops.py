@@ -186,6 +186,7 @@ class StepFlops:
         """
         config, decoder = network.config, network.config.decoder
         patches = 0 if config.vision is None else kept_patches or config.vision.patches
+        cut = config.vision is not None and bool(kept_patches or config.vision.seen_patches)
         first_trained = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}
         through = {part: any(name.startswith(before) for name in trained) for part, before in first_trained.items()}
         token, target, picture = Flops(), Flops(), Flops()
@@ -200,7 +201,7 @@ class StepFlops:
             elif part == "decoder":
                 token = _add(token, name in trained, each)
             else:
-                picture = _add(picture, name in trained, each * _places(name, config, patches, bool(kept_patches)))
+                picture = _add(picture, name in trained, each * _places(name, config, patches, cut))
         passes = {part: 3 if through[part] else 1 for part in through}
         seen = passes["vision"] * (not features) * _vision_attention(config, patches)
         picture = picture._replace(attention=seen + passes["connector"] * _connector_attention(config))

@@ -309,13 +309,13 @@ def jit_train_step(
 def check_objective(config: TrainConfig, pipeline: PipelineConfig, network: Network, plan: StatePlan) -> None:
     """Raises ConfigError where an encoder that is trained alone is none, or something else is to be trained with it.
 
-    Or where patches are left out before a decoder whose window counts places.
+    Or where a decoder would learn behind patches that are chosen by an annotation, which nobody has who asks it later.
     """
     if config.responses:
-        if pipeline.kept_patches and network.config.decoder.sliding_window is not None:
+        if pipeline.kept_patches:
             raise ConfigError(
-                f"pipeline.kept_patches={pipeline.kept_patches} leaves places out, and this decoder's sliding_window="
-                f"{network.config.decoder.sliding_window} counts places; set it to 0, or train.responses=False"
+                f"pipeline.kept_patches={pipeline.kept_patches} is for an encoder alone (train.responses=False); set "
+                "it to 0, and model.seen_patches to how many patches are enough for encoder and decoder"
             )
         return
     if network.config.vision is None:

@@ -73,6 +73,8 @@ class ModelSection:
     Attributes:
       feature_layer: which of the encoder's layers gives the visual features, counted from the end: -1 the last, -2 the
         one before, LLaVA's choice; those behind it do not run. 0 is that of the model in `init.model`, else the last.
+      seen_patches: how many patches of an image the encoder sees, those whose pixels differ most. 0 is as many as the
+        one of the model in `init.model` does, else all.
     """
 
     decoder: Mapping[str, Any]
@@ -86,6 +88,7 @@ class ModelSection:
     quantise: str = "none"
     lora: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     feature_layer: int = 0
+    seen_patches: int = 0
 
     def __post_init__(self):
         if self.compute_dtype not in ("float32", "bfloat16"):
