@@ -11,6 +11,8 @@ data make --readings`), in which every word stands in the sketch. One JSON line 
     annotated sketches (`vlsm data make --annotate`) are to say (vlsm_jax/data/annotations.py), the share that visual
     tokens are most like, of how many, and how large a share of them is the commonest; none where sketches have no
     annotation. The encoder sees what it sees by itself.
+  seen.<kind>: of the patches that are to say something, the share that is among so many whose pixels differ most (what
+    `model.seen_patches` keeps), on average and in the worst sketch.
   spread: standard deviations of the encoder's features and of what the connector makes of them; of a text token's
     embedding; and the mean distance between two pictures' at the same place, in such deviations.
 """
@@ -18,7 +20,9 @@ data make --readings`), in which every word stands in the sketch. One JSON line 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +34,8 @@ from convert.llava import read_fit, read_llava
 from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, seen_patches, visual_targets
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import Batch, encode_example
-from vlsm_jax.data.tokenizer import load_tokenizer
-from vlsm_jax.data.triplets import open_triplets
+from vlsm_jax.data.tokenizer import Tokenizer, load_tokenizer
+from vlsm_jax.data.triplets import Record, open_triplets
 from vlsm_jax.models import Vlsm
 from vlsm_jax.models.vlsm import turned
 from vlsm_jax.sharding import make_mesh
@@ -44,6 +48,7 @@ from vlsm_jax.training.network import Network, flatten
 from vlsm_jax.training.step import batch_loss
 
 RESULTS = Path(__file__).parent / "results" / "sight.jsonl"
+COUNTS = (128, 192, 256, 384, 512)
 GRAIN = 512  # lengths of rows are multiples of this, so that few are compiled
 
 
@@ -84,6 +89,8 @@ def main() -> None:
             return np.array([patches.targets_of(*pair) for pair in zip(shown, each, strict=True)])
 
         wanted = {lesson: targets_of(lesson) for lesson in Lesson}
+        for figure in coverage(rows, pictures, tokenizer, dataclasses.replace(patches, tokens=patches.across**2)):
+            report(f"seen.{kind}", **figure)
         if visual == config.vision.tokens and (wanted[Lesson.LINES] != NONE).any():
             read = np.array([said(params, picture) for picture in pictures])
             for what, targets in told_apart(wanted).items():
@@ -114,6 +121,25 @@ def main() -> None:
         text_tokens=round(float(np.std(np.asarray(params["decoder/embedding/table"]))), 3),
         two_pictures=round(float(abs(tokens[0] - tokens[1]).mean() / tokens.std()), 4),
     )
+
+
+def coverage(
+    rows: Sequence[Record], pictures: Sequence[np.ndarray], tokenizer: Tokenizer, patches: Patches
+) -> Iterator[dict[str, float]]:
+    """Yields how much of what sketches say stands in so many patches; `patches` has no other visual tokens."""
+    asked = [
+        (visual_targets(row.extra.get(COLUMN), tokenizer, dataclasses.replace(patches, seen=0)) != NONE).any(-1)
+        for row in rows
+    ]
+    for count in COUNTS:
+        fewer = dataclasses.replace(patches, seen=count)
+        shares = [
+            said[seen_patches(picture, fewer)].sum() / said.sum()
+            for said, picture in zip(asked, pictures, strict=True)
+            if said.any()
+        ]
+        if shares:
+            yield {"patches": count, "value": round(float(np.mean(shares)), 4), "worst": round(float(min(shares)), 4)}
 
 
 def told_apart(wanted: dict[Lesson, np.ndarray]) -> dict[str, np.ndarray]:
