@@ -93,19 +93,22 @@ def test_pictures_take_the_products_that_the_program_holds(network, connector, f
     vision = dataclasses.replace(vision, stem_channels=stem)
     config = ConnectorConfig(connector, sizes=sizes.get(connector))
     network = Network.create(dataclasses.replace(network.config, vision=vision, connector=config))
-    images = jax.ShapeDtypeStruct((5, 8, 8, 3), jnp.uint8)
-    program = jax.make_jaxpr(lambda params, x: network.merge(params).encode_images(x))(network.shapes, images)
-    assert 5 * StepFlops.create(network, ()).picture.total == count_work(program).products
-    if sizes.get(connector) is None:
-        kept = jax.ShapeDtypeStruct((5, 3), jnp.int32)
-        program = jax.make_jaxpr(lambda params, *x: network.merge(params).encode_images(*x))(
-            network.shapes, images, kept
-        )
-        assert 5 * StepFlops.create(network, (), kept_patches=3).picture.total == count_work(program).products
-    vision = dataclasses.replace(vision, seen_patches=2)
-    network = Network.create(dataclasses.replace(network.config, vision=vision))
-    program = jax.make_jaxpr(lambda params, x: network.merge(params).encode_images(x))(network.shapes, images)
-    assert 5 * StepFlops.create(network, ()).picture.total == count_work(program).products
+
+    def products(network, *rest):
+        program = jax.make_jaxpr(lambda params, *x: network.merge(params).encode_images(*x))(network.shapes, *rest)
+        return count_work(program).products / 9
+
+    images = jax.ShapeDtypeStruct((9, 8, 8, 3), jnp.uint8)
+    assert StepFlops.create(network, ()).picture.total == products(network, images)
+    # Of four patches: a stem goes over one apart, and over three with all.
+    for count in (1, 3):
+        if sizes.get(connector) is None:
+            kept = jax.ShapeDtypeStruct((9, count), jnp.int32)
+            flops = StepFlops.create(network, (), kept_patches=count)
+            assert flops.picture.total == products(network, images, kept)
+        few = dataclasses.replace(vision, seen_patches=count)
+        fewer = Network.create(dataclasses.replace(network.config, vision=few))
+        assert StepFlops.create(fewer, ()).picture.total == products(fewer, images)
 
 
 def test_what_gradients_do_not_reach_is_not_counted(network):

@@ -186,7 +186,6 @@ class StepFlops:
         """
         config, decoder = network.config, network.config.decoder
         patches = 0 if config.vision is None else kept_patches or config.vision.patches
-        cut = config.vision is not None and bool(kept_patches or config.vision.seen_patches)
         first_trained = {"vision": ("vision/",), "connector": ("vision/", "connector/"), "decoder": ("",)}
         through = {part: any(name.startswith(before) for name in trained) for part, before in first_trained.items()}
         token, target, picture = Flops(), Flops(), Flops()
@@ -201,7 +200,7 @@ class StepFlops:
             elif part == "decoder":
                 token = _add(token, name in trained, each)
             else:
-                picture = _add(picture, name in trained, each * _places(name, config, patches, cut))
+                picture = _add(picture, name in trained, each * _places(name, config, patches))
         passes = {part: 3 if through[part] else 1 for part in through}
         seen = passes["vision"] * (not features) * _vision_attention(config, patches)
         picture = picture._replace(attention=seen + passes["connector"] * _connector_attention(config))
@@ -242,16 +241,13 @@ _CONVOLUTION = re.compile(r"vision/stem/convolution_(\d+)/kernel$")
 _SEES_BOTH = re.compile(r"connector/layers/[kv]/")
 
 
-def _places(name: str, config: VlsmConfig, patches: int, cut: bool) -> float:
-    """Returns how many positions of one picture a matrix of encoder or connector is multiplied by.
-
-    Where patches are cut out, a stem goes over what is around each of them apart.
-    """
+def _places(name: str, config: VlsmConfig, patches: int) -> float:
+    """Returns how many positions of one picture a matrix of encoder or connector is multiplied by."""
     vision, sizes = config.vision, config.connector.sizes
     tokens = vision.tokens_of(patches)
     if found := _CONVOLUTION.match(name):
         finer = 2 ** (len(vision.stem_channels) - 1 - int(found[1]))  # results along the side of a patch
-        if cut:
+        if vision.cuts_out(patches):
             return patches * (2 * finer - 1) ** 2
         return (vision.image_size // vision.patch_size * finer + finer - 1) ** 2
     if name.startswith("vision/patch/"):
