@@ -209,7 +209,7 @@ def test_the_default_preset_does_what_is_right():
 
 def test_every_setting_can_be_overridden():
     """A key that a config lacks cannot be given on the command line."""
-    derived = {"image_size", "visual_tokens", "patch_size", "seed"}
+    derived = {"image_size", "visual_tokens", "patch_size", "seen_patches", "seed"}
     for module in (vlsm_1b, text_only, quickstart):
         config = module.get_config()
         assert set(config.optimizer) == {field.name for field in dataclasses.fields(OptimizerConfig)}
