@@ -121,8 +121,12 @@ def get_config(arg: str = "full") -> ConfigDict:
             patch_size=16,
         )
         # What an encoder that starts from nothing needs to learn to read soon, and CLIP's lacks (docs/nano.md).
-        config.model.vision.update(model_type="vlsm_vision_model", stem_channels=(32, 64, 128, 256), rope_theta=100.0)
-        config.model.seen_patches = 512  # of 1,024; in factories of up to 40 objects nothing is on the others
+        config.model.vision.update(
+            model_type="vlsm_vision_model",
+            stem_channels=(32, 64, 128, 256),
+            rope_theta=100.0,
+            seen_patches=512,  # of 1,024; in factories of up to 40 objects nothing is on the others
+        )
     config.model.compute_dtype = "bfloat16"
     config.model.attention = "auto"
     config.model.init = ConfigDict({"decoder": "", "vision": "", "model": ""})
