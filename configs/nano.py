@@ -241,6 +241,5 @@ def _for_encoder(config: ConfigDict, arg: str) -> ConfigDict:
         schedule="stable",
         warmup_steps=100,
         decay_share=0.45,
-        even_patches=True,
     )
     return config

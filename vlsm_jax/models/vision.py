@@ -338,7 +338,8 @@ class VisionEncoder(nnx.Module):
         else:
             self.stem = None
             seen = (config.patch_size, config.patch_size, 3)
-        kernel = init if config.stem_channels else even_kernel(init)
+        # Behind a stem places alone are seen at first, and what it makes of pixels comes in as it learns.
+        kernel = layers.zeros if config.stem_channels else even_kernel(init)
         seen = Axes(seen, ("patch", "patch", "channels"))
         self.patch = Dense(declare, seen, Axes.of(embed=config.width), init=kernel, use_bias=False, dtype=dtype)
         self.cls = declare((config.width,), ("embed",), init)

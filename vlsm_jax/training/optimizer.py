@@ -31,9 +31,9 @@ class OptimizerConfig:
     weight_decay: applied to matrices, not to biases, norms and other vectors.
     decay_vectors: applied to these as well, as PyTorch's optimizers do unless told otherwise.
     clip_norm: global norm that gradients are scaled down to; 0 leaves them.
-    even_patches: the mean over pixels of the kernel that sees them stays what it is, 0 in an encoder that starts from
-      nothing: it does not see how light a patch is, but what stands in it, and learns that sooner (docs/nano.md). The
-      kernel is that of the patches, or a stem's first.
+    even_patches: the mean of the patches' kernel over their pixels stays what it is, 0 in an encoder that starts from
+      nothing: it does not see how light a patch is, but what stands in it, and learns that sooner (docs/nano.md). Not
+      for a stem, whose first kernel begins so, and which learns worse if it is held there.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -96,27 +96,22 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
 
 
 def _evening() -> optax.GradientTransformation:
-    """Returns what takes from the update of the kernel that sees pixels [P, P, channels, D] its mean over them."""
-    # The patches' own, behind a stem, sees what the stem makes of pixels.
-    stem, patches = "vision/stem/convolution_0/kernel", "vision/patch/kernel"
-
-    def find(tree: Any) -> str:
-        names = {path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
-        return stem if any(name.startswith("vision/stem/") for name in names) else patches
+    """Returns what takes from the update of the patches' kernel [P, P, channels, D] its mean over the pixels."""
+    kernel = "vision/patch/kernel"
 
     def init(params: Any) -> optax.EmptyState:
-        kernel = find(params)
-        if kernel not in (path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)):
+        names = {path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
+        if kernel not in names:
             raise ConfigError(f"optimizer.even_patches=True is for {kernel}, which is not trained; set it to False")
+        if any(name.startswith("vision/stem/") for name in names):
+            raise ConfigError("optimizer.even_patches=True is for patches without a stem before them; set it to False")
         return optax.EmptyState()
+
+    def even(path: Sequence[Any], update: jax.Array) -> jax.Array:
+        return update - update.mean((0, 1), keepdims=True) if path_name(path) == kernel else update
 
     def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
         del params
-        kernel = find(updates)
-
-        def even(path: Sequence[Any], update: jax.Array) -> jax.Array:
-            return update - update.mean((0, 1), keepdims=True) if path_name(path) == kernel else update
-
         return jax.tree_util.tree_map_with_path(even, updates), state
 
     return optax.GradientTransformation(init, update)
