@@ -34,8 +34,8 @@ from convert.llava import read_fit, read_llava
 from vlsm_jax.data.annotations import COLUMN, NONE, SLOTS, Lesson, Patches, seen_patches, visual_targets
 from vlsm_jax.data.images import load_image
 from vlsm_jax.data.pipeline import Batch, encode_example
-from vlsm_jax.data.tokenizer import Tokenizer, load_tokenizer
-from vlsm_jax.data.triplets import Record, open_triplets
+from vlsm_jax.data.tokenizer import load_tokenizer
+from vlsm_jax.data.triplets import open_triplets
 from vlsm_jax.models import Vlsm
 from vlsm_jax.models.vlsm import turned
 from vlsm_jax.sharding import make_mesh
@@ -82,15 +82,17 @@ def main() -> None:
         rows = rows[: options.samples]
         pictures = [load_image(row.image, size, fit) for row in rows]
         patches = Patches(size, config.vision.patch_size, visual, fit, config.vision.seen_patches)
-
-        def targets_of(lesson: Lesson, rows: list = rows, pictures: list = pictures, patches: Patches = patches):
-            each = (visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows)
-            shown = (seen_patches(picture, patches) for picture in pictures)
-            return np.array([patches.targets_of(*pair) for pair in zip(shown, each, strict=True)])
-
-        wanted = {lesson: targets_of(lesson) for lesson in Lesson}
-        for figure in coverage(rows, pictures, tokenizer, dataclasses.replace(patches, tokens=patches.across**2)):
+        whole = {
+            lesson: [visual_targets(row.extra.get(COLUMN), tokenizer, patches, lesson) for row in rows]
+            for lesson in Lesson
+        }
+        for figure in coverage(whole[Lesson.LINES], pictures, patches):
             report(f"seen.{kind}", **figure)
+        shown = [seen_patches(picture, patches) for picture in pictures]
+        wanted = {
+            lesson: np.array([patches.targets_of(*pair) for pair in zip(shown, targets, strict=True)])
+            for lesson, targets in whole.items()
+        }
         if visual == config.vision.tokens and (wanted[Lesson.LINES] != NONE).any():
             read = np.array([said(params, picture) for picture in pictures])
             for what, targets in told_apart(wanted).items():
@@ -124,13 +126,10 @@ def main() -> None:
 
 
 def coverage(
-    rows: Sequence[Record], pictures: Sequence[np.ndarray], tokenizer: Tokenizer, patches: Patches
+    targets: Sequence[np.ndarray], pictures: Sequence[np.ndarray], patches: Patches
 ) -> Iterator[dict[str, float]]:
-    """Yields how much of what sketches say stands in so many patches; `patches` has no other visual tokens."""
-    asked = [
-        (visual_targets(row.extra.get(COLUMN), tokenizer, dataclasses.replace(patches, seen=0)) != NONE).any(-1)
-        for row in rows
-    ]
+    """Yields how much of what all patches of sketches are to say stands in so many of them."""
+    asked = [(each[patches.before :] != NONE).any(-1) for each in targets]
     for count in COUNTS:
         fewer = dataclasses.replace(patches, seen=count)
         shares = [

@@ -144,11 +144,10 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.evaluate.samples = 1000
     config.evaluate.batch_size = 16
     config.evaluate.max_tokens = 1536
-    if arg == "names":
-        return _for_names(config)
     if arg in _LESSONS:
         return _for_encoder(config, arg)
-    return {"sizes": _for_sizes, "small": _for_small}.get(arg, lambda config: config)(config)
+    smaller = {"names": _for_names, "sizes": _for_sizes, "small": _for_small}
+    return smaller[arg](config) if arg in smaller else config
 
 
 def _for_names(config: ConfigDict) -> ConfigDict:

@@ -57,17 +57,17 @@ def compare_scores(folder: Path, export: Export, base: str | os.PathLike | None 
         raise CheckpointError("--verify needs PyTorch and transformers (pip install 'vlsm_jax[torch]')") from error
     rng = np.random.default_rng(0)
     config = export.part.config
-    vision = config if export.part.kind == "vision" else getattr(config, "vision", None)
-    if vision is not None and not vision.is_clip:
-        raise CheckpointError(
-            "transformers has no encoder with a stem or rotations, so nothing is compared; write it without --verify"
-        )
     decoder = getattr(config, "decoder", config)
     image = tokens = None
     if export.part.kind != "vision":
         tokens = rng.integers(0, decoder.vocabulary, (1, TOKENS))
     if export.part.kind != "decoder":
-        size = getattr(config, "vision", config).image_size
+        vision = getattr(config, "vision", config)
+        if not vision.is_clip:
+            raise CheckpointError(
+                "transformers has CLIP's encoder and not this one, so nothing is compared; write it without --verify"
+            )
+        size = vision.image_size
         image = rng.integers(0, 256, (1, size, size, 3)).astype(np.uint8)
     if isinstance(config, VlsmConfig):
         tokens = np.where(tokens == config.image_token_id, (config.image_token_id + 1) % decoder.vocabulary, tokens)

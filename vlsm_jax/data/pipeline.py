@@ -67,8 +67,7 @@ class Batch(NamedTuple):
       segment_ids: int32 [B, S]; which sample of the row, from 1; 0 is padding. Padding that counts has the sample's
         number with a minus: it sees the sample and is seen by nobody. None: each row begins with its only sample, and
         padding behind it does not count.
-      positions: int32 [B, S]; place within the sample, from 0; -1 is padding that does not count. Where patches are
-        left out, places are those that all of them would have.
+      positions: int32 [B, S]; place within the sample, from 0; -1 is padding that does not count.
       visual_index: int32 [B, S]; which of the row's K * V visual tokens stands here; -1 where text does.
       images: uint8 [B, K, H, W, 3]; zeros where a row has fewer pictures than K.
       features: [B, K, T, D]; what a frozen encoder made of the pictures.

@@ -38,8 +38,7 @@ class AttentionMask(NamedTuple):
       window: tokens a query sees back, itself included; None is unlimited.
       q_segments, kv_segments: int32 [B, S] and [B, T], or None when each row holds one sequence.
       aligned: queries and keys are the same tokens in the same order, each segment in one piece with positions counting
-        up, where there is a window by one, so that a query sees no key behind it in the row, and none further back than
-        the window.
+        up by one, so that a query sees no key behind it in the row, and none further back than the window.
       leading: aligned, and each row begins with its only sequence, so that a query that is no padding sees all keys
         before it within the window. What padding sees has no meaning, and is left to the implementation.
     """

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vlsm_jax.models.layers import Axes, Declare, LayerNorm
+from vlsm_jax.models.layers import Declare, Initializer, LayerNorm, normal
 
 _SIDE = 3
 
@@ -27,10 +27,9 @@ class Convolution(nnx.Module):
 
     def __init__(self, declare: Declare, inputs: int, outputs: int, *, eps: float, dtype: jnp.dtype):
         self.dtype = dtype
-        kernel = Axes((_SIDE, _SIDE, inputs, outputs), ("patch", "patch", "channels", "channels"))
         # Of what goes through half is cut off (He et al., 2015).
-        init = even_kernel(jax.nn.initializers.normal(math.sqrt(2 / (_SIDE**2 * inputs))))
-        self.kernel = declare(kernel.sizes, kernel.names, init)
+        init = even_kernel(normal(math.sqrt(2 / (_SIDE**2 * inputs))))
+        self.kernel = declare((_SIDE, _SIDE, inputs, outputs), ("patch", "patch", "channels", "channels"), init)
         self.norm = LayerNorm(declare, outputs, eps=eps, dtype=dtype)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -78,7 +77,7 @@ def surroundings(images: jax.Array, kept: jax.Array, patch: int) -> jax.Array:
     return each.reshape(-1, side, side, 3)
 
 
-def even_kernel(init: jax.nn.initializers.Initializer) -> jax.nn.initializers.Initializer:
+def even_kernel(init: Initializer) -> Initializer:
     """Returns kernels [rows, columns, channels, D] that paper and grey tell nothing: their mean over pixels is 0."""
 
     def even(*arguments) -> jax.Array:

@@ -114,7 +114,7 @@ class VisionConfig:
     @property
     def is_clip(self) -> bool:
         """Whether it is an encoder that CLIP's classes elsewhere can hold."""
-        return not self.stem_channels and self.rope_theta is None and not self.seen_patches
+        return not any(getattr(self, name) for name in _OWN_FIELDS)
 
     @property
     def all_patches(self) -> int:
