@@ -27,8 +27,8 @@ def optimizer(**settings: Any) -> ConfigDict:
             "beta2": 0.95,
             # 0: gradients are not clipped.
             "clip_norm": 1.0,
-            # True: the patches' kernel keeps its mean over the pixels, 0 in an encoder that starts from nothing.
-            "even_patches": False,
+            # (regular expression over parameter paths, factor): what learns at another rate than learning_rate.
+            "rate_factors": (),
             **settings,
         }
     )

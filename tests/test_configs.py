@@ -248,4 +248,4 @@ def test_every_experiment_of_nano_builds(arg):
         assert not train.responses
     else:
         assert "decoder/layers" in trained
-    assert any(name.startswith("vision/") for name in trained) == (arg not in ("text", "names", "sizes", "small"))
+    assert any(name.startswith("vision/") for name in trained) == (arg not in ("text", "names", "sizes"))

@@ -114,24 +114,42 @@ def test_muon_without_a_kernel_to_move_is_refused():
         optimizer.init(random(OTHERS))
 
 
-def test_even_patches_without_their_kernel_are_refused():
-    optimizer = make_optimizer(OptimizerConfig(even_patches=True), 4)
-    with pytest.raises(ConfigError, match="even_patches=True is for vision/patch/kernel, which is not trained"):
-        optimizer.init(random(LAYERS))
-    with pytest.raises(ConfigError, match="even_patches=True is for patches without a stem before them"):
-        optimizer.init(random({**LAYERS, **STEM}))
-
-
 @pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_the_patches_kernel_keeps_its_mean_and_all_else_moves_as_before(name):
+def test_a_factor_is_another_rate_for_what_it_matches_alone(name):
     shapes = {**LAYERS, **OTHERS}
     params, gradients = random(shapes), random(shapes)
-    moved = {}
-    for even in (False, True):
-        optimizer = make_optimizer(OptimizerConfig(name=name, warmup_steps=0, even_patches=even), 4)
-        moved[even], _ = optimizer.update(gradients, optimizer.init(params), params)
-    for kernel in params.keys() - {"vision/patch/kernel"}:
-        np.testing.assert_array_equal(moved[False][kernel], moved[True][kernel])
-    plain, even = (np.asarray(moved[way]["vision/patch/kernel"]) for way in (False, True))
-    np.testing.assert_allclose(even, plain - plain.mean((0, 1)), atol=1e-7)
-    assert abs(plain.mean((0, 1))).max() > 1e-4
+
+    def moves(**options):
+        optimizer = make_optimizer(OptimizerConfig(name=name, warmup_steps=0, schedule="constant", **options), 4)
+        state, now = optimizer.init(params), params
+        for _ in range(2):
+            updates, state = optimizer.update(gradients, state, now)
+            now = optax.apply_updates(now, updates)
+        return now
+
+    usual, slow = moves(learning_rate=1e-2), moves(learning_rate=1e-3)
+    mixed = moves(learning_rate=1e-2, rate_factors=((r"^vision/|/up/", 0.1), ("up|head", 1.0)))
+    for kernel in params:
+        expected = slow if kernel in ("vision/patch/kernel", "mlp/up/kernel") else usual
+        np.testing.assert_allclose(mixed[kernel], expected[kernel], rtol=1e-6, atol=1e-7, err_msg=kernel)
+        assert abs(np.asarray(usual[kernel] - slow[kernel])).max() > 1e-3
+
+
+def test_factors_of_nothing_that_is_trained_are_refused():
+    optimizer = make_optimizer(OptimizerConfig(rate_factors=(("", 0.5), ("^vision/", 0.1))), 4)
+    with pytest.raises(ConfigError, match=r"rate_factors: \['\^vision/'\] decides the rate of nothing that is trained"):
+        optimizer.init(random(OTHERS))
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (("^vision/",), "each rule is a regular expression and a number"),
+        ((0.1, "^vision/"), "each rule is a regular expression and a number"),
+        (("^vision/", 0.0), "choose a positive number, and train.trainable for what rests"),
+        (("(", 0.1), "is no regular expression"),
+    ],
+)
+def test_wrong_factors_are_named(rule, message):
+    with pytest.raises(ValueError, match=message):
+        OptimizerConfig(rate_factors=(rule,))

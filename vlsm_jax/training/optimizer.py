@@ -31,9 +31,9 @@ class OptimizerConfig:
     weight_decay: applied to matrices, not to biases, norms and other vectors.
     decay_vectors: applied to these as well, as PyTorch's optimizers do unless told otherwise.
     clip_norm: global norm that gradients are scaled down to; 0 leaves them.
-    even_patches: the mean of the patches' kernel over their pixels stays what it is, 0 in an encoder that starts from
-      nothing: it does not see how light a patch is, but what stands in it, and learns that sooner (docs/nano.md). Not
-      for a stem, whose first kernel begins so, and which learns worse if it is held there.
+    rate_factors: (regular expression, factor) over parameter paths: the first that matches says by what the rate of a
+      parameter, and its decay with it, is multiplied; what none matches learns at `learning_rate`. For an encoder that
+      has learnt already, behind which a decoder begins.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -48,7 +48,7 @@ class OptimizerConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     clip_norm: float = 1.0
-    even_patches: bool = False
+    rate_factors: Sequence[tuple[str, float]] = ()
 
     def __post_init__(self):
         for name in ("learning_rate", "warmup_steps", "weight_decay", "clip_norm"):
@@ -61,6 +61,17 @@ class OptimizerConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; choose at least 0 and less than 1")
+        for rule in self.rate_factors:
+            if not isinstance(rule, Sequence) or [type(part) for part in rule] not in ([str, float], [str, int]):
+                raise ValueError(f"rate_factors: {rule!r}; each rule is a regular expression and a number")
+            if not 0 < rule[1] < math.inf:
+                raise ValueError(
+                    f"rate_factors: {rule!r}; choose a positive number, and train.trainable for what rests"
+                )
+            try:
+                re.compile(rule[0])
+            except re.error as error:
+                raise ValueError(f"rate_factors: {rule[0]!r} is no regular expression: {error}") from error
 
 
 def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -90,29 +101,35 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """Returns clipping, Adam or Muon, decoupled weight decay and the schedule, in this order."""
+    """Returns clipping, Adam or Muon, decoupled weight decay and the schedule, in this order, then `rate_factors`."""
     moved = _make_mover(config, steps)
-    return optax.chain(moved, _evening()) if config.even_patches else moved
+    return optax.chain(moved, _at_their_rates(config.rate_factors)) if config.rate_factors else moved
 
 
-def _evening() -> optax.GradientTransformation:
-    """Returns what takes from the update of the patches' kernel [P, P, channels, D] its mean over the pixels."""
-    kernel = "vision/patch/kernel"
+def _at_their_rates(rules: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
+    """Returns what multiplies the update of each parameter by the factor of the first rule that matches it."""
+    compiled = [(re.compile(pattern), factor) for pattern, factor in rules]
+
+    def rule_of(path: Sequence[Any]) -> int | None:
+        name = path_name(path)
+        return next((i for i, (pattern, _) in enumerate(compiled) if pattern.search(name)), None)
 
     def init(params: Any) -> optax.EmptyState:
-        names = {path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
-        if kernel not in names:
-            raise ConfigError(f"optimizer.even_patches=True is for {kernel}, which is not trained; set it to False")
-        if any(name.startswith("vision/stem/") for name in names):
-            raise ConfigError("optimizer.even_patches=True is for patches without a stem before them; set it to False")
+        met = {rule_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
+        idle = [pattern for i, (pattern, _) in enumerate(rules) if i not in met]
+        if idle:
+            raise ConfigError(
+                f"optimizer.rate_factors: {idle} decides the rate of nothing that is trained; first match wins"
+            )
         return optax.EmptyState()
 
-    def even(path: Sequence[Any], update: jax.Array) -> jax.Array:
-        return update - update.mean((0, 1), keepdims=True) if path_name(path) == kernel else update
+    def scaled(path: Sequence[Any], update: jax.Array) -> jax.Array:
+        rule = rule_of(path)
+        return update if rule is None else compiled[rule][1] * update
 
     def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
         del params
-        return jax.tree_util.tree_map_with_path(even, updates), state
+        return jax.tree_util.tree_map_with_path(scaled, updates), state
 
     return optax.GradientTransformation(init, update)
 
