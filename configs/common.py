@@ -184,7 +184,7 @@ def make(choice: Choice) -> ConfigDict:
     config.plan = ConfigDict({"pictures": 4, "quick": False})
 
     config.evaluate = ConfigDict({"samples": 500, "batch_size": 32, "max_tokens": 2048})
-    # Each split in each way: greedy, constrained, best-of-8, mended, or joined, as constrained-best-of-8-mended.
+    # Each split in each way: greedy, constrained, named, best-of-8, mended, or joined: constrained-best-of-8-mended.
     config.evaluate.splits = (choice.split,)
     config.evaluate.ways = ("greedy",)
     config.evaluate.model = ""  # or a folder in Hugging Face layout, in place of the run's own checkpoint

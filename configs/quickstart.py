@@ -111,7 +111,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
 
     config.evaluate = ConfigDict()
-    # Each split in each way: greedy, constrained, best-of-8, mended, or joined, as constrained-best-of-8-mended.
+    # Each split in each way: greedy, constrained, named, best-of-8, mended, or joined: constrained-best-of-8-mended.
     config.evaluate.splits = ("iid",)
     config.evaluate.ways = ("greedy",)
     config.evaluate.model = ""  # or a folder in Hugging Face layout, in place of the run's own checkpoint

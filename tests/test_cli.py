@@ -617,6 +617,34 @@ def test_generate_says_which_objects_the_prompt_does_not_have(vlsm, tmp_path, mo
     assert "warning" not in vlsm(*args, "Dock, then Hold Lot Queue, then Store.").stderr
 
 
+def test_generate_with_names_lets_only_those_of_the_prompt_be_written(vlsm, tmp_path, monkeypatch):
+    from vlsm_jax.generation import load
+    from vlsm_jax.generation.decode import Candidate
+    from vlsm_jax.generation.speed import Speed
+
+    told = []
+
+    class Fixed:
+        speed, looks_at_sketches = Speed(), True
+
+        def generate(self, images, prompts, **options):
+            told.append((prompts, options["names"], options["constrain"]))
+            return [[Candidate('Object.create("Source").name = "Dock";', 9, True, -0.1)]]
+
+    monkeypatch.setattr(load, "load_generator", lambda model: Fixed())
+    Image.new("RGB", (90, 60)).save(tmp_path / "sketch.png")
+    args = ("generate", "--sketch", "sketch.png", "--candidates", "1", "--prompt", "The Source «Dock».", "--json")
+    assert json.loads(vlsm(*args, "--names").stdout)["names"] == "prompt"
+    assert json.loads(vlsm(*args, "--no-constrain").stdout)["names"] == "any"
+    assert told == [
+        (["The Source «Dock»."], [("Dock", "Source", "The", "The Source")], True),
+        (["The Source «Dock»."], None, False),
+    ]
+    refused = vlsm(*args, "--names", "--no-constrain")
+    assert refused.exit_code == 2
+    assert "--names is for scripts under the grammar constraint; leave out --no-constrain" in refused.stderr
+
+
 def test_repair_asks_a_model_where_no_rule_helps_and_takes_nothing_worse(vlsm, model, tmp_path):
     (tmp_path / "words.fsx").write_text("Make me a factory, please")
     args = ("repair", "words.fsx", "--model", str(model), "--max-tokens", "12", "--candidates", "2")

@@ -12,9 +12,15 @@ from vlsm_jax.ways import Way, words
     [
         ("greedy", Way(), "greedy, without grammar constraint"),
         ("constrained", Way(constrain=True), "greedy, with grammar constraint"),
+        ("named", Way(True, names=True), "greedy, with grammar constraint and only names of the prompt"),
         ("best-of-4", Way(candidates=4), "best of 4, without grammar constraint"),
         ("mended", Way(mend=True), "greedy, without grammar constraint, mended by rules"),
         ("constrained-best-of-16-mended", Way(True, 16, True), "best of 16, with grammar constraint, mended by rules"),
+        (
+            "named-best-of-8-mended",
+            Way(True, 8, True, True),
+            "best of 8, with grammar constraint and only names of the prompt, mended by rules",
+        ),
     ],
 )
 def test_words_of_ways(word, way, said):
@@ -27,15 +33,22 @@ def test_a_way_is_read_back_from_its_name(way):
     assert Way.parse(way.name) == way
 
 
+def test_names_are_looked_at_under_the_constraint_alone():
+    assert Way.parse("named").constrain
+    with pytest.raises(ValueError, match="names=True needs constrain=True"):
+        Way(names=True)
+
+
 @pytest.mark.parametrize(
     "word",
     [
         *("", "-", "beam", "best-of-1", "best-of-0", "best-of-08", "best of 8", "greedy-mended", "mended-constrained"),
         *("constrainedmended", "best-of-8mended", "-mended", "constrained-", "constrained-greedy", "best-of-12345"),
+        *("constrained-named", "namedmended"),
     ],
 )
 def test_a_word_that_names_no_way_is_refused_with_what_there_is(word):
-    with pytest.raises(ValueError, match=rf"no way '{word}'; there are greedy, constrained, best-of-N"):
+    with pytest.raises(ValueError, match=rf"no way '{word}'; there are greedy, constrained, named, best-of-N"):
         Way.parse(word)
 
 

@@ -66,6 +66,12 @@ def generate(
             show_default=False,
         ),
     ] = None,
+    names: Annotated[
+        bool,
+        typer.Option(
+            "--names/--any-names", help="Let objects be called only what the prompt calls something; needs llguidance."
+        ),
+    ] = False,
     goal: Goals = None,
     until: Until = None,
     seed: Seed = 0,
@@ -93,8 +99,11 @@ def generate(
     if not prompt.strip():
         fail("the prompt is empty; describe the factory with --prompt or --prompt-file")
     goals = read_goals(goal) or stated_goals(prompt)
+    if names and constrain is False:
+        fail("--names is for scripts under the grammar constraint; leave out --no-constrain")
     if constrain is None:
-        constrain = available()
+        constrain = names or available()
+    called = [Statement(prompt).phrases] if names else None
     sampling = Sampling() if candidates > 1 else GREEDY
     settings = {"max_tokens": max_tokens, "constrain": constrain, "candidates": candidates}
     keep_compiled()
@@ -108,7 +117,7 @@ def generate(
         sketches = [] if sketch is None else [sketch]
 
         def write(text: str) -> list[Candidate]:
-            return generator.generate(sketches, [text], sampling=sampling, seed=seed, **settings)[0]
+            return generator.generate(sketches, [text], names=called, sampling=sampling, seed=seed, **settings)[0]
 
         made = write(prompt)
         speed = generator.speed
@@ -125,7 +134,8 @@ def generate(
     if out is not None:
         write_whole(out, found.best.script)
     if as_json:
-        say_json(_object(found, made) | {"not_in_prompt": strangers, "speed": speed.to_dict()})
+        kinds = {"names": "prompt" if names else "any", "not_in_prompt": strangers, "speed": speed.to_dict()}
+        say_json(_object(found, made) | kinds)
     else:
         say(found.best.script)
         print(f"\n// {speed}\n{_told(found, made, strangers, max_tokens)}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from vlsm_jax.evaluation.evaluate import Candidate, Sample
 from vlsm_jax.metrics import stated_goals
 from vlsm_jax.metrics.score import UNTIL
+from vlsm_jax.repair import Statement
 from vlsm_jax.verification import MENDED, Asked, Checks, Verified, Verifier
 from vlsm_jax.ways import GREEDY, Way
 
@@ -24,7 +25,7 @@ class Writing:
 
     Attributes:
       max_tokens: of each.
-      way: greedily, under the constraint, the best of several, mended.
+      way: greedily, under the constraint, with names of the prompt alone, the best of several, mended.
       batch_size: sequences decoded at once, all candidates counted.
       until: simulated seconds of verification.
       seed: of the draws, and of verification's runs.
@@ -93,6 +94,7 @@ class Writer:
             max_tokens=writing.max_tokens,
             rows=rows,
             constrain=writing.way.constrain,
+            names=[Statement(sample.prompt).phrases for sample in samples] if writing.way.names else None,
             candidates=writing.way.candidates,
             sampling=sampling.Sampling() if writing.way.candidates > 1 else sampling.GREEDY,
             seed=writing.seed,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -111,7 +112,14 @@ class ConstrainedDecoder:
         self.timing, self.speed, self._programs = Timing(), Speed(), Programs()
 
     def decode(
-        self, params: Params, prompts: Prompts, limits: Limits, *, seed: int = 0, stream: Stream | None = None
+        self,
+        params: Params,
+        prompts: Prompts,
+        limits: Limits,
+        *,
+        seed: int = 0,
+        stream: Stream | None = None,
+        names: Sequence[Sequence[str]] | None = None,
     ) -> Generated:
         """Returns scripts within the grammar; a row that did not end within the limit stops amid its script.
 
@@ -121,6 +129,7 @@ class ConstrainedDecoder:
           limits: see there.
           seed: of the draws.
           stream: is shown what is written.
+          names: of each prompt, what objects may be called; None: anything.
 
         Raises:
           ConstraintError: tokens lie on devices of other processes, or the grammar's limits are exceeded.
@@ -145,7 +154,9 @@ class ConstrainedDecoder:
             raise ConstraintError("constraint follows the rows of its own process; use a mesh of local devices")
         starts = np.asarray(state.starts)
         first_token = time.perf_counter() - began - (programs.seconds - compiling)
-        rows = _Rows(self._constraint.scripts(len(starts)), starts)
+        if names is not None:
+            names = [names[row // limits.candidates] for row in range(len(starts))]
+        rows = _Rows(self._constraint.scripts(len(starts), names), starts)
         looks, following, filling, fillings, steps = 0, 0.0, 0.0, 0, 1
         while True:
             written = Written(*jax.device_get(tuple(written)))

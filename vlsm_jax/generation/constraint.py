@@ -9,14 +9,16 @@ Letters: R rows, V vocabulary, W words of bits, 32 tokens to an int32, ceil(V / 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.flexscript.grammar import flexscript_grammar
+from vlsm_jax.generation.naming import Naming
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -69,9 +71,19 @@ class Constraint:
         if self._start.is_error():
             raise ConstraintError(f"llguidance does not take the grammar of FlexScript: {self._start.get_error()}")
 
-    def scripts(self, rows: int) -> Scripts:
-        """Returns `rows` empty scripts to be written."""
-        return Scripts([self._start.deep_copy() for _ in range(rows)], self.words, self.tokenizer.eos_id)
+    def scripts(self, rows: int, names: Sequence[Sequence[str]] | None = None) -> Scripts:
+        """Returns `rows` empty scripts to be written; `names` of each: what objects may be called, None: anything."""
+        matchers = [self._start.deep_copy() for _ in range(rows)]
+        naming = None if names is None else [Naming.of_names(of_row) for of_row in names]
+        return Scripts(matchers, self.words, self.tokenizer.eos_id, self._pieces if naming else None, naming)
+
+    def spelt(self, token: int) -> bytes:
+        """Returns what a token spells."""
+        return self._tokens.decode_bytes([token])
+
+    @functools.cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces([self.spelt(token) for token in range(self.tokenizer.size)])
 
     def accepts(self, ids: Sequence[int]) -> bool:
         """Whether tokens, without an end-of-text id, are a complete script."""
@@ -83,6 +95,26 @@ class Constraint:
         return self.accepts(self._tokens.tokenize_bytes(text.encode()))
 
 
+class Pieces:
+    """What tokens spell.
+
+    Attributes:
+      spelt: of each token.
+      with_quote: int [n], the tokens with a quote, where a name may begin and end.
+    """
+
+    def __init__(self, spelt: Sequence[bytes]):
+        self.spelt = spelt
+        self.with_quote = np.array([token for token, piece in enumerate(spelt) if b'"' in piece], np.int64)
+        first = np.array([piece[0] if piece else -1 for piece in spelt])
+        self._beginning = {byte: np.flatnonzero(first == byte) for byte in np.unique(first[first >= 0]).tolist()}
+
+    def beginning(self, bytes_: Iterable[int]) -> np.ndarray:
+        """Returns the tokens that begin with one of some bytes, int [n]."""
+        found = [self._beginning[byte] for byte in bytes_ if byte in self._beginning]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
 class Scripts:
     """Scripts that are being written, one in each row.
 
@@ -91,8 +123,16 @@ class Scripts:
       done: bool [R]; rows that ended.
     """
 
-    def __init__(self, matchers: list[LLMatcher], words: int, eos_id: int):
+    def __init__(
+        self,
+        matchers: list[LLMatcher],
+        words: int,
+        eos_id: int,
+        pieces: Pieces | None = None,
+        naming: list[Naming] | None = None,
+    ):
         self._matchers, self._eos_id = matchers, eos_id
+        self._pieces, self._naming = pieces, naming
         self.bits = np.zeros((len(matchers), words), np.int32)
         self.done = np.zeros(len(matchers), bool)
 
@@ -100,19 +140,53 @@ class Scripts:
         """Appends tokens to a row that has not ended, up to the first that may not come; returns how many."""
         matcher = self._matchers[row]
         end = tokens.index(self._eos_id) if self._eos_id in tokens else len(tokens)
-        taken = matcher.try_consume_tokens(tokens[:end])
+        states = self._named(row, tokens[:end])
+        allowed = end if states is None else len(states)
+        taken = matcher.try_consume_tokens(tokens[:allowed])
+        if states and taken:
+            self._naming[row] = states[taken - 1]
         if taken < end or end == len(tokens):
             return taken
         self.done[row] = matcher.is_accepting()
         return taken + int(self.done[row])
 
+    def _named(self, row: int, tokens: list[int]) -> list[Naming] | None:
+        """Returns the states after each of the tokens that names allow; None where all names may come."""
+        if self._naming is None:
+            return None
+        states, state = [], self._naming[row]
+        for token in tokens:
+            state = state.after(self._pieces.spelt[token])
+            if state is None:
+                break
+            states.append(state)
+        return states
+
     def fill(self, row: int) -> None:
         """Fills the bits of what may come next in a row that has not ended.
 
         Raises:
-          ConstraintError: the grammar's limits are exceeded.
+          ConstraintError: the grammar's limits are exceeded, or it and the names leave nothing.
         """
         bits, matcher = self.bits[row], self._matchers[row]
         matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
         if matcher.is_error():
             raise ConstraintError(f"row {row}: {matcher.get_error()}")
+        if self._naming is not None:
+            self._leave_names(bits, self._naming[row])
+            if not bits.any():
+                raise ConstraintError(f"row {row}: neither the grammar nor the names leave a token that may come")
+
+    def _leave_names(self, bits: np.ndarray, state: Naming) -> None:
+        """Takes the bits of tokens that names do not allow."""
+        pieces, may = self._pieces, np.unpackbits(bits.view(np.uint8), bitorder="little").astype(bool)
+        within = state.next_bytes
+        asked = pieces.with_quote if within is None else pieces.beginning(within)
+        asked = asked[may[asked]]
+        allowed = np.array([state.after(pieces.spelt[token]) is not None for token in asked], bool)
+        if within is None:
+            may[asked] = allowed
+        else:
+            may[:] = False
+            may[asked[allowed]] = True
+        bits[:] = np.packbits(may, bitorder="little").view(np.int32)

@@ -140,6 +140,7 @@ class Generator:
         max_tokens: int,
         rows: int = 1,
         constrain: bool = False,
+        names: Sequence[Sequence[str]] | None = None,
         candidates: int = 1,
         sampling: Sampling = GREEDY,
         seed: int = 0,
@@ -156,6 +157,8 @@ class Generator:
           max_tokens: limit of new ids for each.
           rows: prompts are filled up to a multiple of this many, so that a short last batch is not compiled anew.
           constrain: whether only FlexScript can be written; every text then parses. Needs llguidance.
+          names: of each prompt, what objects may be called, each once, as far as names are literals; only together with
+            `constrain`. None: anything.
           candidates: how many for each prompt; of several the first is greedy, and the others are drawn.
           sampling: how a lone candidate, or all but the first, are chosen.
           seed: of the draws.
@@ -165,12 +168,14 @@ class Generator:
           ConstraintError: llguidance is missing or cannot read the tokenizer.
           ImageError: a sketch cannot be read.
           ValueError: a prompt is empty, or has no sketch where the model looks at one; or several candidates are asked
-            for that would all be the same.
+            for that would all be the same; or names without constraint, or not for each prompt.
         """
         if candidates < 1:
             raise ValueError(f"candidates={candidates}; at least 1 is written for each prompt")
         if candidates > 1 and sampling.greedy:
             raise ValueError(f"{candidates} greedy candidates would be the same; give a sampling, such as Sampling()")
+        if names is not None and (not constrain or len(names) != len(prompts)):
+            raise ValueError(f"names of {len(names)} prompts for {len(prompts)}, constrain={constrain}; see `names`")
         config = self._network.config
         pixels = [np.zeros(0, np.uint8)] * len(prompts)
         if self.looks_at_sketches:
@@ -181,13 +186,14 @@ class Generator:
         missing = -len(prompts) % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
         if missing:  # repeat the first row until the batch has its size and divides among the devices
             batch = Prompts(*(np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in batch))
+            names = None if names is None else [*names, *[names[0]] * missing]
         limits = Limits(max_tokens, self._tokenizer.eos_id, self._tokenizer.size, candidates, sampling, self._lookup)
         stream = None if on_text is None else Stream(self._tokenizer, on_text, len(prompts), candidates)
         with jax.set_mesh(self._mesh):
             on_devices = jax.device_put(batch, batch_sharding(self._mesh))
             if constrain:
                 decoder = self._constrained_decoder()
-                result = decoder.decode(self._params, on_devices, limits, seed=seed, stream=stream)
+                result = decoder.decode(self._params, on_devices, limits, seed=seed, stream=stream, names=names)
                 speed = decoder.speed
             else:
                 result, speed = self._write(on_devices, seed, limits, stream)

@@ -35,6 +35,10 @@ _LINK = re.compile(
 )
 _LISTED = re.compile(r"^\W*(?:,|and|or|&)\W*$")
 _QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n]{2,60})'(?!\w)")
+_ANY_QUOTED = re.compile(_QUOTED.pattern + r"|«([^»\n]{2,60})»|`([^`\n]{2,60})`")
+_PHRASE = re.compile(r"[\n,;:()→>|=]|\.(?!\w)")
+_LONGEST = 8  # words of a name
+_NAMELIKE = re.compile(r"[\d_-]")
 _CAPITALS = re.compile(r"(?:[A-Z0-9][\w&/-]*|\d+)(?: (?:[A-Z0-9][\w&/-]*|\d+|of|and|for))* ?(?:[A-Z0-9][\w&/-]*)?")
 
 
@@ -102,6 +106,24 @@ class Statement:
 
     def __bool__(self) -> bool:
         return bool(self.text.strip())
+
+    @functools.cached_property
+    def phrases(self) -> tuple[str, ...]:
+        """What an object may be called at all, more than `names`: what is quoted, and elsewhere runs of words.
+
+        A run has up to eight words, lies within one phrase, and begins with a word with a capital, a digit, a hyphen or
+        an underscore; "Press 1 to 3" has Press 2, too.
+        """
+        found: set[str] = set()
+        for text in {self.text, _RANGE.sub(_spell_out, self.text)}:
+            found |= {next(filter(None, match.groups())) for match in _ANY_QUOTED.finditer(text)}
+            for phrase in _PHRASE.split(_ANY_QUOTED.sub("\n", text)):
+                words = phrase.split()
+                for first, word in enumerate(words):
+                    if word[0].isupper() or _NAMELIKE.search(word):
+                        ends = range(first + 1, min(len(words), first + _LONGEST) + 1)
+                        found |= {" ".join(words[first:last]) for last in ends}
+        return tuple(sorted(found))
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
