@@ -154,14 +154,6 @@ def test_a_batch_counts_what_is_in_it():
     assert (counts.positions, counts.padded_pairs, counts.padded_pictures) == (20, 2 * 55, 6)
     assert counts.padded_local_pairs == 2 * (1 + 2 + 3 * 8)
     assert counts.plus(counts) == counts.times(2)
-    # Places that are left out behind a picture are not there.
-    later = np.array([[0, 3, 9, 10, 11, 0, 4, 9, -1, -1], [0, 1, 2, 3, *[-1] * 6]], np.int32)
-    assert BatchCounts.of(batch | {"positions": later}, window=3, visual_tokens=2) == counts
-    alone = {name: values[1:] for name, values in batch.items() if name != "segment_ids"}
-    for start in (0, 2):  # without a class token, the first patch that is kept may be any
-        moved = {"positions": np.where(alone["positions"] >= 0, alone["positions"] + start, -1)}
-        one = BatchCounts.of(alone | moved, window=3, visual_tokens=2)
-        assert (one.samples, one.tokens, one.pairs, one.local_pairs) == (1, 4, 10, 1 + 2 + 3 * 2)
     text = BatchCounts.of(batch, window=None, visual_tokens=0)  # a model without an encoder
     assert (text.pictures, text.padded_pictures) == (0, 0)
     assert text.local_pairs == text.pairs

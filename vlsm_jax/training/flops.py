@@ -67,13 +67,8 @@ class BatchCounts(NamedTuple):
           visual_tokens: positions that a picture takes.
         """
         segments = batch.get("segment_ids")
-        # The number of each position's sample; below 1 is padding.
-        number = np.where(batch["positions"] >= 0, 1 if segments is None else segments, 0)
-        real, length = number > 0, number.shape[1]
-        begins = real & (np.diff(number, axis=1, prepend=0) != 0)
-        # Positions may leave places out, so that those before it in its sample are counted in the row.
-        columns = np.arange(length)
-        place = np.where(real, columns - np.maximum.accumulate(np.where(begins, columns, 0), axis=1), -1)
+        place = batch["positions"] if segments is None else np.where(segments > 0, batch["positions"], -1)
+        length = place.shape[1]
         pictures = batch["images"] if batch.get("features") is None else batch["features"]
         # A position sees its own sample up to itself, one more than its place; padding, at -1, sees nothing.
         pairs = int(place.sum(dtype=np.int64)) + place.size
@@ -82,8 +77,8 @@ class BatchCounts(NamedTuple):
             local = int(np.minimum(place, window - 1).sum(dtype=np.int64)) + place.size
         visual = np.count_nonzero(batch["visual_index"] >= 0) if visual_tokens else 0
         return cls(
-            samples=float(np.count_nonzero(begins)),
-            tokens=float(np.count_nonzero(real)),
+            samples=float(np.count_nonzero(place == 0)),
+            tokens=float(np.count_nonzero(place >= 0)),
             targets=float(np.count_nonzero(batch["weights"])),
             pairs=float(pairs),
             local_pairs=float(local),
