@@ -25,6 +25,9 @@ obj.setProperty("ProcessTime", "return Model.find(\\"Oven\\")");
 setname(other, "Oven");
 contextdragconnection(Model.find("Oven"), model().find("Press 2"), "A");
 """
+SERIES = (
+    SCRIPT + 'for (int i = 1; i <= 2; i++) { obj.name = "Press " + i; Model.find("Press Out").setLocation(i, 0, 0); }\n'
+)
 
 
 def after(script, names=NAMES):
@@ -49,6 +52,8 @@ def test_a_script_that_keeps_to_the_names_may_be_written():
         (SCRIPT, 'Model.find("Press 1")'),  # given to nobody
         (SCRIPT, 'Model.find( "Oven2")'),
         (SCRIPT, 'a.name = "Press \\\\1"'),
+        (SCRIPT, 'a.name = "Press ";'),  # and no number put to it
+        (SCRIPT, 'Model.find("Press ")'),
     ],
 )
 def test_other_names_may_not_come(script, more):
@@ -95,7 +100,7 @@ def test_states_do_not_depend_on_how_a_script_is_cut():
 
 def test_next_bytes_are_those_that_may_come():
     state, seen = Naming.of_names(NAMES), 0
-    for byte in (SCRIPT + 'x.name = "Press Out"').encode():
+    for byte in SERIES.encode():
         may = state.next_bytes
         if may is not None:
             assert may == {b for b in range(256) if state.after(bytes([b])) is not None}
@@ -137,7 +142,7 @@ def may_come(scripts, row=0):
 def test_a_token_has_a_bit_where_grammar_and_names_allow_it(constraint, tokenizer):
     named, free = constraint.scripts(1, [NAMES]), constraint.scripts(1)
     state, fewer = Naming.of_names(NAMES), 0
-    for token in tokenizer.encode_response(SCRIPT)[:-1]:
+    for token in tokenizer.encode_response(SERIES)[:-1]:
         allowed = may_come(free)
         spelt = {t: constraint.spelt(t) for t in allowed - {tokenizer.eos_id}}
         wanted = {t for t, piece in spelt.items() if state.after(piece) is not None}

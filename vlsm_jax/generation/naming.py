@@ -6,8 +6,8 @@ stand where an object is named (`obj.name = "..."`, `setname(obj, "...")`) or lo
 first have to be of the names that are left, the second of those that were given.
 
 A script may put names together (`"Machine " + i`), or take them from a list: a literal may end where a number is all
-that lacks of a name, and after a name that is no literal every name may be looked for. Where no name is left, any may
-come.
+that lacks of a name, if a plus comes next, and after a name that is no literal every name may be looked for. Where no
+name is left, any may come.
 
 A state is a value: what follows from it leaves it as it is.
 """
@@ -24,6 +24,7 @@ _KEPT = 96  # bytes of code that are looked back at
 _GIVES = re.compile(rb"(?:\.name=|\bsetname\([^();]*,)$")
 _GAVE = re.compile(_GIVES.pattern[:-1] + rb'""$')
 _FINDS = re.compile(rb"\b(?:Model|model\(\))\.find\($")
+_BLANKS = b" \t\r\n"
 _FOLDER = b"Tools/"  # of what is no object: Model.find("Tools/...")
 _QUOTE, _BACKSLASH, _APOSTROPHE, _SLASH, _STAR, _PLUS, _EQUALS, _NEWLINE = b"\"\\'/*+=\n"
 
@@ -59,6 +60,7 @@ class Naming:
       place: what the next byte is in.
       of: what the text that it is in is.
       text: what of that has been written.
+      lacking: whether a name has ended that more has to come to.
     """
 
     names: tuple[bytes, ...]
@@ -68,6 +70,7 @@ class Naming:
     place: _In = _In.CODE
     of: _Of = _Of.ANYTHING
     text: bytes = b""
+    lacking: bool = False
 
     @classmethod
     def of_names(cls, names: Iterable[str]) -> Naming:
@@ -77,17 +80,19 @@ class Naming:
 
     def after(self, piece: bytes) -> Naming | None:
         """Returns the state after a piece of the script; None where it may not come."""
-        state: Naming | None = self
+        state = self
         for byte in piece:
-            assert state is not None
-            state = _STEPS[state.place](state, byte)
-            if state is None:
+            following = _STEPS[state.place](state, byte)
+            if following is None:
                 return None
+            state = following
         return state
 
     @property
     def next_bytes(self) -> frozenset[int] | None:
-        """What may come next where a name is being written; None elsewhere."""
+        """What may come next where a name is being written, or lacks something; None elsewhere."""
+        if self.lacking:
+            return frozenset((*_BLANKS, _PLUS))
         if self.place is not _In.TEXT or self.of is _Of.ANYTHING:
             return None
         written = len(self.text)
@@ -116,7 +121,11 @@ class Naming:
         """Whether a text may end here: at a name, or where only its number lacks."""
         return any(name[len(self.text) :].isdigit() or name == self.text for name in self._beginning(self.text))
 
-    def _in_code(self, byte: int) -> Naming:
+    def _in_code(self, byte: int) -> Naming | None:
+        if byte in _BLANKS:
+            return self
+        if self.lacking and byte != _PLUS:
+            return None
         if byte == _QUOTE:
             of = _Of.ANYTHING
             if _GIVES.search(self.code):
@@ -132,12 +141,10 @@ class Naming:
             return dataclasses.replace(self, place=_In.CHARACTER)
         if byte in (_SLASH, _STAR) and self.code.endswith(b"/"):
             return dataclasses.replace(self, code=self.code[:-1], place=_In.LINE if byte == _SLASH else _In.BLOCK)
-        if byte in b" \t\r\n":
-            return self
         # Of "a.name == b" the first = looks like an assignment, and the second tells that it is none.
         named = (_GAVE if byte == _PLUS else _GIVES).search(self.code)
         computed = self.computed or (named is not None and byte != _EQUALS)
-        return dataclasses.replace(self, code=self._with(bytes([byte])), computed=computed)
+        return dataclasses.replace(self, code=self._with(bytes([byte])), computed=computed, lacking=False)
 
     def _with(self, more: bytes) -> bytes:
         return (self.code + more)[-_KEPT:]
@@ -146,8 +153,9 @@ class Naming:
         if byte == _QUOTE:
             if self.of is not _Of.ANYTHING and not self._may_end():
                 return None
+            lacking = self.of is not _Of.ANYTHING and self.text not in self.names
             given = self.given | {self.text} if self.of is _Of.GIVEN else self.given
-            return dataclasses.replace(self, given=given, place=_In.CODE, of=_Of.ANYTHING, text=b"")
+            return dataclasses.replace(self, given=given, place=_In.CODE, of=_Of.ANYTHING, text=b"", lacking=lacking)
         if self.of is _Of.ANYTHING:
             return dataclasses.replace(self, place=_In.ESCAPE) if byte == _BACKSLASH else self
         state = dataclasses.replace(self, text=self.text + bytes([byte]))
