@@ -72,6 +72,17 @@ def test_candidates_and_repair_make_scripts_run(tmp_path, candidates, repair, es
     assert all(greedy == (candidates == 1) for *_, greedy, _ in generator.calls)
 
 
+@pytest.mark.parametrize(
+    ("word", "names"), [("constrained", None), ("named", [("0", "Mill", "Mill 0"), ("1", "Mill", "Mill 1")])]
+)
+def test_names_are_those_of_each_prompt(word, names):
+    generator = Generator()
+    with Writer(generator, Writing(64, Way.parse(word))) as writer:
+        writer(SAMPLES[:2])
+    [(*_, settings)] = generator.calls
+    assert (settings["constrain"], settings["names"]) == (True, names)
+
+
 def test_verification_runs_in_processes_of_its_own():
     with Writer(Generator(), Writing(64, Way(candidates=2), until=600.0), workers=2) as writer:
         assert [candidate.text for candidate in writer(SAMPLES[:2])] == [SCRIPT] * 2
