@@ -185,7 +185,7 @@ def test_what_cannot_be_evaluated_is_named(triplets, model, tmp_path):
 
     with pytest.raises(ConfigError, match=r"has no split 'iid'; there are test, test-blank"):
         run(**{"evaluate.splits": ("test,iid",)})
-    with pytest.raises(ConfigError, match=r"no way 'beam'; there are greedy, constrained, best-of-N"):
+    with pytest.raises(ConfigError, match=r"no way 'beam'; there are greedy, constrained, named, best-of-N"):
         run(**{"evaluate.ways": ("greedy", "beam")})
     with pytest.raises(ModelError, match=r"no model at .*nowhere"):
         run(model=tmp_path / "nowhere")

@@ -51,7 +51,10 @@ def test_whole_numbers_serve_as_floats():
         ({"evaluate.samples": "4"}, r"evaluate\.samples='4' is str; expected int"),
         ({"evaluate.max_tokens": 0}, r"evaluate: max_tokens=0; choose a number above 0"),
         ({"evaluate.until": float("nan")}, r"evaluate: until=nan"),
-        ({"evaluate.ways": ("greedy,beam",)}, r"evaluate: no way 'beam'; there are greedy, constrained, best-of-N"),
+        (
+            {"evaluate.ways": ("greedy,beam",)},
+            r"evaluate: no way 'beam'; there are greedy, constrained, named, best-of-N",
+        ),
         ({"evaluate.splits": ()}, r"evaluate: splits is empty; name at least one"),
         ({"evaluate.checkpoint": "newest"}, r"evaluate: checkpoint='newest'; choose one of last, best"),
         ({"evaluate.svr_weights": ((0.6, 0.4), (1.0,))}, r"evaluate: svr_weights: \(1\.0,\)"),
