@@ -197,7 +197,7 @@ def _for_small(config: ConfigDict) -> ConfigDict:
     config.name = "nano-small"
     _draw_seen(config, most_objects=6, train=12_000)
     config.pipeline = reading.pipeline(sequence_length=1100, batch_size=16, pack=False, buckets=4)
-    config.model.seen_patches = 256  # nothing stands on the others
+    config.model.seen_patches = 256  # hardly anything stands on the others
     config.train.update(steps=500, log_every=10, validate_every=100, validation_batches=6, checkpoint_every=50)
     # Layers of a decoder that do not know these embeddings learn fast, and what they learn to read stays nearly where
     # it is: at the same rate embeddings would move away from the visual tokens that are to be like them.

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import dataclasses
 import platform
-import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +32,7 @@ from vlsm_jax.training.flops import StepFlops
 from vlsm_jax.training.frozen_features import keep_features
 from vlsm_jax.training.guard import LossGuard
 from vlsm_jax.training.network import Network, Params
-from vlsm_jax.training.optimizer import OptimizerConfig, make_optimizer, path_name, split_frozen
+from vlsm_jax.training.optimizer import OptimizerConfig, check_pattern, make_optimizer, path_name, split_frozen
 from vlsm_jax.training.parameters import describe_parameters
 from vlsm_jax.training.preemption import Preempted, notice_of_end
 from vlsm_jax.training.preflight import changed_settings, check_rows
@@ -95,10 +94,7 @@ class TrainConfig:
         for rule in self.trainable:
             if isinstance(rule, str) or len(rule) != 2 or not isinstance(rule[0], str) or type(rule[1]) is not bool:
                 raise ValueError(f"trainable: {rule!r}; each rule is a regular expression and True or False")
-            try:
-                re.compile(rule[0])
-            except re.error as error:
-                raise ValueError(f"trainable: {rule[0]!r} is no regular expression: {error}") from error
+            check_pattern("trainable", rule[0])
 
 
 @dataclasses.dataclass(frozen=True)

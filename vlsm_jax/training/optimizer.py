@@ -15,6 +15,14 @@ from optax.contrib import MuonDimensionNumbers, scale_by_muon
 from vlsm_jax.training.config import ConfigError
 
 
+def check_pattern(setting: str, pattern: str) -> None:
+    """Raises ValueError where a rule of a setting begins with what is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{setting}: {pattern!r} is no regular expression: {error}") from error
+
+
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """Attributes:
@@ -68,10 +76,7 @@ class OptimizerConfig:
                 raise ValueError(
                     f"rate_factors: {rule!r}; choose a positive number, and train.trainable for what rests"
                 )
-            try:
-                re.compile(rule[0])
-            except re.error as error:
-                raise ValueError(f"rate_factors: {rule[0]!r} is no regular expression: {error}") from error
+            check_pattern("rate_factors", rule[0])
 
 
 def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -108,11 +113,10 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
 
 def _at_their_rates(rules: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
     """Returns what multiplies the update of each parameter by the factor of the first rule that matches it."""
-    compiled = [(re.compile(pattern), factor) for pattern, factor in rules]
+    compiled = [re.compile(pattern) for pattern, _ in rules]
 
     def rule_of(path: Sequence[Any]) -> int | None:
-        name = path_name(path)
-        return next((i for i, (pattern, _) in enumerate(compiled) if pattern.search(name)), None)
+        return _first_match(compiled, path_name(path))
 
     def init(params: Any) -> optax.EmptyState:
         met = {rule_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
@@ -125,7 +129,7 @@ def _at_their_rates(rules: Sequence[tuple[str, float]]) -> optax.GradientTransfo
 
     def scaled(path: Sequence[Any], update: jax.Array) -> jax.Array:
         rule = rule_of(path)
-        return update if rule is None else compiled[rule][1] * update
+        return update if rule is None else rules[rule][1] * update
 
     def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
         del params
@@ -209,6 +213,11 @@ def path_name(path: Sequence[Any]) -> str:
     return "/".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path)
 
 
+def _first_match(patterns: Sequence[re.Pattern[str]], name: str) -> int | None:
+    """Returns which of the patterns decides for a parameter: the first that is found in its name; None for none."""
+    return next((i for i, pattern in enumerate(patterns) if pattern.search(name)), None)
+
+
 def split_frozen(params: Mapping[str, Any], rules: Sequence[tuple[str, bool]]) -> tuple[dict, dict, str]:
     """Splits flat parameters into those that are trained and those that are frozen.
 
@@ -222,20 +231,19 @@ def split_frozen(params: Mapping[str, Any], rules: Sequence[tuple[str, bool]]) -
     Raises:
       ConfigError: a parameter matches no rule, a rule matches no parameter, or nothing is trained.
     """
-    compiled = [(re.compile(pattern), trained) for pattern, trained in rules]
+    compiled = [re.compile(pattern) for pattern, _ in rules]
     hits = [0] * len(rules)
     sizes = [0] * len(rules)
     parts: tuple[dict, dict] = ({}, {})
     unmatched = []
     for name, value in params.items():
-        for i, (pattern, trained) in enumerate(compiled):
-            if pattern.search(name):
-                hits[i] += 1
-                sizes[i] += value.size
-                parts[0 if trained else 1][name] = value
-                break
-        else:
+        rule = _first_match(compiled, name)
+        if rule is None:
             unmatched.append(name)
+            continue
+        hits[rule] += 1
+        sizes[rule] += value.size
+        parts[0 if rules[rule][1] else 1][name] = value
     if unmatched:
         raise ConfigError(f"train.trainable has no rule for: {', '.join(sorted(unmatched))}; end it with ('.*', True)")
     idle = [rules[i][0] for i, count in enumerate(hits) if count == 0]
