@@ -218,7 +218,8 @@ def run(config: ConfigDict, workdir: Path, mode: str, processes: Any = None, pro
         return
     scripts = []
     if processes.first:
-        scripts = [data["train"][i].response for i in range(min(len(data["train"]), MOST))]
+        first = [data["train"][i] for i in range(min(len(data["train"]), MOST))]
+        scripts = [tokenizer.texts(row.prompt, row.response)[1] for row in first]
         write_examples(workdir, scripts)  # beside the tokenizer, for whoever exports a checkpoint of the run later
 
     # --- Model --------------------------------------------------------------------------------------------------------

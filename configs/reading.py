@@ -25,6 +25,9 @@ def data(**settings: Any) -> ConfigDict:
             "pictures": True,
             # Whether prompts begin with the tokenizer's beginning-of-text id, where it has one.
             "beginning": True,
+            # Whether prompts have placeholders for names, which scripts then have in their place; as the tokenizer says
+            # that goes with a model.
+            "placeholders": False,
             **settings,
         }
     )

@@ -13,7 +13,7 @@ import tokenizers
 
 from convert.checkpoint_writer import write_json, write_text
 from vlsm_jax.data.images import Fit
-from vlsm_jax.data.tokenizer import BEGINNING_KEY, IMAGE, PROMPT_PREFIX, Tokenizer
+from vlsm_jax.data.tokenizer import BEGINNING_KEY, IMAGE, PLACEHOLDERS_KEY, PROMPT_PREFIX, Tokenizer
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.vision import VisionConfig
 
@@ -88,6 +88,7 @@ def write_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
         "padding_side": "left",
         "image_token": IMAGE,
         BEGINNING_KEY: list(tokenizer.beginning),
+        **({PLACEHOLDERS_KEY: True} if tokenizer.placeholders else {}),
         "extra_special_tokens": {"image_token": IMAGE},
         "added_tokens_decoder": {
             str(token["id"]): {key: value for key, value in token.items() if key != "id"}

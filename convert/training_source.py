@@ -75,6 +75,7 @@ def read_training(workdir: str | os.PathLike, which: str = "last") -> TrainingSo
         adaptation = adaptation_of(settings["model"])
         fit = Fit(settings["pipeline"]["fit"]).value
         named, beginning = settings["data"]["tokenizer"], settings["data"]["beginning"]
+        placeholders = settings["data"].get("placeholders", False)
         source = (settings["model"].get("init") or {}).get("decoder", "")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / str(step) / 'facts'} does not describe a model: {error!r}") from error
@@ -94,6 +95,7 @@ def read_training(workdir: str | os.PathLike, which: str = "last") -> TrainingSo
         tokenizer = load_tokenizer(named or workdir / TOKENIZER_FOLDER)
     except TokenizerError as error:
         raise CheckpointError(f"{workdir}: {error}") from error
+    tokenizer = dataclasses.replace(tokenizer, placeholders=placeholders or tokenizer.placeholders)
     if not beginning:
         tokenizer = dataclasses.replace(tokenizer, beginning=())
     described = {"fit": fit, "source": source, "step": step, "dtype": str(params["decoder/embedding/table"].dtype)}

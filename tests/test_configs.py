@@ -226,7 +226,7 @@ def test_every_setting_can_be_overridden():
         (vlsm_1b, "tiny=yes", "tiny=yes; choose nothing"),
         (text_only, "stage=2", "no argument 'stage'"),
         (text_only, "decoder=gpt2", "decoder=gpt2; choose gemma3-270m"),
-        (nano, "mini", "mini: choose full, text, names, sizes, small, letters, sight, lines"),
+        (nano, "mini", "mini: choose full, text, names, small, letters, sight, lines"),
     ],
 )
 def test_arguments_that_are_not_there(module, arg, said):
@@ -234,7 +234,7 @@ def test_arguments_that_are_not_there(module, arg, said):
         module.get_config(arg)
 
 
-@pytest.mark.parametrize("arg", ["full", "text", "names", "sizes", "small", "letters", "sight", "lines"])
+@pytest.mark.parametrize("arg", ["full", "text", "names", "small", "letters", "sight", "lines"])
 def test_every_experiment_of_nano_builds(arg):
     config = nano.get_config(arg)
     check_sections(config)
@@ -248,4 +248,4 @@ def test_every_experiment_of_nano_builds(arg):
         assert not train.responses
     else:
         assert "decoder/layers" in trained
-    assert any(name.startswith("vision/") for name in trained) == (arg not in ("text", "names", "sizes"))
+    assert any(name.startswith("vision/") for name in trained) == (arg not in ("text", "names"))

@@ -20,12 +20,13 @@ MAY_IMPORT = {
     "metrics": ("twin", "processes", "flexscript", "simulator"),
     # Samples of repair say what is wrong in the words that repair says it in.
     "synth": ("twin", "processes", "flexscript", "simulator", "repair", "version"),
-    "repair": ("twin", "flexscript", "simulator", "metrics"),
+    "wording": (),
+    "repair": ("twin", "flexscript", "simulator", "metrics", "wording"),
     # Candidates are run, measured and mended.
     "verification": ("twin", "processes", "flexscript", "simulator", "metrics", "repair"),
     # Data sets are looked through by reading them and by running their scripts.
     "curation": ("twin", "processes", "flexscript", "simulator", "synth", "data", "version"),
-    "data": (),
+    "data": ("wording",),
     "sharding": (),
     "models": ("sharding",),
     "ways": (),

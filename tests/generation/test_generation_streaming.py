@@ -1,10 +1,13 @@
 """Text as it is written, and the figures beside it."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from vlsm_jax.data.tokenizer import train_bpe
+from vlsm_jax.data.placeholders import Placeholders
+from vlsm_jax.data.tokenizer import Tokenizer, train_bpe
 from vlsm_jax.generation.decode import Generator
 from vlsm_jax.generation.sampling import Sampling
 from vlsm_jax.generation.speculation import Lookup
@@ -15,6 +18,7 @@ from vlsm_jax.sharding import make_mesh
 from vlsm_jax.training.network import Network
 
 PROMPTS = ["One source.", "Two queues of 20 items, then a sink."]
+PLAIN = Placeholders("One source.", {})
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +31,14 @@ def test_pieces_are_whole_characters_and_add_up(tokenizer):
     ids = np.array([[*tokenizer.backend.encode(text, add_special_tokens=False).ids, tokenizer.eos_id]])
     assert ids.size > len(text)  # bytes apart
     pieces = []
-    stream = Stream(tokenizer, lambda *piece: pieces.append(piece), 1, 1)
+    stream = Stream(tokenizer, lambda *piece: pieces.append(piece), [PLAIN], 1)
     for count in range(ids.size + 1):
         stream.show(ids, np.array([count]), np.array([count == ids.size]))
     assert "".join(piece for _, _, piece in pieces) == text
     assert all("\ufffd" not in piece and piece for _, _, piece in pieces)
     # What is broken to the end is shown in the end.
     broken = []
-    stream = Stream(tokenizer, lambda *piece: broken.append(piece), 2, 1)
+    stream = Stream(tokenizer, lambda *piece: broken.append(piece), [PLAIN] * 2, 1)
     rows, counts = np.array([ids[0, :1], ids[0, :1]]), np.array([1, 1])
     stream.show(rows, counts, np.array([False, True]))
     assert broken == [(1, 0, "\ufffd")]
@@ -70,6 +74,31 @@ def test_what_is_told_is_what_is_returned(tokenizer, constrain):
     assert speed.compile_seconds > 0
     assert 0 <= speed.taken <= speed.drafted
     assert generator.total == speed
+
+
+class _Writes(Tokenizer):
+    """Reads every row of ids as one script, of which it shows a letter for each id."""
+
+    def decode(self, ids):
+        return 'obj.name = "@B"; Model.find("@A"); "@Ab"; "@'[: len(list(ids))]
+
+
+def test_placeholders_become_names_again_as_they_are_told_and_at_the_end(tokenizer):
+    known = dataclasses.replace(tokenizer, placeholders=True)
+    known = _Writes(**{field.name: getattr(known, field.name) for field in dataclasses.fields(known)})
+    decoder = DecoderConfig("llama", 320, 32, 1, 2, 1, 8, 48, init_std=0.3)
+    network = Network.create(VlsmConfig(None, None, decoder, tokenizer.image_id))
+    generator = Generator(network, network.init(1), known, mesh=make_mesh(devices=jax.devices()[:1]))
+    told = {}
+    prompts = ["Mixing Bowl feeds Oven.", "Connect 'Lane 1' to Lane 2."]
+    made = generator.generate(
+        [], prompts, max_tokens=60, on_text=lambda prompt, _, piece: told.setdefault(prompt, []).append(piece)
+    )
+    for number, (first, second) in enumerate([("Mixing Bowl", "Oven"), ("Lane 1", "Lane 2")]):
+        whole = f'obj.name = "{second}"; Model.find("{first}"); "@Ab"; "@'
+        length = made[number][0].tokens
+        assert length > 44  # else less of it is shown
+        assert made[number][0].text == "".join(told[number]) == whole
 
 
 def test_speeds_add_up():

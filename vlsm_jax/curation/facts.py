@@ -12,6 +12,7 @@ from vlsm_jax import simulator
 from vlsm_jax.data.images import ImageError, check_picture, read_picture
 from vlsm_jax.data.records import DataError
 from vlsm_jax.data.source import TripletSource
+from vlsm_jax.data.text_form import DEFAULT_FORM
 from vlsm_jax.data.tokenizer import load_tokenizer
 from vlsm_jax.processes import in_order
 from vlsm_jax.synth.isomorphism import factory_key, topology_key
@@ -135,7 +136,7 @@ def look_at(source: TripletSource, index: int, look: Look) -> RowFacts:
     tokens = None
     if look.tokenizer:
         tokenizer = _tokenizer(look.tokenizer)
-        tokens = len(tokenizer.encode_prompt(record.prompt)) + len(tokenizer.encode_response(record.response))
+        tokens = len(DEFAULT_FORM.encode(record.prompt, record.response, tokenizer)[0])
         if look.most_tokens is not None and tokens > look.most_tokens:
             message = f"{record.where}: {tokens} tokens, over the limit of {look.most_tokens}; training leaves it out"
             findings.append(Finding("length", message))

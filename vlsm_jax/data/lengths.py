@@ -72,7 +72,7 @@ def count_lengths(source: Sequence[Record], tokenizer: Tokenizer, form: TextForm
             with contextlib.suppress(DataError):  # its length stays 0, and the pipeline speaks of it
                 record = source[number]
                 numbers.append(number)
-                parts.append(form.encoded(record.prompt, record.response))
+                parts.append(form.encoded(record.prompt, record.response, tokenizer))
                 pictures[number] = record.image is not None
         # Prompts together, then scripts, or both as one.
         encoded = [encode(list(texts), add_special_tokens=False) for texts in zip(*parts, strict=True)]
@@ -86,7 +86,7 @@ def _cache_path(source: Sequence[Record], tokenizer: Tokenizer, form: TextForm) 
     if path is None or not Path(path).exists():
         return None
     # The source's own name for itself tells a part of a file from the whole.
-    facts = (repr(source), tokenizer.beginning, tokenizer.eos_id, PROMPT_PREFIX, repr(form))
+    facts = (repr(source), tokenizer.beginning, tokenizer.eos_id, PROMPT_PREFIX, repr(form), tokenizer.placeholders)
     key = hashlib.blake2b(tokenizer.backend.to_str().encode() + repr(facts).encode(), digest_size=6).hexdigest()
     path = Path(path)
     return path.with_name(f"{path.name}.lengths-{key}.npz")

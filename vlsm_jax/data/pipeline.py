@@ -436,7 +436,8 @@ class _Reader:
     ):
         self._sources = sources
         self._tokenizer: Tokenizer | None = tokenizer
-        self._tokenizer_name, self._beginning = tokenizer.directory, tokenizer.beginning
+        self._tokenizer_name = tokenizer.directory
+        self._habits = {"beginning": tokenizer.beginning, "placeholders": tokenizer.placeholders}
         self._config = config
         self._pictures = pictures
         self._strength = config.augmentation if training else 0.0
@@ -450,7 +451,7 @@ class _Reader:
     def read(self, rows: Sequence[Sequence[Sample]], width: int) -> dict[str, np.ndarray]:
         """Returns the arrays of a batch whose rows hold `width` positions."""
         if self._tokenizer is None:
-            self._tokenizer = dataclasses.replace(load_tokenizer(self._tokenizer_name), beginning=self._beginning)
+            self._tokenizer = dataclasses.replace(load_tokenizer(self._tokenizer_name), **self._habits)
         shape, config = (len(rows), width), self._config
         text = {
             "tokens": np.full(shape, self._tokenizer.pad_id, np.int32),

@@ -38,7 +38,7 @@ class TextForm:
 
     def encode(self, prompt: str, response: str, tokenizer: Tokenizer) -> tuple[list[int], int]:
         """Returns the ids of a sample's text, and how many of them are the prompt's."""
-        prompt, response = self.texts(prompt, response)
+        prompt, response = self.texts(*tokenizer.texts(prompt, response))
         asked = tokenizer.encode_prompt(prompt)
         if self.joint:
             parts = [tokenizer.encode_prompt(prompt + response)]
@@ -52,9 +52,9 @@ class TextForm:
         """Returns what is encoded, the prompt without its prefix."""
         return (prompt.strip(), response.strip()) if self.strip else (prompt, response)
 
-    def encoded(self, prompt: str, response: str) -> list[str]:
+    def encoded(self, prompt: str, response: str, tokenizer: Tokenizer) -> list[str]:
         """Returns the texts that are encoded, each by itself: one, or the prompt and the response."""
-        prompt, response = self.texts(prompt, response)
+        prompt, response = self.texts(*tokenizer.texts(prompt, response))
         prompt = PROMPT_PREFIX + prompt
         return [prompt + response] if self.joint else [prompt, response]
 

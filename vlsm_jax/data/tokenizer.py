@@ -12,11 +12,15 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from vlsm_jax.data.placeholders import Placeholders
+
 # What precedes every prompt (the paper's own input, [prefix][prompt][response] without a separator).
 PROMPT_PREFIX = "Give me a Flexscript. "
 
 # In tokenizer_config.json of an export, whose tokenizer adds nothing by itself: the ids of `Tokenizer.beginning`.
 BEGINNING_KEY = "prompt_beginning_ids"
+# There, too: whether names have placeholders, `Tokenizer.placeholders`.
+PLACEHOLDERS_KEY = "name_placeholders"
 
 # What no token may grow beyond: a digit, or a word that begins with a capital. Between them, merges are free.
 _KEPT_APART = r"\p{N}|(?<!\p{L})\p{Lu}\p{L}*"
@@ -40,6 +44,7 @@ class Tokenizer:
       size: number of ids, image token included.
       beginning: ids before every prompt's text, such as Llama's beginning-of-text; they stand behind the sketch.
       directory: where it was loaded from.
+      placeholders: whether the model reads and writes placeholders for names, see `data.placeholders`.
     """
 
     backend: tokenizers.Tokenizer
@@ -49,6 +54,14 @@ class Tokenizer:
     size: int
     beginning: tuple[int, ...]
     directory: str
+    placeholders: bool = False
+
+    def texts(self, prompt: str, response: str) -> tuple[str, str]:
+        """Returns a prompt and its script as the model reads and writes them."""
+        if not self.placeholders:
+            return prompt, response
+        named = Placeholders.of(prompt)
+        return named.prompt, named.shorten(response)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Returns the ids of beginning, prefix and prompt."""
@@ -83,12 +96,14 @@ def load_tokenizer(name: str | os.PathLike) -> Tokenizer:
     path = Path(name)
     special: dict[str, str] = {}
     beginning: list[int] | None = None
+    placeholders = False
     if (path / "tokenizer.json").is_file():
         backend = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
         for file in ("tokenizer_config.json", "special_tokens_map.json"):
             if (path / file).is_file():
                 settings = json.loads((path / file).read_text())
                 beginning = settings.get(BEGINNING_KEY, beginning)
+                placeholders = settings.get(PLACEHOLDERS_KEY, placeholders)
                 for key in ("eos_token", "pad_token"):
                     value = settings.get(key)
                     if value is not None and key not in special:
@@ -116,6 +131,7 @@ def load_tokenizer(name: str | os.PathLike) -> Tokenizer:
         size=backend.get_vocab_size(),
         beginning=tuple(_beginning(backend, name) if beginning is None else beginning),
         directory=str(name),
+        placeholders=placeholders,
     )
 
 
@@ -191,8 +207,9 @@ def train_bpe(texts: Iterable[str], vocab_size: int, directory: str | os.PathLik
     return load_tokenizer(directory)
 
 
-def batch_texts(rows: Sequence, limit: int | None = None) -> Iterable[str]:
-    """Yields the texts a tokenizer learns from: the prompts, as the model reads them, and the scripts."""
+def batch_texts(rows: Sequence, limit: int | None = None, *, placeholders: bool = False) -> Iterable[str]:
+    """Yields the texts a tokenizer learns from: prompts and scripts, as the model reads and writes them."""
     for row in rows[:limit] if limit is not None else rows:
-        yield PROMPT_PREFIX + row.prompt
-        yield row.response
+        named = Placeholders.of(row.prompt) if placeholders else Placeholders(row.prompt, {})
+        yield PROMPT_PREFIX + named.prompt
+        yield named.shorten(row.response)

@@ -18,6 +18,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from vlsm_jax.data.images import Fit, load_image
+from vlsm_jax.data.placeholders import Placeholders
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.flexscript.cutting import whole_statements
 from vlsm_jax.generation.loop import Generated, Limits, State, begin, finish, go_on
@@ -182,13 +183,18 @@ class Generator:
             if len(images) != len(prompts):
                 raise ValueError(f"{len(images)} sketches for {len(prompts)} prompts; give one for each")
             pixels = [load_image(path, config.vision.image_size, self._fit) for path in images]
-        batch = make_prompts(self._tokenizer, prompts, pixels, config.visual_tokens)
+        # Without placeholders a prompt is read as it is, and nothing in a script stands for something else.
+        known = self._tokenizer.placeholders
+        named = [Placeholders.of(prompt) if known else Placeholders(prompt, {}) for prompt in prompts]
+        if names is not None:
+            names = [[prompt.marks.get(n, n) for n in own] for prompt, own in zip(named, names, strict=True)]
+        batch = make_prompts(self._tokenizer, [prompt.prompt for prompt in named], pixels, config.visual_tokens)
         missing = -len(prompts) % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
         if missing:  # repeat the first row until the batch has its size and divides among the devices
             batch = Prompts(*(np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in batch))
             names = None if names is None else [*names, *[names[0]] * missing]
         limits = Limits(max_tokens, self._tokenizer.eos_id, self._tokenizer.size, candidates, sampling, self._lookup)
-        stream = None if on_text is None else Stream(self._tokenizer, on_text, len(prompts), candidates)
+        stream = None if on_text is None else Stream(self._tokenizer, on_text, named, candidates)
         with jax.set_mesh(self._mesh):
             on_devices = jax.device_put(batch, batch_sharding(self._mesh))
             if constrain:
@@ -205,6 +211,7 @@ class Generator:
         made = self._candidates(result)
         if constrain:
             made = [within_grammar(candidate) for candidate in made]
+        made = [c._replace(text=named[row // candidates].restore(c.text)) for row, c in enumerate(made)]
         return [made[i : i + candidates] for i in range(0, len(made), candidates)]
 
     def _candidates(self, result: Generated) -> list[Candidate]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from vlsm_jax.data.placeholders import Placeholders
 from vlsm_jax.data.tokenizer import Tokenizer
 
 OnText = Callable[[int, int, str], None]
@@ -21,12 +22,13 @@ class Stream:
     Args:
       tokenizer: of the model.
       on_text: is told.
-      prompts, candidates: how many; rows beyond them, that fill a batch, are not told.
+      named: the prompts; rows beyond them, that fill a batch, are not told.
+      candidates: how many of each.
     """
 
-    def __init__(self, tokenizer: Tokenizer, on_text: OnText, prompts: int, candidates: int):
-        self._tokenizer, self._on_text, self._candidates = tokenizer, on_text, candidates
-        self._shown = [""] * (prompts * candidates)
+    def __init__(self, tokenizer: Tokenizer, on_text: OnText, named: Sequence[Placeholders], candidates: int):
+        self._tokenizer, self._on_text, self._named, self._candidates = tokenizer, on_text, named, candidates
+        self._shown = [""] * (len(named) * candidates)
 
     def show(self, tokens: np.ndarray, counts: np.ndarray, done: np.ndarray) -> None:
         """Takes tokens [R, N] of which the first `counts` [R] are written, and whether a row [R] is done."""
@@ -34,6 +36,7 @@ class Stream:
             text = self._tokenizer.decode(tokens[row, : counts[row]])
             if not done[row]:
                 text = text.rstrip(_INCOMPLETE)  # the other half is to come
+            text = self._named[row // self._candidates].restore(text, unfinished=not done[row])
             if len(text) > len(shown):
                 self._on_text(*divmod(row, self._candidates), text[len(shown) :])
                 self._shown[row] = text

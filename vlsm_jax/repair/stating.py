@@ -17,6 +17,7 @@ from typing import NamedTuple
 from vlsm_jax.metrics.stated_goals import stated_goals
 from vlsm_jax.simulator.library import classes
 from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin, TwinObject
+from vlsm_jax.wording import QUOTED, spell_out
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“‘'`«(])|\n+")
 _GOES_ON = re.compile(r"\b(?:it|its|they|them|their|each|both)\b", re.IGNORECASE)
@@ -35,14 +36,12 @@ _LINK = re.compile(
 )
 _LISTED = re.compile(r"^\W*(?:,|and|or|&)\W*$")
 _QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n]{2,60})'(?!\w)")
-_ANY_QUOTED = re.compile(_QUOTED.pattern + r"|«([^»\n]{2,60})»|`([^`\n]{2,60})`")
 _PHRASE = re.compile(r"[\n,;:()→>|=]|\.(?!\w)")
 _LONGEST = 8  # words of a name
 _NAMELIKE = re.compile(r"[\d_-]")
 _CAPITALS = re.compile(r"(?:[A-Z0-9][\w&/-]*|\d+)(?: (?:[A-Z0-9][\w&/-]*|\d+|of|and|for))* ?(?:[A-Z0-9][\w&/-]*)?")
 
 
-_RANGE = re.compile(r"([A-Z][^\n.,;:]{1,40}?[ _-]?)(\d{1,2}) (?:to|through) (?:\1)?(\d{1,2})(?![\w.%])")
 _DURATION = re.compile(
     r"(?<![\w.])(\d+) ?(h|hours?|min|minutes?) (?:and )?(\d+) ?(min|minutes?|s|secs?|seconds?)(?!\w)", re.IGNORECASE
 )
@@ -54,18 +53,6 @@ def _in_seconds(match: re.Match[str]) -> str:
     """Returns "130 s" for "2 min 10 s"."""
     large, small = (60 if unit[0] in "mM" else 3600 if unit[0] in "hH" else 1 for unit in (match[2], match[4]))
     return f"{int(match[1]) * large + int(match[3]) * small} s" if large > small else match[0]
-
-
-def _spell_out(match: re.Match[str]) -> str:
-    """Returns "Press 1, Press 2 and Press 3" for "Press 1 to 3"; other ranges stay as they are."""
-    stem, first, last = match[1], int(match[2]), int(match[3])
-    words = stem.split()
-    while words and (words[0][0].islower() or words[0] in ("The", "Create", "Add", "Set", "Use", "Place")):
-        words.pop(0)
-    if not words or not 0 < last - first < 20 or any(word[0].islower() for word in words):
-        return match[0]
-    name = " ".join(words) + stem[len(stem.rstrip()) :]
-    return stem[: stem.rfind(words[0])] + ", ".join(f"{name}{n}" for n in range(first, last + 1))
 
 
 _SMALL = frozenset(("and", "of", "for", "The"))
@@ -99,7 +86,7 @@ class Statement:
 
     def __init__(self, text: str):
         self.text = text
-        spelt = _TIMES.sub(" ", _DURATION.sub(_in_seconds, _RANGE.sub(_spell_out, text)))
+        spelt = _TIMES.sub(" ", _DURATION.sub(_in_seconds, spell_out(text)))
         self.sentences = tuple(part for part in _SENTENCE.split(spelt) if part.strip())
         self._goals = frozenset(n for n, sentence in enumerate(self.sentences) if stated_goals(sentence))
         self._where: dict[str, tuple[int, ...]] = {}
@@ -115,9 +102,9 @@ class Statement:
         an underscore; "Press 1 to 3" has Press 2, too.
         """
         found: set[str] = set()
-        for text in {self.text, _RANGE.sub(_spell_out, self.text)}:
-            found |= {next(filter(None, match.groups())) for match in _ANY_QUOTED.finditer(text)}
-            for phrase in _PHRASE.split(_ANY_QUOTED.sub("\n", text)):
+        for text in {self.text, spell_out(self.text)}:
+            found |= {next(filter(None, match.groups())) for match in QUOTED.finditer(text)}
+            for phrase in _PHRASE.split(QUOTED.sub("\n", text)):
                 words = phrase.split()
                 for first, word in enumerate(words):
                     if word[0].isupper() or _NAMELIKE.search(word):

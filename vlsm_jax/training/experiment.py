@@ -72,7 +72,7 @@ def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> To
     """Returns the tokenizer the config names, that of the model it starts from, or one trained on its triplets."""
     from vlsm_jax.training.start import copy_tokenizer
 
-    directory = workdir / "tokenizer"
+    directory, placeholders = workdir / "tokenizer", config.data.get("placeholders", False)
     if config.data.tokenizer:
         tokenizer = load_tokenizer(config.data.tokenizer)
     elif directory.exists():
@@ -81,7 +81,11 @@ def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> To
         tokenizer = load_tokenizer(copy_tokenizer(source, directory))
     else:
         # A few thousand triplets show a tokenizer all the words there are.
-        tokenizer = train_bpe(batch_texts(list(rows), limit=4000), config.data.vocab_size, directory)
+        tokenizer = train_bpe(
+            batch_texts(list(rows), limit=4000, placeholders=placeholders), config.data.vocab_size, directory
+        )
+    # Who goes on from a model that knows names by placeholders has them, too.
+    tokenizer = dataclasses.replace(tokenizer, placeholders=placeholders or tokenizer.placeholders)
     return tokenizer if config.data.beginning else dataclasses.replace(tokenizer, beginning=())
 
 

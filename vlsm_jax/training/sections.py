@@ -58,6 +58,7 @@ class DataSection:
     mixture: str
     pictures: bool
     beginning: bool
+    placeholders: bool = False
 
     def __post_init__(self):
         if self.vocab_size < 1:
