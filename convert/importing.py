@@ -24,6 +24,7 @@ from convert.peft import open_peft
 from convert.pieces import Piece
 from convert.torch_reader import open_stage_two
 from vlsm_jax.data.images import Fit
+from vlsm_jax.data.known_names import FILE as KNOWN_NAMES
 from vlsm_jax.generation.draft_examples import FILE as EXAMPLES_FILE
 from vlsm_jax.models.adaptation import Adaptation
 from vlsm_jax.models.decoder_config import DecoderConfig
@@ -44,6 +45,7 @@ KEPT_FILES = (
     "preprocessor_config.json",
     "processor_config.json",
     EXAMPLES_FILE,
+    KNOWN_NAMES,
 )
 
 

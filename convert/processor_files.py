@@ -13,6 +13,7 @@ import tokenizers
 
 from convert.checkpoint_writer import write_json, write_text
 from vlsm_jax.data.images import Fit
+from vlsm_jax.data.known_names import FILE as KNOWN_NAMES
 from vlsm_jax.data.tokenizer import BEGINNING_KEY, IMAGE, PLACEHOLDERS_KEY, PROMPT_PREFIX, Tokenizer
 from vlsm_jax.models.decoder_config import DecoderConfig
 from vlsm_jax.models.vision import VisionConfig
@@ -96,6 +97,8 @@ def write_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
         },
         **special,
     }
+    if tokenizer.known is not None and not tokenizer.placeholders:
+        write_json(directory / KNOWN_NAMES, tokenizer.known.to_json())
     write_text(directory / "tokenizer.json", exported)
     write_json(directory / "tokenizer_config.json", settings)
     write_json(directory / "special_tokens_map.json", {**special, "image_token": IMAGE})

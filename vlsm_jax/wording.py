@@ -1,8 +1,36 @@
-"""How prompts write names: what stands in quotes, and ranges such as "Press 1 to 3"."""
+"""How prompts write names and classes: what stands in quotes, ranges such as "Press 1 to 3", words for classes."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CLASSES: Mapping[str, str] = MappingProxyType(
+    {
+        **{
+            name.lower(): name
+            for name in (
+                *("Source", "Queue", "Processor", "Sink", "Combiner", "Separator", "MultiProcessor", "Rack"),
+                *("StraightConveyor", "Operator", "Transporter", "AGV", "Robot", "Crane", "Dispatcher", "TaskExecuter"),
+            )
+        },
+        "straight conveyor": "StraightConveyor",
+        "conveyor": "StraightConveyor",
+        "task executer": "TaskExecuter",
+        # Of terse prompts.
+        "src": "Source",
+        "q": "Queue",
+        "proc": "Processor",
+        "comb": "Combiner",
+        "sep": "Separator",
+        "multiproc": "MultiProcessor",
+        "straight conv": "StraightConveyor",
+        "op": "Operator",
+        "te": "TaskExecuter",
+    }
+)
+"""The class that a word stands for, in small letters and the singular; classes without what is before a "::"."""
 
 QUOTED = re.compile(
     r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n]{2,60})'(?!\w)|«([^»\n]{2,60})»|`([^`\n]{2,60})`"

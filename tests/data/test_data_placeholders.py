@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from vlsm_jax.data.lengths import count_lengths
 from vlsm_jax.data.pipeline import PipelineConfig, make_dataset
-from vlsm_jax.data.placeholders import CLASS_WORDS, MARKS, Placeholders, find_names
+from vlsm_jax.data.placeholders import MARKS, Placeholders, find_names
 from vlsm_jax.data.text_form import DEFAULT_FORM, TextForm
 from vlsm_jax.data.tokenizer import batch_texts, load_tokenizer, train_bpe
 from vlsm_jax.simulator.library import classes
+from vlsm_jax.synth.prompts.terse import CLASSES as TERSE_CLASSES
 from vlsm_jax.synth.splits import Split
 from vlsm_jax.synth.triplets import TripletOptions, make_triplets
+from vlsm_jax.wording import CLASSES
 
 PROMPT = """The source Wash Basket feeds "hot press", which feeds Filler 1 and Filler 2.
 Connect both Fillers to Wash Basket."""
@@ -54,6 +56,7 @@ def test_what_is_being_written_is_not_told_half():
         ("Press 1 to 3 feed Oven.", ["Press 1", "Press 2", "Press 3", "Oven"]),
         # Neither distributions, numbers nor what FlexSim is called.
         ("In FlexSim, the Weibull time of Oven is 4.5 s, with 2 operators.", ["Oven"]),
+        ("'Operator' is an operator, \"Transporter 2\" a transporter.", ["Transporter 2"]),
         ("nothing is called anything here", []),
     ],
 )
@@ -111,12 +114,13 @@ def test_nearly_every_object_of_a_prompt_has_a_placeholder(split, open_names):
 
 
 def test_the_words_for_classes_are_those_of_the_library():
-    spoken = {re.sub(r".*::", "", name).lower() for name in classes()}
-    said = {word.replace(" ", "") for word in CLASS_WORDS}
-    assert said - spoken <= {"conveyor", "straight"}
+    plain = {re.sub(r".*::", "", name) for name in classes()}
+    assert set(CLASSES.values()) <= plain
     made = make_triplets(3, range(60), TripletOptions(), Split.IID)
-    used = {obj.cls for triplet in made for obj in triplet.factory.twin.objects}
-    assert {re.sub(r".*::", "", name).lower() for name in used} <= said
+    used = {re.sub(r".*::", "", obj.cls) for triplet in made for obj in triplet.factory.twin.objects}
+    assert used <= set(CLASSES.values())
+    said = {word for words in TERSE_CLASSES.values() for word in words}
+    assert {word.lower() for word in said} <= CLASSES.keys()
 
 
 def test_a_tokenizer_with_placeholders_encodes_counts_and_decodes_them(corpus):

@@ -86,7 +86,15 @@ def _cache_path(source: Sequence[Record], tokenizer: Tokenizer, form: TextForm) 
     if path is None or not Path(path).exists():
         return None
     # The source's own name for itself tells a part of a file from the whole.
-    facts = (repr(source), tokenizer.beginning, tokenizer.eos_id, PROMPT_PREFIX, repr(form), tokenizer.placeholders)
+    facts = (
+        repr(source),
+        tokenizer.beginning,
+        tokenizer.eos_id,
+        PROMPT_PREFIX,
+        repr(form),
+        tokenizer.placeholders,
+        tokenizer.known,
+    )
     key = hashlib.blake2b(tokenizer.backend.to_str().encode() + repr(facts).encode(), digest_size=6).hexdigest()
     path = Path(path)
     return path.with_name(f"{path.name}.lengths-{key}.npz")

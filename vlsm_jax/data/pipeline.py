@@ -437,7 +437,7 @@ class _Reader:
         self._sources = sources
         self._tokenizer: Tokenizer | None = tokenizer
         self._tokenizer_name = tokenizer.directory
-        self._habits = {"beginning": tokenizer.beginning, "placeholders": tokenizer.placeholders}
+        self._habits = {name: getattr(tokenizer, name) for name in ("beginning", "placeholders", "known")}
         self._config = config
         self._pictures = pictures
         self._strength = config.augmentation if training else 0.0

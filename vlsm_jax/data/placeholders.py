@@ -18,24 +18,13 @@ import functools
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from vlsm_jax.wording import QUOTED, spell_out
+from vlsm_jax.wording import CLASSES, QUOTED, spell_out
 
 MARKS = tuple("@" + letter for letter in string.ascii_uppercase + string.ascii_lowercase)
 """The placeholders: so many names of a prompt can have one."""
-
-CLASS_WORDS = frozenset(
-    (
-        *("source", "queue", "processor", "sink", "combiner", "separator", "multiprocessor", "rack"),
-        *("conveyor", "straightconveyor", "straight conveyor", "straight"),
-        *("operator", "transporter", "agv", "robot", "crane", "dispatcher", "taskexecuter", "task executer"),
-    )
-)
-"""What prompts call the classes of objects, in small letters and the singular."""
-
-_SHORT = frozenset(("q", "te"))  # what terse ones call them with capitals
 
 
 def _words(text: str) -> frozenset[str]:
@@ -72,7 +61,7 @@ _OPENING = re.compile(r"(?:^|[.!?:;|])[\s|*•-]*(?:\d{1,2}[.)] ?)?$")
 _SINGULAR = re.compile(r" (?:is|has|needs|should|acts|works|runs|uses|holds|takes)\b")
 _NAMELIKE = re.compile(r"(?=.*[^\W\d_])\w[^;={}]*")  # what is quoted may be code, too
 _LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
-_UNFINISHED = re.compile(r'"(?:@[A-Za-z]?)?$')
+_UNFINISHED = re.compile(r'"([^"\\\n]*)$')
 _LEAST_SPELT = 6  # letters of a name of which a slip of the pen is told
 
 
@@ -103,31 +92,30 @@ class Placeholders:
     Attributes:
       prompt: as the model reads it.
       names: the name of each placeholder.
+      kept: names that have none.
     """
 
     prompt: str
     names: Mapping[str, str]
+    kept: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, prompt: str) -> Placeholders:
-        """Returns a prompt with placeholders for its names; those that stand in it already are not used."""
-        prompt = spell_out(prompt)
-        found = find_names(prompt)
-        meant = _meant(prompt, found)
-        free = iter([mark for mark in MARKS if not re.search(rf"{mark}(?!\w)", prompt)])
-        marks: dict[str, str] = {}
+        """Returns a prompt with a mark for each name; those that stand in it already are not used."""
+        text, names = read_names(prompt)
+        free = [mark for mark in MARKS if not re.search(rf"{mark}(?!\w)", text)]
+        marks = dict(zip(names, free, strict=False))
+        seen: set[str] = set()
 
         def marked(match: re.Match[str]) -> str:
-            name = meant[match[0]]
-            if name in marks:
-                return marks[name]
-            mark = next(free, None)
-            if mark is None:
-                return match[0]
-            marks[name] = mark
-            return f"{match[0]} {mark}"
+            name = match[0]
+            if name not in marks or name in seen:
+                return marks.get(name, name)
+            seen.add(name)
+            return f"{name} {marks[name]}"
 
-        return cls(_whole(meant).sub(marked, prompt) if meant else prompt, {m: name for name, m in marks.items()})
+        prompt = whole_names(names).sub(marked, text) if names else text
+        return cls(prompt, {mark: name for name, mark in marks.items()}, tuple(names[len(marks) :]))
 
     @functools.cached_property
     def marks(self) -> Mapping[str, str]:
@@ -143,12 +131,25 @@ class Placeholders:
 
         Args:
           script: with placeholders.
-          unfinished: whether more of it may come; then an end that may be of a placeholder is left out.
+          unfinished: whether more of it may come; then an end that may become a placeholder is left out.
         """
-        if unfinished and self.names:
+        if unfinished:
             closed = max((match.end() for match in _LITERAL.finditer(script)), default=0)
-            script = script[:closed] + _UNFINISHED.sub("", script[closed:])
+            begun = _UNFINISHED.search(script, closed)
+            if begun and any(placeholder.startswith(begun[1]) for placeholder in self.names):
+                script = script[: begun.start()]
         return _LITERAL.sub(lambda match: f'"{self.names.get(match[1], match[1])}"', script)
+
+
+def read_names(prompt: str) -> tuple[str, list[str]]:
+    """Returns a prompt with ranges spelt out and slips of the pen mended, and its names in their order."""
+    text = spell_out(prompt)
+    meant = _meant(text, find_names(text))
+    if not meant:
+        return text, []
+    text = whole_names(meant).sub(lambda match: meant[match[0]], text)
+    # Of a name that stands only within longer ones nothing is left.
+    return text, list(dict.fromkeys(whole_names(set(meant.values())).findall(text)))
 
 
 def find_names(text: str) -> list[str]:
@@ -156,7 +157,8 @@ def find_names(text: str) -> list[str]:
     quoted = [next(filter(None, match.groups())) for match in QUOTED.finditer(text)]
     runs = list(_runs(QUOTED.sub(lambda match: "“" + " " * (len(match[0]) - 1), text)))
     whole = Counter(run.text for run in runs if not run.opens) + Counter(quoted)
-    names = [name for name in quoted if _NAMELIKE.fullmatch(name)]
+    # An object may be called by its class, which scripts have in other places, too.
+    names = [name for name in quoted if _NAMELIKE.fullmatch(name) and not _is_class(name)]
     names += [name for run in runs if (name := _name_of(run, whole))]
     return list(dict.fromkeys(names))
 
@@ -212,7 +214,7 @@ def _without_class(words: list[str]) -> Iterator[str]:
 
 
 def _is_class(text: str) -> bool:
-    return text.lower().removesuffix("s") in CLASS_WORDS | _SHORT
+    return text.lower().removesuffix("s") in CLASSES
 
 
 def _says_class(run: _Run) -> bool:
@@ -220,12 +222,13 @@ def _says_class(run: _Run) -> bool:
     start = run.end - len(run.text)
     before = re.split(r"[.;] ", run.line[:start])[-1]
     after = re.split(r"[.;] ", run.line[run.end :])[0]
-    # Classes that are of other names say nothing of this one.
-    rest = _RUN.sub(lambda match: match[0] if _is_class(match[0]) else "", f"{before} {after}")
+    # Classes that are of other names, or said of them ("Lathe (Processor)"), say nothing of this one.
+    rest = _RUN.sub(lambda match: match[0] if _is_class(match[0]) else "\0", f"{before} {after}")
+    rest = re.sub(r"\0 ?[(:=–-] ?\w+", "", rest)
     return any(_is_class(word) for word in re.findall(r"[A-Za-z]+", rest))
 
 
-def _whole(names: Mapping[str, str]) -> re.Pattern[str]:
+def whole_names(names: Iterable[str]) -> re.Pattern[str]:
     """Returns a pattern of names as wholes, the longest first."""
     longest = sorted(names, key=len, reverse=True)
     return re.compile("|".join(rf"(?<![\w@]){re.escape(name)}(?!\w)(?!-\w)" for name in longest))

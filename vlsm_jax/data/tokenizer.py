@@ -12,6 +12,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from vlsm_jax.data.known_names import KnownNames, KnownNamesError, find_known_names
 from vlsm_jax.data.placeholders import Placeholders
 
 # What precedes every prompt (the paper's own input, [prefix][prompt][response] without a separator).
@@ -45,6 +46,7 @@ class Tokenizer:
       beginning: ids before every prompt's text, such as Llama's beginning-of-text; they stand behind the sketch.
       directory: where it was loaded from.
       placeholders: whether the model reads and writes placeholders for names, see `data.placeholders`.
+      known: the names that the model knows by heart, which are lent to prompts with others; not beside placeholders.
     """
 
     backend: tokenizers.Tokenizer
@@ -55,12 +57,17 @@ class Tokenizer:
     beginning: tuple[int, ...]
     directory: str
     placeholders: bool = False
+    known: KnownNames | None = None
+
+    def read(self, prompt: str) -> Placeholders:
+        """Returns a prompt as the model reads it, and what it will write in the place of names."""
+        if self.placeholders:
+            return Placeholders.of(prompt)
+        return Placeholders(prompt, {}) if self.known is None else self.known.lend(prompt)
 
     def texts(self, prompt: str, response: str) -> tuple[str, str]:
         """Returns a prompt and its script as the model reads and writes them."""
-        if not self.placeholders:
-            return prompt, response
-        named = Placeholders.of(prompt)
+        named = self.read(prompt)
         return named.prompt, named.shorten(response)
 
     def encode_prompt(self, prompt: str) -> list[int]:
@@ -123,6 +130,10 @@ def load_tokenizer(name: str | os.PathLike) -> Tokenizer:
     if eos_id is None:
         raise TokenizerError(f"the tokenizer at {name} names no end-of-text token (eos_token in tokenizer_config.json)")
     pad_id = backend.token_to_id(special.get("pad_token") or "")
+    try:
+        known = find_known_names(path)
+    except KnownNamesError as error:
+        raise TokenizerError(str(error)) from error
     return Tokenizer(
         backend=backend,
         eos_id=eos_id,
@@ -132,6 +143,7 @@ def load_tokenizer(name: str | os.PathLike) -> Tokenizer:
         beginning=tuple(_beginning(backend, name) if beginning is None else beginning),
         directory=str(name),
         placeholders=placeholders,
+        known=known,
     )
 
 

@@ -18,7 +18,6 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from vlsm_jax.data.images import Fit, load_image
-from vlsm_jax.data.placeholders import Placeholders
 from vlsm_jax.data.tokenizer import Tokenizer
 from vlsm_jax.flexscript.cutting import whole_statements
 from vlsm_jax.generation.loop import Generated, Limits, State, begin, finish, go_on
@@ -183,11 +182,10 @@ class Generator:
             if len(images) != len(prompts):
                 raise ValueError(f"{len(images)} sketches for {len(prompts)} prompts; give one for each")
             pixels = [load_image(path, config.vision.image_size, self._fit) for path in images]
-        # Without placeholders a prompt is read as it is, and nothing in a script stands for something else.
-        known = self._tokenizer.placeholders
-        named = [Placeholders.of(prompt) if known else Placeholders(prompt, {}) for prompt in prompts]
+        named = [self._tokenizer.read(prompt) for prompt in prompts]
         if names is not None:
-            names = [[prompt.marks.get(n, n) for n in own] for prompt, own in zip(named, names, strict=True)]
+            # What stands for a name is written in its place.
+            names = [[*p.names, *p.kept] if p.names else own for p, own in zip(named, names, strict=True)]
         batch = make_prompts(self._tokenizer, [prompt.prompt for prompt in named], pixels, config.visual_tokens)
         missing = -len(prompts) % math.lcm(rows, self._mesh.shape["data"] * self._mesh.shape["fsdp"])
         if missing:  # repeat the first row until the batch has its size and divides among the devices

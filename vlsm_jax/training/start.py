@@ -11,11 +11,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from vlsm_jax.data.known_names import FILE as KNOWN_NAMES
 from vlsm_jax.models import DecoderConfig, VisionConfig, VlsmConfig
 from vlsm_jax.training.config import ConfigError
 from vlsm_jax.training.network import Network, Params, flatten
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", KNOWN_NAMES)
 """What a tokenizer's folder may hold; the first is needed."""
 
 
