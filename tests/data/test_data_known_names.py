@@ -95,6 +95,7 @@ def test_a_name_without_a_class_and_one_for_which_none_is_left_stay():
             "Lathe is a MultiProcessor with Cut (4 s) and Turn (5 sec).",
             {"Lathe": "MultiProcessor", "Cut": STEP, "Turn": STEP},
         ),
+        ("From a source (Bin), then the Lathe (5 s) or Press.", {"Bin": "Source"}),
         ("Lathe is fast. A queue stands elsewhere.", {}),
     ],
 )

@@ -54,6 +54,7 @@ def test_what_is_being_written_is_not_told_half():
         ("Flash and Charge has two steps.", ["Flash and Charge"]),
         ("Flash and Charge have two steps.", ["Flash", "Charge"]),
         ("Press 1 to 3 feed Oven.", ["Press 1", "Press 2", "Press 3", "Oven"]),
+        ("Include a buffer and two ovens. Mount all of it.", []),
         # Neither distributions, numbers nor what FlexSim is called.
         ("In FlexSim, the Weibull time of Oven is 4.5 s, with 2 operators.", ["Oven"]),
         ("'Operator' is an operator, \"Transporter 2\" a transporter.", ["Transporter 2"]),

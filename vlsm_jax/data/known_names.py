@@ -29,7 +29,7 @@ STEP = "step"
 """What a process of a MultiProcessor is in place of a class: its names are lent, too."""
 
 _TIMED = re.compile(r" \(\d[\d.]* ?[a-z]*\)")  # "Ink Transfer (10 sec)"
-_BEFORE_NAME = re.compile(r"[ \"'“«`]{1,2}")
+_BEFORE_NAME = re.compile(r"[ \"'“«`(]{1,2}")
 _FARTHEST = 100  # letters between a name and the word that says its class
 # "2 operators", "setup ops: 1": what a station needs is no object.
 _COUNTED_BEFORE = re.compile(r"(?:\d+|one|two|three|four|set-?up|process) $", re.IGNORECASE)
@@ -192,7 +192,7 @@ class KnownNames:
 def said_classes(prompt: str, names: Iterable[str]) -> dict[str, str]:
     """Returns the class of each name that a prompt says it of: that of the word nearest to it in a sentence.
 
-    A name with a time in brackets behind it is a `STEP`.
+    A name with a time in brackets behind it is a `STEP`, in a prompt that has a MultiProcessor.
     """
     names = list(names)
     if not names:
@@ -215,7 +215,7 @@ def said_classes(prompt: str, names: Iterable[str]) -> dict[str, str]:
         if _BEFORE_NAME.fullmatch(without[end : match.start()]) and prompt[end - 1] != "s"
     }
     for match in mentions:
-        if _TIMED.match(prompt, match.end()):
+        if _TIMED.match(prompt, match.end()) and "multiproc" in prompt.lower():
             nearest[match[0]] = (0, STEP)
         for start, end, cls in words:
             if end in in_front and not _BEFORE_NAME.fullmatch(without[end : match.start()]):

@@ -58,6 +58,7 @@ _RUN = re.compile(rf"(?<![\w.]){_WORD}(?: (?:{_WORD}|{_NUMBER}))*(?!\w)")
 _HEADING = re.compile(r"[A-Z][\w ,]*:")
 _RULE = re.compile(r"\|[|\s:-]+")  # below the headings of a table
 _OPENING = re.compile(r"(?:^|[.!?:;|])[\s|*•-]*(?:\d{1,2}[.)] ?)?$")
+_AFTER_VERB = re.compile(r" (?:an?|the|all|both|each|every|two|three|four|it|them|up)\b")  # "Include two queues."
 _SINGULAR = re.compile(r" (?:is|has|needs|should|acts|works|runs|uses|holds|takes)\b")
 _NAMELIKE = re.compile(r"(?=.*[^\W\d_])\w[^;={}]*")  # what is quoted may be code, too
 _LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
@@ -186,7 +187,7 @@ def _name_of(run: _Run, whole: Counter[str]) -> str:
     if run.opens and not elsewhere:
         while words and words[0].lower() in _OPENERS:
             words.pop(0)
-        if len(words) == 1 and words[0].lower() in _ALONE:
+        if len(words) == 1 and (words[0].lower() in _ALONE or _AFTER_VERB.match(run.line, run.end)):
             return ""
     if all(word.lower() in _FORMAL or word.isdigit() for word in words):
         return ""
