@@ -30,6 +30,7 @@ STEP = "step"
 
 _TIMED = re.compile(r" \(\d[\d.]* ?[a-z]*\)")  # "Ink Transfer (10 sec)"
 _BEFORE_NAME = re.compile(r"[ \"'“«`(]{1,2}")
+_STEM = 5  # letters that "Inspector" and "Inspection" share
 _FARTHEST = 100  # letters between a name and the word that says its class
 # "2 operators", "setup ops: 1": what a station needs is no object.
 _COUNTED_BEFORE = re.compile(r"(?:\d+|one|two|three|four|set-?up|process) $", re.IGNORECASE)
@@ -37,6 +38,12 @@ _COUNTED_AFTER = re.compile(r"(?:\(s\))?:? ?=? ?\d")
 _CLASS = re.compile(
     rf"(?<![\w-])({'|'.join(map(re.escape, sorted(CLASSES, key=len, reverse=True)))})s?(?![\w-])", re.IGNORECASE
 )
+
+
+def _alike(name: str, other: str) -> int:
+    """Returns how many words two names share by their first letters; the last, which says what it is, counts twice."""
+    one, two = ([word[:_STEM] for word in text.lower().split()] for text in (name, other))
+    return len({*one} & {*two}) + (one[-1:] == two[-1:])
 
 
 class KnownNamesError(ValueError):
@@ -55,6 +62,18 @@ class Station(NamedTuple):
     name: str
     cls: str
     supplies: tuple[str, ...] = ()
+
+
+class Line(NamedTuple):
+    """Objects that share a name and a class, and differ in their number.
+
+    Attributes:
+      name: without the number.
+      cls: as in `Station`.
+    """
+
+    name: str
+    cls: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,40 +95,41 @@ class Vocabulary:
         found |= {supply: "Source" for station in self.stations for supply in station.supplies}
         return found | {station.name: station.cls for station in self.stations}
 
-    def lent(self, objects: Sequence[tuple[str, str]], taken: Set[str] = frozenset()) -> dict[str, str | None]:
-        """Returns a name of this vocabulary for each of some (name, class); None where there is none left.
+    def lent(self, objects: Sequence[Line], taken: Set[str] = frozenset()) -> dict[Line, str | None]:
+        """Returns a name of this vocabulary for each of some objects; None where there is none left.
 
         What is known under its own name keeps it; other names that are `taken` are not lent.
         """
-        lent: dict[str, str | None] = {name: name for name, _ in objects if name in self.classes}
-        placed = self._in_order([(name, cls) for name, cls in objects if name not in lent], taken)
-        lent |= {name: station.name for name, station in placed.items()}
+        lent: dict[Line, str | None] = {line: line.name for line in objects if line.name in self.classes}
+        placed = self._in_order([line for line in objects if line not in lent], taken)
+        lent |= {line: station.name for line, station in placed.items()}
         gone = {*taken, *lent.values()}
         supplies = [supply for station in placed.values() for supply in station.supplies]
-        for name, cls in objects:
-            if name not in lent:
-                free = [*self.others.get(cls, ()), *(s.name for s in self.stations if s.cls == cls)]
-                if cls == "Source":  # the line's own first, then those of what is added to it
+        for line in objects:
+            if line not in lent:
+                free = [*self.others.get(line.cls, ()), *(s.name for s in self.stations if s.cls == line.cls)]
+                if line.cls == "Source":  # the line's own first, then those of what is added to it
                     free[1:1] = supplies
                 # A class is written in other places of a script, too, where it is no name.
-                lent[name] = next((n for n in free if n not in gone and n.lower() not in CLASSES), None)
-                gone.add(lent[name])
+                free = [other for other in free if other not in gone and other.lower() not in CLASSES]
+                lent[line] = max(free, key=lambda other: _alike(line.name, other), default=None)
+                gone.add(lent[line])
         return lent
 
-    def _in_order(self, objects: Sequence[tuple[str, str]], taken: Set[str]) -> dict[str, Station]:
-        """Returns stations for as many objects as possible, both in their order."""
+    def _in_order(self, objects: Sequence[Line], taken: Set[str]) -> dict[Line, Station]:
+        """Returns stations for as many objects as possible, both in their order, of names that are alike."""
         free = [station for station in self.stations if station.name not in taken]
-        # best[i][j]: the most objects from i on that stations from j on have a name for, by the first of these.
-        best = [[0] * (len(free) + 1) for _ in range(len(objects) + 1)]
+        gain = [[(s.cls == line.cls) * (1 + _alike(line.name, s.name) / 8) for s in free] for line in objects]
+        # best[i][j]: the most that objects from i on can have of the stations from j on, by the first of these.
+        best = [[0.0] * (len(free) + 1) for _ in range(len(objects) + 1)]
         for i in reversed(range(len(objects))):
             for j in reversed(range(len(free))):
-                best[i][j] = max(best[i + 1][j], best[i][j + 1])
-                if objects[i][1] == free[j].cls:
-                    best[i][j] = max(best[i][j], best[i + 1][j + 1] + 1)
+                both = best[i + 1][j + 1] + gain[i][j] if gain[i][j] else 0.0
+                best[i][j] = max(best[i + 1][j], best[i][j + 1], both)
         found, i, j = {}, 0, 0
         while i < len(objects) and j < len(free):
-            if objects[i][1] == free[j].cls and best[i][j] == best[i + 1][j + 1] + 1:
-                found[objects[i][0]] = free[j]
+            if gain[i][j] and best[i][j] == best[i + 1][j + 1] + gain[i][j]:
+                found[objects[i]] = free[j]
                 i, j = i + 1, j + 1
             elif best[i][j] == best[i + 1][j]:
                 i += 1
@@ -128,34 +148,31 @@ class KnownNames:
         """Returns a prompt with known names in the place of its own; as it is where it has no others.
 
         Of the vocabularies that one is lent from that has the most of the prompt's names, then names for the most
-        objects. A name whose class the prompt does not say, or for which no name is left, stays.
+        objects, then those that are most alike. A name whose class the prompt does not say, or for which no name is
+        left, stays.
         """
         text, names = read_names(prompt)
         known = frozenset().union(*(vocabulary.classes for vocabulary in self.vocabularies))
         written = {name for name in known if name in text}
         # "Flash" and "Charge" are no names where "Flash and Charge" is known to be one.
         pairs = [name for name in written if re.search(" [a-z]", name)]
-        lanes: dict[tuple[str, str], list[str]] = {}
+        lines: dict[Line, list[str]] = {}
         for name, cls in said_classes(text, names).items():
             if not any(name in pair for pair in pairs):
-                lanes.setdefault((_NUMBER.sub("", name) or name, cls), []).append(name)
-        if all(name in known for name, _ in lanes):
+                lines.setdefault(Line(_NUMBER.sub("", name) or name, cls), []).append(name)
+        if all(line.name in known for line in lines):
             return Placeholders(prompt, {})
 
-        def fitting(lent: Mapping[str, str | None]) -> tuple[int, int]:
-            return sum(name == own for own, name in lent.items()), sum(name is not None for name in lent.values())
+        def fitting(lent: Mapping[Line, str | None]) -> tuple[int, int, int]:
+            found = {line.name: name for line, name in lent.items() if name is not None}
+            return sum(map(str.__eq__, found, found.values())), len(found), sum(map(_alike, found, found.values()))
 
-        # Names that differ in class and number alone are not lanes of one line.
-        objects = {" ".join(line): line for line in lanes}
-        objects = {(line[0] if line[0] in known else key): line for key, line in objects.items()}
-        asked = [(key, cls) for key, (_, cls) in objects.items()]
-        chosen = max((vocabulary.lent(asked, written) for vocabulary in self.vocabularies), key=fitting)
+        chosen = max((vocabulary.lent([*lines], written) for vocabulary in self.vocabularies), key=fitting)
         whole: dict[str, str] = {}
-        for key, line in objects.items():
-            if chosen[key] and chosen[key] != key:
-                members = lanes[line]
+        for line, members in lines.items():
+            if chosen[line] and chosen[line] != line.name:
                 numbers = [f" {n}" for n in range(1, len(members) + 1)] if len(members) > 1 else [""]
-                whole |= {name: chosen[key] + number for name, number in zip(members, numbers, strict=True)}
+                whole |= {name: chosen[line] + number for name, number in zip(members, numbers, strict=True)}
         text = whole_names(whole).sub(lambda match: whole[match[0]], text) if whole else text
         return Placeholders(
             text, {lent: name for name, lent in whole.items()}, tuple(n for n in names if n not in whole)
