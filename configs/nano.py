@@ -9,7 +9,8 @@ The weights in vlsm_jax/nano (docs/nano.md has their scores) come from the seeds
 tokenizer that lies there: on one H200 with 16 cores 7,130 steps of 64 samples took 15 minutes, 0.098 s a step, 650
 samples a second, 15 GiB (2026-11-26). Training was stopped there, its rate on the way down. The first 3,368 steps had
 the seeds 7 to 9 alone, with a sample of reading for two triplets, and the others three for ten. They had neither
-`synth.open_names` nor `synth.unordered`, and CLIP's encoder, and show why all three should be others. To add a set:
+`data.placeholders`, `synth.open_names` nor `synth.unordered`, and CLIP's encoder, and show why all of these should be
+others. To add a set:
 
     python launch.py --config=configs/nano.py --workdir=runs/nano-8 --mode=data --config.seed=8
     ... --config.data.mixture=runs/nano-8/data=1,runs/nano-8/data/reading=0.5

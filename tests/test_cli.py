@@ -603,6 +603,9 @@ def test_generate_says_which_objects_the_prompt_does_not_have(vlsm, tmp_path, mo
     class Fixed:
         speed, looks_at_sketches = Speed(), True
 
+        def lent(self, prompt):
+            return {"Mixer": "Mill"} if "Mill" in prompt else {}
+
         def generate(self, images, prompts, **options):
             return [[Candidate("\n".join(lines), 9, True, -0.1)]]
 
@@ -612,7 +615,10 @@ def test_generate_says_which_objects_the_prompt_does_not_have(vlsm, tmp_path, mo
     result = vlsm(*args, "The Source Dock feeds the Queue Phosphor Queue, and that the Sink Store.")
     assert result.exit_code == 0, result.stderr
     assert "warning: 1 object has a name that the prompt does not have: 'Hold Lot Queue'\n" in result.stderr
+    assert "lent" not in result.stderr
     made = json.loads(vlsm(*args, "Mill and Lathe", "--json").stdout)
+    assert made["lent"] == {"Mixer": "Mill"}
+    assert "\n// 1 name that the model does not know was lent another" in vlsm(*args, "Mill and Lathe").stderr
     assert made["not_in_prompt"] == list(objects)
     assert "warning" not in vlsm(*args, "Dock, then Hold Lot Queue, then Store.").stderr
 
@@ -626,6 +632,9 @@ def test_generate_with_names_lets_only_those_of_the_prompt_be_written(vlsm, tmp_
 
     class Fixed:
         speed, looks_at_sketches = Speed(), True
+
+        def lent(self, prompt):
+            return {}
 
         def generate(self, images, prompts, **options):
             told.append((prompts, options["names"], options["constrain"]))

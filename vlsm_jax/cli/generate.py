@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,7 +119,7 @@ def generate(
         def write(text: str) -> list[Candidate]:
             return generator.generate(sketches, [text], names=called, sampling=sampling, seed=seed, **settings)[0]
 
-        made = write(prompt)
+        made, lent = write(prompt), generator.lent(prompt)
         speed = generator.speed
         checks = Checks(until=until, seed=seed, mend=MENDED if mend else 0)
         scripts, chances = tuple(m.text for m in made), tuple(m.log_probability for m in made)
@@ -134,11 +134,11 @@ def generate(
     if out is not None:
         write_whole(out, found.best.script)
     if as_json:
-        kinds = {"names": "prompt" if names else "any", "not_in_prompt": strangers, "speed": speed.to_dict()}
-        say_json(_object(found, made) | kinds)
+        kinds = {"names": "prompt" if names else "any", "lent": dict(lent), "not_in_prompt": strangers}
+        say_json(_object(found, made) | kinds | {"speed": speed.to_dict()})
     else:
         say(found.best.script)
-        print(f"\n// {speed}\n{_told(found, made, strangers, max_tokens)}", file=sys.stderr)
+        print(f"\n// {speed}\n{_told(found, made, lent, strangers, max_tokens)}", file=sys.stderr)
     met = all(attained.outcome.value == "met" for attained in found.best.goals)
     raise typer.Exit(0 if found.best.runs and met else 1)
 
@@ -162,7 +162,9 @@ def _object(found: Verified, made: Sequence[Candidate]) -> dict[str, Any]:
     }
 
 
-def _told(found: Verified, made: Sequence[Candidate], strangers: Sequence[str], max_tokens: int) -> str:
+def _told(
+    found: Verified, made: Sequence[Candidate], lent: Mapping[str, str], strangers: Sequence[str], max_tokens: int
+) -> str:
     """Returns how the script came about, what the prompt does not have, its Report and its goals, for a reader."""
     from vlsm_jax.simulator.listing import format_report, plain, visible
 
@@ -173,6 +175,11 @@ def _told(found: Verified, made: Sequence[Candidate], strangers: Sequence[str], 
     lines = [f"// {first.tokens} tokens {how} grammar constraint{ending}"]
     if len(made) > 1:
         lines.append(f"// {found.ran} of {len(made)} candidates run; number {found.origin.index + 1} is the best")
+    if lent:
+        count = (
+            "1 name that the model does not know was" if len(lent) == 1 else f"{len(lent)} names it does not know were"
+        )
+        lines.append(f"// {count} lent another while it wrote")
     lines += [f"// mended: {visible(step.reason)}" for step in found.steps]
     if found.by == "rewriting":
         lines.append("// rewritten by the model")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -126,6 +126,10 @@ class Generator:
     def network(self) -> Network:
         """The model."""
         return self._network
+
+    def lent(self, prompt: str) -> Mapping[str, str]:
+        """Returns the names that a prompt is lent while its script is written, each with the prompt's own."""
+        return {} if self._tokenizer.placeholders else self._tokenizer.read(prompt).names
 
     @property
     def looks_at_sketches(self) -> bool:
