@@ -203,6 +203,20 @@ def test_a_missing_connection_is_written_as_the_others_are():
     assert mend(broken, PROMPT).after.script == right
 
 
+def test_a_flow_that_a_prompt_tells_is_drawn_as_it_is_told():
+    text = LINE.replace("(source, mill", '(Model.find("Arrivals"), Model.find("Mill")')
+    right = text.replace("(mill, sink", '(Model.find("Mill"), Model.find("Shipping")')
+    wrong = right.replace(
+        '(Model.find("Mill"), Model.find("Shipping")', '(Model.find("Arrivals"), Model.find("Shipping")'
+    )
+    assert mend(wrong, f"{PROMPT} Arrivals feeds Mill, which feeds Shipping.").after.script == right
+    # A line too many, of a script that runs.
+    more = right + 'contextdragconnection(Model.find("Arrivals"), Model.find("Shipping"), "A");\n'
+    assert mend(more).after.script == more
+    done = mend(more, f"{PROMPT} Arrivals feeds Mill, which feeds Shipping.")
+    assert build(done.after.script).twin == build(right).twin
+
+
 def test_the_level_tells_how_far_a_script_comes():
     levels = [mend(text, limits=Limits(scripts=1)).before.judgement.level for text in (
         LINE[:-4], LINE.replace("Array ", ""), LINE.replace('"Sink"', '"Skin"'),

@@ -2,9 +2,13 @@ import itertools
 
 import pytest
 
-from vlsm_jax.repair.stating import Statement, count
+from vlsm_jax.repair.stating import Statement, carries_items, count
+from vlsm_jax.synth.prompts.prompt import PromptStyle
+from vlsm_jax.synth.splits import Split
+from vlsm_jax.synth.triplets import TripletOptions, make_triplets
 from vlsm_jax.twin import Connection, Distribution, Twin, TwinObject
 
+TELLING = tuple(style for style in PromptStyle if style is not PromptStyle.SKETCH)
 TEXT = (
     "Supply is a Source with an arrival every 2 minutes. The Queue Waiting Room holds 12 items. Oven is a Processor. "
     "It has a triangular process time (min 10, mode 12.5, max 20 s). Exit is a Sink. "
@@ -115,3 +119,59 @@ def test_an_option_that_the_prompt_says_in_other_words():
     assert mismatch == ("option", "Waiting Room", "Horizontal Line", ("Stack Inside Queue",), "ItemPlacement")
     assert Statement(text).mismatches(twin)[0].value == ""  # said, and not set
     assert Statement(text.replace("inside the queue", "in a horizontal line")).mismatches(other) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("A1 feeds B2, which feeds C3.", "A1-B2 B2-C3"),
+        ("Items flow from A1 to B2, then to C3.", "A1-B2 B2-C3"),
+        ("Flow: A1 → B2 -> C3 > D4", "A1-B2 B2-C3 C3-D4"),
+        ("A1 and B2 feed C3.", "A1-C3 B2-C3"),
+        ("A1 feeds B2, C3 and D4, in this port order.", "A1-B2 A1-C3 A1-D4"),
+        ("C3 is fed by A1 and B2, in this order.", "A1-C3 B2-C3"),
+        ("Items from A1 and B2 go to C3.", "A1-C3 B2-C3"),
+        ("The outputs of A1 are B2 and C3, in port order.", "A1-B2 A1-C3"),
+        ("A1 and B2 pass items to C3 and D4, respectively.", "A1-C3 B2-D4"),
+        ("Likewise, A1 feeds B2 and C3 feeds D4.", "A1-B2 C3-D4"),
+        ("A1, B2 and C3 form a line in this order.", "A1-B2 B2-C3"),
+        ("«A1» merges into 'B2'.", "A1-B2"),
+        ("A1 gives its tasks to B2 and C3.", "A1-B2 A1-C3"),
+        # Who serves whom is no flow, and of two lists nobody knows which is meant for which.
+        ("A1 <-> B2", ""),
+        ("Connect A1 and B2 to C3 by center ports.", ""),
+        ("A1 and B2 feed C3 and D4.", ""),
+        ("A1 is a Processor. It sends 90 % to B2 and 10 % to C3.", ""),
+    ],
+)
+def test_which_connections_a_sentence_tells(text, links):
+    facts = Statement(text)._facts(("A1", "B2", "C3", "D4"))
+    assert " ".join(f"{one}-{two}" for fact in facts for one, two in fact.links) == links
+
+
+@pytest.mark.parametrize("split", [Split.IID, Split.INDUSTRY])
+def test_the_flow_is_read_as_the_factory_has_it(split):
+    """Where a prompt tells all connections, these are the factory's, and nearly every such prompt is read."""
+    told = read = 0
+    for triplet in make_triplets(333, range(80), TripletOptions(prompt_styles=TELLING), split):
+        twin = triplet.factory.twin
+        flow = Statement(triplet.prompt.text).flow(twin)
+        carries = {obj.name for obj in twin.objects if carries_items(obj.cls)}
+        wires = {(w.source, w.target) for w in twin.connections if w.port == "A" and carries >= {w.source, w.target}}
+        told += "connections" not in triplet.prompt.omitted
+        read += flow is not None
+        if flow is not None:
+            assert set(flow) == wires
+    assert told > 40
+    assert read / told > 0.95
+
+
+def test_a_flow_that_is_not_told_as_a_whole_is_none():
+    twin = line()
+    assert Statement(TEXT).flow(twin) == (("Supply", "Waiting Room"), ("Waiting Room", "Oven"), ("Oven", "Exit"))
+    assert Statement(TEXT.replace("Oven", "Stove")).flow(twin) is None
+    # What is drawn besides does not fit, unless the prompt hints at it.
+    more = Twin(twin.objects, [*twin.connections, Connection("Supply", "Exit")])
+    assert ("link", "Supply", "Exit") in found(more)
+    hinted = Statement(f"{TEXT} Of Supply, 5 % go to Exit.")
+    assert not [m for m in hinted.mismatches(more) if m.kind == "link"]

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from vlsm_jax.flexscript import Diagnostic, Dialect, Severity
 from vlsm_jax.repair.edits import View
-from vlsm_jax.repair.stating import Mismatch, Statement, count
+from vlsm_jax.repair.stating import Mismatch, Statement, carries_items, count
 from vlsm_jax.repair.suspects import suspects
 from vlsm_jax.simulator import Budget, Report, Verdict, check, run
-from vlsm_jax.simulator.library import find_class
 from vlsm_jax.simulator.names import vocabulary
 from vlsm_jax.simulator.world import World
 from vlsm_jax.twin import Code, Twin
@@ -146,12 +145,6 @@ def idle_wires(twin: Twin) -> int:
         return 0
     carries = {obj.name for obj in twin.objects if carries_items(obj.cls)}
     return sum(w.port == "S" and w.source in carries and w.target in carries for w in twin.connections)
-
-
-def carries_items(cls: str) -> bool:
-    """Whether items flow through the objects of a class."""
-    info = find_class(cls)
-    return info is not None and info.carries_items
 
 
 def broken_code(twin: Twin) -> list[str]:

@@ -39,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     ),
     *map(_plain, (calls.compare, marks.mend_quotes, marks.mend_braces, marks.mend_marks)),
     *map(_plain, (calls.mend_arguments, calls.mend_ports, calls.bounds)),
+    wires.rewire,
     wires.connect,
     wires.redirect,
     told.rename,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from vlsm_jax.metrics.stated_goals import stated_goals
-from vlsm_jax.simulator.library import classes
+from vlsm_jax.simulator.library import classes, find_class
 from vlsm_jax.twin import Code, Distribution, ParameterValue, Twin, TwinObject
 from vlsm_jax.wording import QUOTED, spell_out
 
@@ -30,11 +30,26 @@ _WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b", re.IGNORECASE)
 _COUNTED = re.compile(rf"\b(?:\d+|{'|'.join(_WORDS)}) (?:\w+ )?operators?\b", re.IGNORECASE)
 """Operators that a station needs, which is no word for its class."""
 _FACTORS = (1.0, 60.0, 3600.0, 0.01, 0.001, 1 / 60, 1000 / 3600)
-_LINK = re.compile(
-    r"^\W*(?:→|->|=>|to|then to|then|feeds?|supplies|passes items to|sends items to|leads? to|into|goes to)\W*$",
+_MARKS = r"[\s\"“”'‘’«»`|(),]*"
+_ONWARD = re.compile(
+    rf"{_MARKS}(?:→|->|=>|>|(?:and )?(?:then |from there )?to|then|into|feeds?|supply|supplies|merges? into"
+    r"|go(?:es)? to|(?:all )?leads? to|pass(?:es)? (?:its |their )?items (?:on )?to|sends? (?:its |their )?items to"
+    r"|(?:is|are) connected to(?: each of)?|splits the flow to|items (?:can )?go to|which feeds?"
+    rf"|dispatches|sends? tasks to|gives? (?:its|their) tasks to){_MARKS}",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"^\W*(?:,|and|or|&)\W*$")
+_BACKWARD = re.compile(
+    rf"{_MARKS}(?:(?:is|are) fed by|receives? items from|takes? tasks from|belongs? to the team of){_MARKS}",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(rf"{_MARKS}(?:,|,? ?(?:and|or)|&){_MARKS}")
+_ROW = re.compile(rf"{_MARKS}form a line\b", re.IGNORECASE)
+_OUTPUTS = re.compile(r"\boutputs of\b", re.IGNORECASE)
+_ARE = re.compile(rf"{_MARKS}are{_MARKS}")
+_CENTER = re.compile(r"\bcenter ports?\b|<->", re.IGNORECASE)
+_PAIRS = re.compile(r"(?:likewise|one to one)\b", re.IGNORECASE)
+_HINT = re.compile(r"%|\bpercent\b|\bper ?cent\b|\brandom\b|\bport\b|\bfrom\b")
+_RESPECTIVELY = re.compile(r"\brespectively\b", re.IGNORECASE)
 _QUOTED = re.compile(r"\"([^\"\n]{2,60})\"|“([^”\n]{2,60})”|(?<!\w)'([^'\n]{2,60})'(?!\w)")
 _PHRASE = re.compile(r"[\n,;:()→>|=]|\.(?!\w)")
 _LONGEST = 8  # words of a name
@@ -193,11 +208,36 @@ class Statement:
         said = {link for fact in facts for link in fact.links}
         missing = [Mismatch("link", a, b) for a, b in sorted(said) if (a, b) not in ways]
         # A wire between two objects that no sentence has together, where most wires are in one.
+        told = self.flow(twin)
+        if told is not None:
+            extra = ways - set(told)
+            carried = [w for w in twin.connections if (w.source, w.target) in extra and w.port == "A"]
+            ends = {obj.name for obj in twin.objects if carries_items(obj.cls)}
+            return missing + [Mismatch("link", w.source, w.target) for w in carried if {w.source, w.target} <= ends]
         flows = [w for w in twin.connections if w.port == "A"]
         alone = [w for w in flows if not set(self.mentions(w.source)) & set(self.mentions(w.target))]
         if 3 * len(alone) < len(flows):
             missing += [Mismatch("link", w.source, w.target) for w in alone]
         return missing
+
+    def flow(self, twin: Twin) -> tuple[tuple[str, str], ...] | None:
+        """Returns the connections of the flow of items in the order in which the prompt tells them.
+
+        None where it does not tell all of them: where it tells none that leads to, or away from, an object that needs
+        one. What a Twin has and a sentence hints at, as "5 % go to Repair" does, is among them, at the end.
+        """
+        carries = {obj.name: obj.cls for obj in twin.objects if carries_items(obj.cls)}
+        facts = self._facts(tuple(sorted(obj.name for obj in twin.objects if self.mentions(obj.name))))
+        told = dict.fromkeys(link for fact in facts for link in fact.links if carries.keys() >= set(link))
+        starts, ends = {one for one, _ in told}, {two for _, two in told}
+        if any(
+            (cls != "Sink" and n not in starts) or (cls != "Source" and n not in ends) for n, cls in carries.items()
+        ):
+            return None
+        hinted = [fact.owners for fact in facts if _HINT.search(fact.plain)]
+        wires = ((w.source, w.target) for w in twin.connections if w.port == "A")
+        told |= dict.fromkeys(w for w in wires if carries.keys() >= set(w) and any(set(w) <= own for own in hinted))
+        return tuple(told)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - a statement lives as long as its prompt is worked on
     def _facts(self, names: tuple[str, ...]) -> tuple[_Fact, ...]:
@@ -220,19 +260,53 @@ class Statement:
             elif matches and _ALIKE.search(sentence):
                 before = list(itertools.takewhile(lambda fact: fact.owners == facts[-1].owners, reversed(facts)))
                 lent = frozenset().union(*(fact.values | fact.lent for fact in before))
-            facts.append(_Fact(owners, frozenset(values), classes, frozenset(links), lent, plain.lower()))
+            facts.append(_Fact(owners, frozenset(values), classes, links, lent, plain.lower()))
         return tuple(facts)
 
 
-def _links(sentence: str, matches: list[re.Match[str]]) -> set[tuple[str, str]]:
-    """Returns the pairs of names with a word of flow between them; lists on either side may be meant one by one."""
+def _links(sentence: str, matches: list[re.Match[str]]) -> tuple[tuple[str, str], ...]:
+    """Returns the pairs of names of which a sentence says that the first leads to the second, in its order.
+
+    Names in a list are meant one by one: "A and B feed C" are two links, as "A feeds B and C" are. Two lists are meant
+    in pairs where the sentence says "respectively", and say nothing otherwise.
+    """
+    if not matches or _CENTER.search(sentence):
+        return ()
     gaps = [sentence[one.end() : two.start()] for one, two in itertools.pairwise(matches)]
-    listed = [bool(_LISTED.match(gap)) for gap in gaps]
-    return {
-        (matches[n][0], matches[n + 1][0])
-        for n, gap in enumerate(gaps)
-        if _LINK.match(gap) and not any(listed[max(0, n - 1) : n + 2])
-    }
+    if _PAIRS.search(sentence):  # "Likewise, A feeds B and C feeds D"
+        return tuple(
+            (one[0], two[0])
+            for (one, two), gap in zip(itertools.pairwise(matches), gaps, strict=True)
+            if _ONWARD.fullmatch(gap)
+        )
+    lists = [[matches[0][0]]]
+    between: list[str] = []
+    for match, gap in zip(matches[1:], gaps, strict=True):
+        if _LISTED.fullmatch(gap):
+            lists[-1].append(match[0])
+        else:
+            lists.append([match[0]])
+            between.append(gap)
+    found: list[tuple[str, str]] = []
+    for n, gap in enumerate(between):
+        one, two = lists[n], lists[n + 1]
+        if _BACKWARD.fullmatch(gap):
+            one, two = two, one
+        elif not _ONWARD.fullmatch(gap) and not (_ARE.fullmatch(gap) and _OUTPUTS.search(sentence)):
+            continue
+        if 1 in (len(one), len(two)):
+            found += itertools.product(one, two)
+        elif len(one) == len(two) and _RESPECTIVELY.search(sentence):
+            found += zip(one, two, strict=True)
+    if len(lists) == 1 and _ROW.match(sentence[matches[-1].end() :]):
+        found += itertools.pairwise(lists[0])
+    return tuple(dict.fromkeys(found))
+
+
+def carries_items(cls: str) -> bool:
+    """Whether items flow through the objects of a class."""
+    info = find_class(cls)
+    return info is not None and info.carries_items
 
 
 def _ends(name: str) -> set[str]:
@@ -246,7 +320,7 @@ class _Fact(NamedTuple):
     owners: frozenset[str]
     values: frozenset[float]
     classes: frozenset[str]
-    links: frozenset[tuple[str, str]]
+    links: tuple[tuple[str, str], ...]
     lent: frozenset[float] = frozenset()
     """Numbers of an earlier sentence, of an object that this one's are like."""
     plain: str = ""

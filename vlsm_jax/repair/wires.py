@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from vlsm_jax.repair.edits import Proposal, View, propose
-from vlsm_jax.repair.judging import Judged, carries_items, quoted_in
-from vlsm_jax.repair.stating import Statement
+from vlsm_jax.repair.edits import Edit, Proposal, View, propose
+from vlsm_jax.repair.judging import Judged, quoted_in
+from vlsm_jax.repair.stating import Statement, carries_items
 from vlsm_jax.twin import Twin
 
 MOST = 40
@@ -39,6 +39,37 @@ def connect(found: Judged, view: View, statement: Statement) -> Iterator[Proposa
         line = _drawn_like(template, *ends, port)
         text = f"{line}\n" if before else f"\n{line}"
         yield propose(at, at, text, "connection", f"{one!r} is connected to {two!r}", cost)
+
+
+def rewire(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:
+    """Where a prompt tells the whole flow, it is drawn as it is told, in that order, in the place of what is drawn."""
+    twin = found.twin
+    lines = list(_LINE.finditer(view.text))
+    told = statement.flow(twin) if twin is not None and lines else None
+    if twin is None or not told:
+        return
+    named = _named(view)
+    pairs = [(_name(line[3], named), _name(line[5], named)) for line in lines]
+    drawn = [line for line, pair in zip(lines, pairs, strict=True) if _flows(twin, line, pair)]
+    wires = [(wire.source, wire.target) for wire in twin.connections if wire.port == "A"]
+    wires = [pair for pair in wires if _carries(twin, pair[0]) and _carries(twin, pair[1])]
+    # A line in a loop draws several, and cannot be taken for one.
+    if not drawn or set(wires) == set(told) or not set(wires) <= set(pairs):
+        return
+    write = _writer(view, twin, lines)
+    ends = [(write(one), write(two)) for one, two in told]
+    if any(None in pair for pair in ends):
+        return
+    first, *others = drawn
+    new = "\n".join(_drawn_like(first, *pair, "A") for pair in ends)
+    edits = [Edit(first.start(), first.end(), new)]
+    edits += [Edit(line.start(), min(line.end() + 1, len(view.text)), "") for line in others]
+    yield Proposal(tuple(edits), "connection", "the flow is connected as the prompt tells it", 0.6)
+
+
+def _flows(twin: Twin, line: re.Match[str], pair: tuple[str, str]) -> bool:
+    """Whether a line connects two objects that items flow through."""
+    return line[7].upper() == "A" and all(_carries(twin, name) for name in pair)
 
 
 def redirect(found: Judged, view: View, statement: Statement) -> Iterator[Proposal]:
