@@ -234,9 +234,10 @@ class Statement:
             (cls != "Sink" and n not in starts) or (cls != "Source" and n not in ends) for n, cls in carries.items()
         ):
             return None
-        hinted = [fact.owners for fact in facts if _HINT.search(fact.plain)]
-        wires = ((w.source, w.target) for w in twin.connections if w.port == "A")
-        told |= dict.fromkeys(w for w in wires if carries.keys() >= set(w) and any(set(w) <= own for own in hinted))
+        hinted = [fact.owners for fact in facts if not fact.links and _HINT.search(fact.plain)]
+        wires = {(w.source, w.target): None for w in twin.connections if w.port == "A"}
+        known = [wire for wire in wires if carries.keys() >= set(wire) and wire[::-1] not in told]
+        told |= dict.fromkeys(wire for wire in known if any(set(wire) <= owners for owners in hinted))
         return tuple(told)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - a statement lives as long as its prompt is worked on

@@ -54,7 +54,10 @@ def rewire(found: Judged, view: View, statement: Statement) -> Iterator[Proposal
     wires = [(wire.source, wire.target) for wire in twin.connections if wire.port == "A"]
     wires = [pair for pair in wires if _carries(twin, pair[0]) and _carries(twin, pair[1])]
     # A line in a loop draws several, and cannot be taken for one.
-    if not drawn or set(wires) == set(told) or not set(wires) <= set(pairs):
+    if not drawn or not set(wires) <= set(pairs):
+        return
+    # Where ends are exchanged and nothing else, they change places again, and the order stays.
+    if {(two, one) for one, two in set(wires) - set(told)} == set(told) - set(wires):
         return
     write = _writer(view, twin, lines)
     ends = [(write(one), write(two)) for one, two in told]
