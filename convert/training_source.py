@@ -6,7 +6,6 @@ is in the facts of the step. Nothing is written there, so a run may be going on.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,9 +94,7 @@ def read_training(workdir: str | os.PathLike, which: str = "last") -> TrainingSo
         tokenizer = load_tokenizer(named or workdir / TOKENIZER_FOLDER)
     except TokenizerError as error:
         raise CheckpointError(f"{workdir}: {error}") from error
-    tokenizer = dataclasses.replace(tokenizer, placeholders=placeholders or tokenizer.placeholders)
-    if not beginning:
-        tokenizer = dataclasses.replace(tokenizer, beginning=())
+    tokenizer = tokenizer.as_trained(beginning=beginning, placeholders=placeholders)
     described = {"fit": fit, "source": source, "step": step, "dtype": str(params["decoder/embedding/table"].dtype)}
     return TrainingSource(Checkpoint(config, adaptation, params, described), step, tokenizer)
 

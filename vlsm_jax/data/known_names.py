@@ -144,6 +144,11 @@ class KnownNames:
 
     vocabularies: tuple[Vocabulary, ...]
 
+    @functools.cached_property
+    def names(self) -> frozenset[str]:
+        """Every name of them."""
+        return frozenset().union(*(vocabulary.classes for vocabulary in self.vocabularies))
+
     def lend(self, prompt: str) -> Placeholders:
         """Returns a prompt with known names in the place of its own; as it is where it has no others.
 
@@ -152,15 +157,14 @@ class KnownNames:
         left, stays.
         """
         text, names = read_names(prompt)
-        known = frozenset().union(*(vocabulary.classes for vocabulary in self.vocabularies))
-        written = {name for name in known if name in text}
+        written = {name for name in self.names if name in text}
         # "Flash" and "Charge" are no names where "Flash and Charge" is known to be one.
         pairs = [name for name in written if re.search(" [a-z]", name)]
         lines: dict[Line, list[str]] = {}
         for name, cls in said_classes(text, names).items():
             if not any(name in pair for pair in pairs):
                 lines.setdefault(Line(_NUMBER.sub("", name) or name, cls), []).append(name)
-        if all(line.name in known for line in lines):
+        if all(line.name in self.names for line in lines):
             return Placeholders(prompt, {})
 
         def fitting(lent: Mapping[Line, str | None]) -> tuple[int, int, int]:
@@ -223,7 +227,7 @@ def said_classes(prompt: str, names: Iterable[str]) -> dict[str, str]:
         or not (_COUNTED_BEFORE.search(without[: match.start()]) or _COUNTED_AFTER.match(without, match.end()))
     ]
     nearest: dict[str, tuple[int, str]] = {}
-    mentions = list(pattern.finditer(prompt))
+    mentions, has_steps = list(pattern.finditer(prompt)), "multiproc" in prompt.lower()
     # "the source Bin": nobody else's.
     in_front = {
         end
@@ -232,7 +236,7 @@ def said_classes(prompt: str, names: Iterable[str]) -> dict[str, str]:
         if _BEFORE_NAME.fullmatch(without[end : match.start()]) and prompt[end - 1] != "s"
     }
     for match in mentions:
-        if _TIMED.match(prompt, match.end()) and "multiproc" in prompt.lower():
+        if has_steps and _TIMED.match(prompt, match.end()):
             nearest[match[0]] = (0, STEP)
         for start, end, cls in words:
             if end in in_front and not _BEFORE_NAME.fullmatch(without[end : match.start()]):

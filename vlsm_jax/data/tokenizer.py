@@ -59,6 +59,14 @@ class Tokenizer:
     placeholders: bool = False
     known: KnownNames | None = None
 
+    def as_trained(self, *, beginning: bool, placeholders: bool) -> Tokenizer:
+        """Returns it as a run's `config.data` has it; who goes on from a model with placeholders has them, too."""
+        return dataclasses.replace(
+            self,
+            beginning=self.beginning if beginning else (),
+            placeholders=placeholders or self.placeholders,
+        )
+
     def read(self, prompt: str) -> Placeholders:
         """Returns a prompt as the model reads it, and what it will write in the place of names."""
         if self.placeholders:

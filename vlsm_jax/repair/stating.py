@@ -207,13 +207,10 @@ class Statement:
         ways = {(wire.source, wire.target) for wire in twin.connections}
         said = {link for fact in facts for link in fact.links}
         missing = [Mismatch("link", a, b) for a, b in sorted(said) if (a, b) not in ways]
-        # A wire between two objects that no sentence has together, where most wires are in one.
         told = self.flow(twin)
         if told is not None:
-            extra = ways - set(told)
-            carried = [w for w in twin.connections if (w.source, w.target) in extra and w.port == "A"]
-            ends = {obj.name for obj in twin.objects if carries_items(obj.cls)}
-            return missing + [Mismatch("link", w.source, w.target) for w in carried if {w.source, w.target} <= ends]
+            return missing + [Mismatch("link", *wire) for wire in flow_of(twin) if wire not in told]
+        # A wire between two objects that no sentence has together, where most wires are in one.
         flows = [w for w in twin.connections if w.port == "A"]
         alone = [w for w in flows if not set(self.mentions(w.source)) & set(self.mentions(w.target))]
         if 3 * len(alone) < len(flows):
@@ -235,9 +232,8 @@ class Statement:
         ):
             return None
         hinted = [fact.owners for fact in facts if not fact.links and _HINT.search(fact.plain)]
-        wires = {(w.source, w.target): None for w in twin.connections if w.port == "A"}
-        known = [wire for wire in wires if carries.keys() >= set(wire) and wire[::-1] not in told]
-        told |= dict.fromkeys(wire for wire in known if any(set(wire) <= owners for owners in hinted))
+        wires = [wire for wire in flow_of(twin) if wire[::-1] not in told]
+        told |= dict.fromkeys(wire for wire in wires if any(set(wire) <= owners for owners in hinted))
         return tuple(told)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - a statement lives as long as its prompt is worked on
@@ -308,6 +304,13 @@ def carries_items(cls: str) -> bool:
     """Whether items flow through the objects of a class."""
     info = find_class(cls)
     return info is not None and info.carries_items
+
+
+def flow_of(twin: Twin) -> list[tuple[str, str]]:
+    """Returns the ends of the connections that items flow along, in their order."""
+    carries = {obj.name for obj in twin.objects if carries_items(obj.cls)}
+    wires = ((wire.source, wire.target) for wire in twin.connections if wire.port == "A")
+    return [wire for wire in wires if carries.issuperset(wire)]
 
 
 def _ends(name: str) -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from vlsm_jax.repair.edits import Edit, Proposal, View, propose
 from vlsm_jax.repair.judging import Judged, quoted_in
-from vlsm_jax.repair.stating import Statement, carries_items
+from vlsm_jax.repair.stating import Statement, carries_items, flow_of
 from vlsm_jax.twin import Twin
 
 MOST = 40
@@ -51,13 +51,12 @@ def rewire(found: Judged, view: View, statement: Statement) -> Iterator[Proposal
     named = _named(view)
     pairs = [(_name(line[3], named), _name(line[5], named)) for line in lines]
     drawn = [line for line, pair in zip(lines, pairs, strict=True) if _flows(twin, line, pair)]
-    wires = [(wire.source, wire.target) for wire in twin.connections if wire.port == "A"]
-    wires = [pair for pair in wires if _carries(twin, pair[0]) and _carries(twin, pair[1])]
+    wires = set(flow_of(twin))
     # A line in a loop draws several, and cannot be taken for one.
-    if not drawn or not set(wires) <= set(pairs):
+    if not drawn or not wires <= set(pairs):
         return
     # Where ends are exchanged and nothing else, they change places again, and the order stays.
-    if {(two, one) for one, two in set(wires) - set(told)} == set(told) - set(wires):
+    if {(two, one) for one, two in wires - set(told)} == set(told) - wires:
         return
     write = _writer(view, twin, lines)
     ends = [(write(one), write(two)) for one, two in told]

@@ -84,9 +84,7 @@ def find_tokenizer(config: ConfigDict, workdir: Path, rows: TripletSource) -> To
         tokenizer = train_bpe(
             batch_texts(list(rows), limit=4000, placeholders=placeholders), config.data.vocab_size, directory
         )
-    # Who goes on from a model that knows names by placeholders has them, too.
-    tokenizer = dataclasses.replace(tokenizer, placeholders=placeholders or tokenizer.placeholders)
-    return tokenizer if config.data.beginning else dataclasses.replace(tokenizer, beginning=())
+    return tokenizer.as_trained(beginning=config.data.beginning, placeholders=placeholders)
 
 
 def vlsm_config(config: ConfigDict, tokenizer: Tokenizer | None) -> Any:
